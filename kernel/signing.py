@@ -25,8 +25,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-FILE_NAME: Final = "signing-keyring.json"
-"""Under VAR, where `SIGNING_KEYRING` names no other place."""
 _NONCE_BYTES: Final = 12
 _SECRET_BYTES: Final = 32
 
@@ -96,11 +94,9 @@ class KeyringSettings(Protocol):
     """What of kernel.settings the keyring reads."""
 
     @property
-    def is_production(self) -> bool: ...
+    def production(self) -> bool: ...
     @property
-    def var(self) -> Path: ...
-    @property
-    def signing_keyring(self) -> Path | None: ...
+    def signing_keyring(self) -> Path: ...
 
 
 class Keyring:
@@ -138,15 +134,13 @@ class Keyring:
         :raises KeyringRefused: when production has none, or the file is unsafe or broken.
         """
         path = settings.signing_keyring
-        if path is None:
-            if settings.is_production:
-                raise KeyringRefused(
-                    "SIGNING_KEYRING is not set. Make a keyring with `python -m kernel.signing new FILE`, keep a copy "
-                    "where back-ups of the database are not, and set SIGNING_KEYRING to its path."
-                )
-            path = settings.var / FILE_NAME
-        if not settings.is_production:
+        if not settings.production:
             complete(path, now=now)
+        elif not path.exists():
+            raise KeyringRefused(
+                f"There is no keyring at {path}, where SIGNING_KEYRING says. Make one with `python -m kernel.signing "
+                "new FILE`, keep a copy where the database's back-ups are not, and set SIGNING_KEYRING to its path."
+            )
         return cls.read(path)
 
     @classmethod

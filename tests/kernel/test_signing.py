@@ -24,29 +24,24 @@ SIGNING_PURPOSES = [purpose for purpose in Purpose if purpose is not Purpose.HOU
 
 @dataclass(frozen=True)
 class KeyringPlace:
-    var: Path
-    signing_keyring: Path | None = None
-    is_production: bool = False
+    signing_keyring: Path
+    production: bool = False
 
 
 def test_a_demo_makes_its_keyring_on_the_first_start_and_finds_it_again(tmp_path: Path) -> None:
-    place = KeyringPlace(var=tmp_path / "var")
+    place = KeyringPlace(tmp_path / "var" / "keyring.json")
 
     first = Keyring.from_settings(place, now=NOW)
     again = Keyring.from_settings(place, now=NOW + timedelta(days=1))
 
     assert again.public_keys() == first.public_keys()
     assert again.house_key == first.house_key
-    assert stat.S_IMODE((tmp_path / "var" / "signing-keyring.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "var" / "keyring.json").stat().st_mode) == 0o600
 
 
 def test_production_without_a_keyring_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(KeyringRefused, match=r"python -m kernel\.signing new"):
-        Keyring.from_settings(KeyringPlace(var=tmp_path, is_production=True), now=NOW)
-    with pytest.raises(KeyringRefused, match="cannot be read"):
-        Keyring.from_settings(
-            KeyringPlace(var=tmp_path, signing_keyring=tmp_path / "absent.json", is_production=True), now=NOW
-        )
+        Keyring.from_settings(KeyringPlace(tmp_path / "absent.json", production=True), now=NOW)
     assert list(tmp_path.iterdir()) == []
 
 
