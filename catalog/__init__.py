@@ -1,0 +1,1 @@
+"""What is sold: products and their SKUs, categories, brands, units, cost, stock, search, import."""
