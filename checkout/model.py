@@ -1,0 +1,394 @@
+"""The nouns of checkout: cart, checkout, order, payment attempt, what Stripe was asked and said, money's postings.
+
+Amounts are minor units in columns named `*_minor` with the row's `currency`. A row with `company_id` None is a
+guest's. What happened is a row or an instant, never a boolean.
+"""
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+import accounts.model  # noqa: F401 - the tables company and person, which foreign keys name
+import catalog.model  # noqa: F401 - the table sku, likewise
+from checkout.states import State
+from kernel.db import Base, text_enum
+from kernel.money import Money
+
+QUANTITY = sa.Numeric(24, 6)
+CURRENCY = sa.CHAR(3)
+MAYBE_JSON = postgresql.JSONB(none_as_null=True)
+
+
+class CartState(StrEnum):
+    OPEN = "open"
+    ORDERED = "ordered"
+    MERGED = "merged"
+    """A visitor's cart whose lines went into the company's at log-in."""
+
+
+class AttemptKind(StrEnum):
+    CARD_SESSION = "card_session"
+
+
+class AttemptState(StrEnum):
+    """NEW: its call is on the way or its answer is not saved yet. UNCERTAIN: the call was sent and nobody knows what
+    became of it. LIVE: the buyer can pay there. SUCCEEDED and DEAD are final, by Stripe's word.
+    """
+
+    NEW = "new"
+    UNCERTAIN = "uncertain"
+    LIVE = "live"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+
+
+OPEN_ATTEMPT = (AttemptState.NEW, AttemptState.UNCERTAIN, AttemptState.LIVE)
+
+
+class CallStep(StrEnum):
+    CREATE_SESSION = "create_session"
+    EXPIRE_SESSION = "expire_session"
+
+
+class CallOutcome(StrEnum):
+    """What an answer means: DONE it happened, REFUSED it definitely didn't, THROTTLED it wasn't even tried,
+    UNCERTAIN nobody knows.
+    """
+
+    DONE = "done"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+    UNCERTAIN = "uncertain"
+
+
+class EventOutcome(StrEnum):
+    SETTLED = "settled"
+    NOTHING_TO_DO = "nothing_to_do"
+    PARKED = "parked"
+
+
+class LiabilityReason(StrEnum):
+    AMOUNT_DIFFERS = "amount_differs"
+    CURRENCY_DIFFERS = "currency_differs"
+    ORDER_CLOSED = "order_closed"
+    PAID_TWICE = "paid_twice"
+    UNKNOWN_ORDER = "unknown_order"
+
+
+class ReservationState(StrEnum):
+    RESERVED = "reserved"
+    SOLD = "sold"
+    RETURNED = "returned"
+
+
+class Account(StrEnum):
+    """Of the double-entry ledger: a posting adds to it (debit) or takes from it (credit, negative)."""
+
+    STRIPE_CLEARING = "stripe_clearing"
+    SALES = "sales"
+    FREIGHT = "freight"
+    TAX_PAYABLE = "tax_payable"
+    CUSTOMER_LIABILITY = "customer_liability"
+
+
+class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the goods go. *country* is ISO 3166-1 alpha-2; *line2* and *region* may be empty."""
+
+    name: str
+    line1: str
+    line2: str = ""
+    postal_code: str
+    city: str
+    region: str = ""
+    country: str
+
+
+class Cart(Base, kw_only=True):
+    __tablename__ = "cart"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    visitor_id: Mapped[uuid.UUID]
+    """The browser's journey; a guest's cart is found by it."""
+    company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
+    person_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    state: Mapped[CartState] = mapped_column(text_enum(CartState), default=CartState.OPEN)
+    version: Mapped[int] = mapped_column(default=0)
+    """Counts changes of its lines."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    lines: Mapped[list["CartLine"]] = relationship(
+        order_by="CartLine.position", cascade="all, delete-orphan", lazy="raise", default_factory=list
+    )
+
+
+class CartLine(Base, kw_only=True):
+    """Guarded through its cart: row-level security shows it where the cart is seen."""
+
+    __tablename__ = "cart_line"
+
+    cart_id: Mapped[uuid.UUID] = mapped_column(
+        sa.ForeignKey("cart.id", ondelete="CASCADE"), primary_key=True, default=None
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """From 1, never used again within the cart."""
+    sku: Mapped[str]
+    unit: Mapped[str]
+    quantity: Mapped[Decimal] = mapped_column(QUANTITY)
+
+
+class Checkout(Base, kw_only=True):
+    """A cart on its way to becoming an order. With *accepted_at* its life goes on in the order's row."""
+
+    __tablename__ = "checkout"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    cart_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("cart.id"), unique=True)
+    visitor_id: Mapped[uuid.UUID]
+    company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
+    person_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    state: Mapped[State] = mapped_column(text_enum(State), default=State.OPEN)
+    version: Mapped[int] = mapped_column(default=0)
+    locale: Mapped[str] = mapped_column(default="en")
+    email: Mapped[str | None] = mapped_column(default=None)
+    ship_to: Mapped[dict[str, Any] | None] = mapped_column(MAYBE_JSON, default=None)
+    po_number: Mapped[str | None] = mapped_column(default=None)
+    tax_id: Mapped[str | None] = mapped_column(default=None)
+    details_saved_at: Mapped[datetime | None] = mapped_column(default=None)
+    shown_total_minor: Mapped[int | None] = mapped_column(default=None)
+    """The total the buyer saw last on the review page, in *currency*."""
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    shown: Mapped[dict[str, Any] | None] = mapped_column(MAYBE_JSON, default=None)
+    """The canonical order of the last review; reviewing the same again shows the same, priced at the same instant."""
+    accepted_at: Mapped[datetime | None] = mapped_column(default=None)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Order(Base, kw_only=True):
+    __tablename__ = "customer_order"
+    __table_args__ = (sa.UniqueConstraint("company_id", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(unique=True)
+    """For people: `T-2026-000123`."""
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    checkout_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("checkout.id"), unique=True)
+    person_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
+    state: Mapped[State] = mapped_column(text_enum(State))
+    closing_as: Mapped[State | None] = mapped_column(text_enum(State), default=None)
+    """LAPSED or CANCELLED: what a CLOSING order becomes once every attempt is dead."""
+    version: Mapped[int] = mapped_column(default=0)
+    """Counts events; `settle` compares it before and after it asked Stripe."""
+    locale: Mapped[str]
+    email: Mapped[str]
+    visitor_id: Mapped[uuid.UUID]
+    """The journey it came from."""
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    goods_minor: Mapped[int]
+    freight_minor: Mapped[int]
+    tax_minor: Mapped[int]
+    total_minor: Mapped[int]
+    price_root: Mapped[str]
+    priced_at: Mapped[datetime]
+    canonical: Mapped[dict[str, Any]]
+    """The order as accepted: what `canonical_digest` is of and what a replay prices again."""
+    canonical_digest: Mapped[str]
+    tax_inputs: Mapped[dict[str, Any]]
+    freight_inputs: Mapped[dict[str, Any]]
+    ship_to: Mapped[dict[str, Any]]
+    po_number: Mapped[str | None] = mapped_column(default=None)
+    tax_id: Mapped[str | None] = mapped_column(default=None)
+    pay_by: Mapped[datetime | None] = mapped_column(default=None)
+    placed_at: Mapped[datetime]
+    paid_at: Mapped[datetime | None] = mapped_column(default=None)
+    closed_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When it lapsed or was cancelled."""
+    lines: Mapped[list["OrderLine"]] = relationship(
+        order_by="OrderLine.position", lazy="raise", default_factory=list, cascade="all"
+    )
+
+    @property
+    def total(self) -> Money:
+        return Money(self.total_minor, self.currency)
+
+    @property
+    def goods(self) -> Money:
+        return Money(self.goods_minor, self.currency)
+
+    @property
+    def freight(self) -> Money:
+        return Money(self.freight_minor, self.currency)
+
+    @property
+    def tax(self) -> Money:
+        return Money(self.tax_minor, self.currency)
+
+
+class OrderLine(Base, kw_only=True):
+    __tablename__ = "order_line"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
+    )
+
+    order_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=None)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    company_id: Mapped[uuid.UUID]
+    sku: Mapped[str]
+    sku_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("sku.id"))
+    names: Mapped[dict[str, Any]]
+    unit: Mapped[str]
+    quantity: Mapped[Decimal] = mapped_column(QUANTITY)
+    base_quantity: Mapped[Decimal] = mapped_column(QUANTITY)
+    """In the SKU's base unit: what stock counts."""
+    price_unit: Mapped[str]
+    unit_price: Mapped[str | None]
+    """Decimal string of one *price_unit*; None where the price has no unit price."""
+    net: Mapped[str]
+    """Decimal string in the order's currency: a rounding policy may keep more digits than the currency has."""
+    tax: Mapped[str]
+    tax_percent: Mapped[str]
+    trace: Mapped[dict[str, Any]]
+
+
+class OrderEvent(Base, kw_only=True):
+    """One step of an order's life: the history a person reads."""
+
+    __tablename__ = "order_event"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
+    )
+
+    order_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    """The order's version after it."""
+    company_id: Mapped[uuid.UUID]
+    event: Mapped[str]
+    before: Mapped[State | None] = mapped_column(text_enum(State))
+    after: Mapped[State] = mapped_column(text_enum(State))
+    detail: Mapped[str] = mapped_column(default="")
+    person_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    """Who did it; None: the house or Stripe."""
+    at: Mapped[datetime]
+
+
+class StockReservation(Base, kw_only=True):
+    __tablename__ = "stock_reservation"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
+    )
+
+    order_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    sku_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("sku.id"), primary_key=True)
+    company_id: Mapped[uuid.UUID]
+    quantity: Mapped[Decimal] = mapped_column(QUANTITY)
+    state: Mapped[ReservationState] = mapped_column(text_enum(ReservationState), default=ReservationState.RESERVED)
+    changed_at: Mapped[datetime]
+
+
+class PaymentAttempt(Base, kw_only=True):
+    """One way to pay an order. At most one of an order is open (NEW, UNCERTAIN, LIVE): a partial unique index."""
+
+    __tablename__ = "payment_attempt"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
+        sa.UniqueConstraint("company_id", "id"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[uuid.UUID]
+    company_id: Mapped[uuid.UUID]
+    kind: Mapped[AttemptKind] = mapped_column(text_enum(AttemptKind), default=AttemptKind.CARD_SESSION)
+    state: Mapped[AttemptState] = mapped_column(text_enum(AttemptState), default=AttemptState.NEW)
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    session_id: Mapped[str | None] = mapped_column(unique=True, default=None)
+    url: Mapped[str | None] = mapped_column(default=None)
+    """Where the buyer pays."""
+    payment_intent_id: Mapped[str | None] = mapped_column(default=None)
+    detail: Mapped[str] = mapped_column(default="")
+    """Why it died or is uncertain, for staff."""
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class StripeCall(Base, kw_only=True):
+    """A write at Stripe: committed before it is sent and again with its answer."""
+
+    __tablename__ = "stripe_call"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "attempt_id"], ["payment_attempt.company_id", "payment_attempt.id"]),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    attempt_id: Mapped[uuid.UUID]
+    company_id: Mapped[uuid.UUID]
+    step: Mapped[CallStep] = mapped_column(text_enum(CallStep))
+    idempotency_key: Mapped[str] = mapped_column(unique=True)
+    request: Mapped[str]
+    """JSON text, not JSONB: resent under its key it must be the same to the byte."""
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime]
+    """When it was last sent or about to be."""
+    sent_times: Mapped[int] = mapped_column(default=1)
+    answered_at: Mapped[datetime | None] = mapped_column(default=None)
+    outcome: Mapped[CallOutcome | None] = mapped_column(text_enum(CallOutcome), default=None)
+    answer_status: Mapped[int | None] = mapped_column(default=None)
+    answer: Mapped[dict[str, Any] | None] = mapped_column(MAYBE_JSON, default=None)
+
+
+class StripeEvent(Base, kw_only=True):
+    """A verified webhook, stored once by Stripe's id. Its body is never trusted: its object is fetched again."""
+
+    __tablename__ = "stripe_event"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    api_version: Mapped[str | None]
+    livemode: Mapped[bool]
+    payload: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime]
+    handled_at: Mapped[datetime | None] = mapped_column(default=None)
+    outcome: Mapped[EventOutcome | None] = mapped_column(text_enum(EventOutcome), default=None)
+    detail: Mapped[str] = mapped_column(default="")
+
+
+class LedgerPosting(Base, kw_only=True):
+    """Part of an entry whose postings sum to zero per currency (a deferred trigger holds it). Never changed."""
+
+    __tablename__ = "ledger_posting"
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    account: Mapped[Account] = mapped_column(text_enum(Account), primary_key=True)
+    order_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("customer_order.id"))
+    company_id: Mapped[uuid.UUID | None]
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    posted_at: Mapped[datetime]
+
+
+class Liability(Base, kw_only=True):
+    """Money we hold that fits no open order, and the case a person works on."""
+
+    __tablename__ = "liability"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("customer_order.id"), default=None)
+    company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
+    session_id: Mapped[str] = mapped_column(unique=True)
+    payment_intent_id: Mapped[str | None]
+    reason: Mapped[LiabilityReason] = mapped_column(text_enum(LiabilityReason))
+    detail: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    opened_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None] = mapped_column(default=None)
+    resolved_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    resolution: Mapped[str] = mapped_column(default="")
