@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
+from math import gcd
 from typing import Final, Self
 
 import msgspec
@@ -22,6 +23,7 @@ MAX_DECIMALS: Final = 12
 MAX_INTEGER_DIGITS: Final = 18
 
 _SCALE: Final = 10**MAX_DECIMALS
+_POWERS_OF_TEN: Final = {10**decimals: decimals for decimals in range(40)}
 _DECIMAL: Final = re.compile(r"(-?)(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,12}))?")
 
 _CURRENCIES_BY_DECIMALS: Final = {
@@ -111,8 +113,7 @@ def normal(text: str) -> str:
 
     :raises MalformedDecimal: as `ratio`
     """
-    numerator, denominator = ratio(text)
-    return fixed(numerator, len(str(denominator)) - 1)
+    return ratio_text(*ratio(text))
 
 
 def fixed(units: int, decimals: int) -> str:
@@ -121,6 +122,28 @@ def fixed(units: int, decimals: int) -> str:
         return str(units)
     digits = str(abs(units)).rjust(decimals + 1, "0")
     return f"{'-' if units < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def ratio_text(numerator: int, denominator: int) -> str:
+    """An exact number as text: the normal decimal form, or `"n/d"` in lowest terms where the decimals never end.
+
+    *denominator* is positive.
+    """
+    decimals = _POWERS_OF_TEN.get(denominator)
+    if decimals is None:
+        common = gcd(numerator, denominator)
+        numerator, denominator = numerator // common, denominator // common
+        rest, twos, fives = denominator, 0, 0
+        while rest % 2 == 0:
+            rest, twos = rest // 2, twos + 1
+        while rest % 5 == 0:
+            rest, fives = rest // 5, fives + 1
+        if rest != 1:
+            return f"{numerator}/{denominator}"
+        decimals = max(twos, fives)
+        numerator = numerator * 10**decimals // denominator
+    text = fixed(numerator, decimals)
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def exponent(currency: str) -> int:
@@ -262,8 +285,7 @@ class Amount(msgspec.Struct, frozen=True):
     @property
     def decimal(self) -> str:
         """The normal form: no trailing zeros."""
-        text = fixed(self.trillionths, MAX_DECIMALS)
-        return text.rstrip("0").rstrip(".")
+        return ratio_text(self.trillionths, _SCALE)
 
     def __add__(self, other: Self) -> Self:
         return type(self)(self.trillionths + self._same(other), self.currency)

@@ -14,10 +14,13 @@ from msgspec import Meta
 
 from kernel.money import Mode
 
-Code = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-DecimalText = Annotated[str, Meta(max_length=32, pattern=r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$")]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+Code = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+# one normal form: no trailing zero, no "-0", so that equal content has equal bytes
+DecimalText = Annotated[
+    str, Meta(max_length=32, pattern=r"^(0|-?(0\.[0-9]{0,11}[1-9]|[1-9][0-9]{0,17}(\.[0-9]{0,11}[1-9])?))\Z")
+]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 Instant = Annotated[datetime, Meta(tz=True)]
 Decimals = Annotated[int, Meta(ge=0, le=12)]
 
@@ -294,15 +297,19 @@ class Side(StrEnum):
     CEILING = "ceiling"
 
 
-class PriceLimit(Noun, frozen=True, kw_only=True, tag="price"):
-    """Net, of one base unit."""
-
-    price: DecimalText
+class CurrencyPrice(Noun, frozen=True, kw_only=True):
     currency: Currency
+    price: DecimalText
+
+
+class PriceLimit(Noun, frozen=True, kw_only=True, tag="price"):
+    """Net, of one base unit, in each currency it covers; a line in another currency is refused."""
+
+    prices: Annotated[tuple[CurrencyPrice, ...], Meta(min_length=1)]
 
 
 class MarginLimit(Noun, frozen=True, kw_only=True, tag="margin"):
-    """Of the net price over cost: (price - cost) / price, in percent."""
+    """Of the net price over cost: (price - cost) / price, in percent, below 100. Covers the currencies of the cost."""
 
     percent: DecimalText
 

@@ -111,10 +111,10 @@ class NextBreak(Answer, frozen=True, kw_only=True):
 
 
 class Cliff(Answer, frozen=True, kw_only=True):
-    """Buying *quantity* (more than asked, of the asked unit) costs *net* for the line: less than what was asked."""
+    """Buying *quantity* (more than asked, of the asked unit) costs *subtotal* for the line: less than asked for."""
 
     quantity: str
-    net: str
+    subtotal: str
 
 
 class Trace(Answer, frozen=True, kw_only=True):
@@ -134,9 +134,11 @@ class Trace(Answer, frozen=True, kw_only=True):
 class PricedLine(Answer, frozen=True, kw_only=True, tag="priced", tag_field="outcome"):
     """*requested*: the numbers (from 0) of the request's lines that became this one (same SKU and unit).
 
-    *unit_price* is that of one *price_unit*, None where the row has none (graduated, package). *subtotal* is the line
-    before order discounts, *net* after them and without tax, *tax* None when no tax was asked, *total* net plus tax.
-    *valid_until* is the next instant at which this line's price may change within this book, None for never.
+    *unit_price* is that of one *price_unit*, None where the row has none (graduated, package); *list_price* is it
+    before adjustments. *subtotal* is the line before order adjustments (with tax where *tax_included*),
+    *order_adjustment* what those changed, *net* the line after them and without tax, *tax* None when no tax was asked,
+    *total* net plus tax. *valid_until* is the next instant at which this line's price may change within this book,
+    None for never.
     """
 
     requested: tuple[int, ...]
@@ -150,7 +152,7 @@ class PricedLine(Answer, frozen=True, kw_only=True, tag="priced", tag_field="out
     tax_category: str
     tax_percent: str | None
     subtotal: str
-    order_discount: str
+    order_adjustment: str
     net: str
     tax: str | None
     total: str
@@ -172,12 +174,15 @@ class RefusedLine(Answer, frozen=True, kw_only=True, tag="refused", tag_field="o
 
 class Quote(Answer, frozen=True, kw_only=True):
     """*lines* in the request's order. With a refused line there are no totals: the part that can be priced is never
-    charged alone. *tax* is None when no tax was asked; *total* is net plus tax then.
+    charged alone. *subtotal* adds up the lines' subtotals (with tax where their list includes it). *tax* is None when
+    no tax was asked; *total* is the net then. *net* and *tax* always add up to *total*.
     """
 
     root: str
     at: Instant
+    buyer: Buyer
     currency: str
+    tax_treatment: str | None
     policy: RoundingPolicy
     lines: tuple[PricedLine | RefusedLine, ...]
     order_steps: tuple[Step, ...]
