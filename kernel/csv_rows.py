@@ -1,0 +1,445 @@
+"""CSV files from outside, row by row, and CSV files for outside.
+
+`read_rows` streams a file and turns each row into checked values. What is wrong is added to an `ImportReport` with its
+file, line, column, value and what to do, and reading goes on, so that one run reports everything. `write_rows` writes
+what `read_rows` reads back, in a form no spreadsheet takes for a formula.
+"""
+
+import csv
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from kernel.money import currencies
+
+MAX_ERRORS: Final = 1_000
+MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+MAX_LINE_BYTES: Final = 256 * 1024
+MAX_SHOWN: Final = 60
+
+_SAVE_AS: Final = "save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_CODE: Final = re.compile(r"[A-Za-z0-9._/+-]{1,64}")
+_DECIMAL: Final = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,12}))?")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
+_ESCAPED_FORMULA: Final = re.compile(r"''*[=+\-@\t\r]")
+
+
+class RowError(msgspec.Struct, frozen=True):
+    """What is wrong in one place. *line* is the line of the file the row starts on, the header being line 1; *column*
+    is empty where the row or the file as a whole is meant; *value* is cut to what fits a message.
+    """
+
+    file: str
+    line: int
+    column: str
+    value: str
+    message: str
+
+    def __str__(self) -> str:
+        column = f"{self.column}: " if self.column else ""
+        value = f" (found {self.value!r})" if self.value else ""
+        return f"{self.file}:{self.line}: {column}{self.message}{value}"
+
+
+class FileCount(msgspec.Struct, frozen=True):
+    """Rows of a file, and what they did."""
+
+    rows: int
+    added: int
+    changed: int
+    unchanged: int
+
+
+class ImportReport:
+    """What an import found and did. With one error nothing is kept: who opened the transaction rolls it back."""
+
+    def __init__(self, max_errors: int = MAX_ERRORS) -> None:
+        self.errors: list[RowError] = []
+        self.errors_total = 0
+        self.notes: list[str] = []
+        self.counts: dict[str, FileCount] = {}
+        self._max_errors = max_errors
+
+    @property
+    def ok(self) -> bool:
+        return self.errors_total == 0
+
+    def refuse(self, file: str, line: int, column: str, value: object, message: str) -> None:
+        """Add an error; beyond the cap it is only counted."""
+        self.errors_total += 1
+        if len(self.errors) < self._max_errors:
+            self.errors.append(RowError(file, line, column, _shown(value), message))
+
+    def sort(self) -> None:
+        """Order the errors by file and line, files in the order they were first met."""
+        files = {file: at for at, file in enumerate(dict.fromkeys(error.file for error in self.errors))}
+        self.errors.sort(key=lambda error: (files[error.file], error.line))
+
+
+class CellError(ValueError):
+    """Says what a cell should hold; raised by parsers."""
+
+
+Parser = Callable[[str], Any]
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a file. An *optional* one may be left out or empty and then means *empty*."""
+
+    name: str
+    parse: Parser
+    optional: bool = False
+    empty: Any = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row's *line* in the file and its values in the order of the columns asked for.
+
+    In a row that is not *whole* some values were refused and stand as None; it is there so that references to its key
+    are not reported as unknown as well.
+    """
+
+    line: int
+    values: tuple[Any, ...]
+    whole: bool
+
+
+def read_rows(
+    path: Path,
+    columns: Sequence[Column],
+    report: ImportReport,
+    *,
+    key: Collection[str] = (),
+    max_bytes: int = MAX_FILE_BYTES,
+) -> Iterator[Row]:
+    """Yield the rows of *path*, reporting what is wrong with the others.
+
+    UTF-8 with or without a byte-order mark, any line ends, comma-separated; a file whose header is separated by
+    semicolons, as spreadsheets write it where the comma is the decimal sign, is read by semicolons, and the report
+    says so. A row with errors is yielded, not `whole`, when all of its *key* columns are right, and left out otherwise.
+    """
+    file = path.name
+    size = path.stat().st_size
+    if size > max_bytes:
+        report.refuse(file, 0, "", "", f"the file has {size:,} bytes, more than the {max_bytes:,} allowed; split it")
+        return
+    with path.open("rb") as stream:
+        yield from _read(file, stream, columns, report, frozenset(key))
+
+
+def _read(
+    file: str, stream: BinaryIO, columns: Sequence[Column], report: ImportReport, key: frozenset[str]
+) -> Iterator[Row]:
+    lines = _Lines(stream)
+    line = 1
+    try:
+        header = lines.header()
+        delimiter = ";" if ";" in header and "," not in header else ","
+        if delimiter == ";":
+            report.notes.append(f"{file} is separated by semicolons and was read so; decimals still take a point.")
+        reader = csv.reader(lines.rest(header), delimiter=delimiter, strict=True)
+        order = _columns(file, next(reader), columns, report)
+        if order is None:
+            return
+        line = lines.line + 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                row = _row(file, line, cells, columns, order, report, key)
+                if row is not None:
+                    yield row
+            line = lines.line + 1
+    except csv.Error as error:
+        report.refuse(file, line, "", "", f"{_csv_advice(str(error))}; the rest of the file was not read")
+    except _Unreadable as error:
+        report.refuse(file, lines.line + 1, "", error.value, f"{error}; the rest of the file was not read")
+
+
+class _Unreadable(Exception):
+    """The file is not the text it should be from here on."""
+
+    def __init__(self, message: str, value: str = "") -> None:
+        super().__init__(message)
+        self.value = value
+
+
+class _Lines:
+    """Decoded lines of a stream. *line* is the number of the last one given.
+
+    :raises _Unreadable: at the first line that is no text
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.line = 0
+        self._stream = stream
+
+    def header(self) -> str:
+        raw = self._stream.readline(MAX_LINE_BYTES + 1)
+        if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise _Unreadable(f"the file is UTF-16; {_SAVE_AS}")
+        if raw.startswith(b"PK\x03\x04"):
+            raise _Unreadable(f"this is a spreadsheet, not a CSV file; {_SAVE_AS}")
+        header = _decode(raw.removeprefix(_BYTE_ORDER_MARK))
+        if not header.strip():
+            raise _Unreadable("the first line must hold the column names, and it is empty")
+        if "\t" in header and "," not in header:
+            raise _Unreadable("the file is separated by tabs; save it separated by commas")
+        return header
+
+    def rest(self, header: str) -> Iterator[str]:
+        self.line = 1
+        yield header
+        while raw := self._stream.readline(MAX_LINE_BYTES + 1):
+            line = _decode(raw)
+            self.line += 1
+            yield line
+
+
+def _decode(raw: bytes) -> str:
+    if len(raw) > MAX_LINE_BYTES:
+        raise _Unreadable(f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+    if b"\0" in raw:
+        raise _Unreadable("the line holds a NUL byte, so this is no text file")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start + 1} of the line is not UTF-8; {_SAVE_AS}"
+        raise _Unreadable(message, f"0x{raw[error.start]:02x}") from None
+
+
+def _columns(
+    file: str, header: Sequence[str], columns: Sequence[Column], report: ImportReport
+) -> tuple[int | None, ...] | None:
+    """Where each of *columns* stands in the file; the last element is the number of cells of a row."""
+    names = [name.strip() for name in header]
+    while names and not names[-1]:  # a spreadsheet's empty columns at the end
+        names.pop()
+    known = {column.name for column in columns}
+    before = report.errors_total
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known columns: {', '.join(c.name for c in columns)}"
+            report.refuse(file, 1, name, "", f"unknown column; {hint}")
+    for name in dict.fromkeys(name for name in names if name in known and names.count(name) > 1):
+        report.refuse(file, 1, name, "", "the column is there twice; keep one")
+    for column in columns:
+        if not column.optional and column.name not in names:
+            report.refuse(file, 1, column.name, "", "the column is missing")
+    if report.errors_total > before:
+        return None
+    return (*(names.index(c.name) if c.name in names else None for c in columns), len(names))
+
+
+def _row(
+    file: str,
+    line: int,
+    cells: Sequence[str],
+    columns: Sequence[Column],
+    order: Sequence[int | None],
+    report: ImportReport,
+    key: frozenset[str],
+) -> Row | None:
+    width = order[-1]
+    assert width is not None
+    if len(cells) != width and (len(cells) < width or any(cell.strip() for cell in cells[width:])):
+        advice = (
+            "a value that holds the separator needs double quotes" if len(cells) > width else "add the missing ones"
+        )
+        report.refuse(file, line, "", "", f"the row has {len(cells)} values, the header has {width}; {advice}")
+        return None
+    values: list[Any] = []
+    whole = keyed = True
+    for column, place in zip(columns, order, strict=False):
+        cell = "" if place is None else cells[place].strip()
+        try:
+            if cell:
+                values.append(column.parse(cell[1:] if _ESCAPED_FORMULA.match(cell) else cell))
+                continue
+            if column.optional:
+                values.append(column.empty)
+                continue
+            report.refuse(file, line, column.name, "", "must not be empty")
+        except CellError as error:
+            report.refuse(file, line, column.name, cell, str(error))
+        values.append(None)
+        whole = False
+        keyed = keyed and column.name not in key
+    return Row(line, tuple(values), whole) if whole or (keyed and key) else None
+
+
+def _csv_advice(error: str) -> str:
+    if "unexpected end of data" in error:
+        return "a double quote opened in this row is never closed"
+    if "field larger" in error:
+        return "a value is too long, or a double quote opened in this row is never closed"
+    if "new-line character" in error:
+        return "the line ends are those of old Macintosh files; save the file with Unix or Windows line ends"
+    return "double quotes must surround a whole value, and be doubled inside it"
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+# --- what a cell may hold ---
+
+
+def text(max_length: int, *, lines: bool = False) -> Parser:
+    """Plain text of up to *max_length* characters; with *lines* it may hold line ends."""
+
+    def parse(cell: str) -> str:
+        if len(cell) > max_length:
+            raise CellError(f"has {len(cell):,} characters, more than the {max_length:,} allowed; shorten it")
+        if _CONTROL.search(cell) or (not lines and ("\n" in cell or "\r" in cell)):
+            raise CellError(
+                "must hold no control characters" if lines else "must be one line without control characters"
+            )
+        return cell.replace("\r\n", "\n")
+
+    return parse
+
+
+def code(cell: str) -> str:
+    """A code: 1 to 64 of `A-Z a-z 0-9 . _ / + -`."""
+    if not _CODE.fullmatch(cell):
+        raise CellError("must be 1 to 64 characters out of A-Z a-z 0-9 . _ / + -")
+    return cell
+
+
+def decimal(
+    places: int, *, above: Decimal | None = None, least: Decimal | None = None, most: Decimal | None = None
+) -> Parser:
+    """A plain decimal number with up to *places* decimals, `above` or at `least` and at `most` the given numbers."""
+
+    def parse(cell: str) -> Decimal:
+        match = _DECIMAL.fullmatch(cell)
+        if match is None:
+            raise CellError("must be a plain number such as 1234.5: decimal point, no thousands separator, no exponent")
+        if len((match[3] or "").rstrip("0")) > places:
+            raise CellError(f"may have up to {places} decimals")
+        number = Decimal(cell)
+        if above is not None and number <= above:
+            raise CellError(f"must be greater than {above:f}")
+        if least is not None and number < least:
+            raise CellError(f"must be at least {least:f}")
+        if most is not None and number > most:
+            raise CellError(f"must be at most {most:f}")
+        return number
+
+    return parse
+
+
+def whole(cell: str) -> int:
+    """A whole number."""
+    if not _WHOLE.fullmatch(cell):
+        raise CellError("must be a whole number such as 10")
+    return int(cell)
+
+
+def yes_no(cell: str) -> bool:
+    """`yes` or `no`."""
+    if cell not in {"yes", "no"}:
+        raise CellError("must be yes or no")
+    return cell == "yes"
+
+
+def currency(cell: str) -> str:
+    """An ISO 4217 code of a currency in use."""
+    if cell not in currencies():
+        raise CellError("must be an ISO 4217 code such as EUR")
+    return cell
+
+
+def choice(*allowed: str) -> Parser:
+    """One of *allowed*."""
+
+    def parse(cell: str) -> str:
+        if cell not in allowed:
+            raise CellError(f"must be one of {', '.join(allowed)}")
+        return cell
+
+    return parse
+
+
+def instant(cell: str) -> datetime:
+    """A date, meaning 00:00 UTC, or an instant with its offset."""
+    match = _INSTANT.fullmatch(cell)
+    if match is None:
+        raise CellError("must be a date such as 2026-12-01 or an instant such as 2026-12-01T08:00:00Z")
+    try:
+        if "T" not in cell:
+            return datetime.combine(date.fromisoformat(cell), time(), UTC)
+        if match["offset"] is None:
+            raise CellError("must say its offset from UTC, such as 2026-12-01T08:00:00Z or ...+01:00")
+        return datetime.fromisoformat(cell).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, CellError):
+            raise
+        raise CellError("is no day or time of the calendar") from None
+
+
+def many(each: Parser, *, most: int = 1_000) -> Parser:
+    """Values joined by `;`, each as *each* reads it, none twice; a tuple."""
+
+    def parse(cell: str) -> tuple[Any, ...]:
+        values = tuple(each(part.strip()) for part in cell.split(";") if part.strip())
+        if len(values) > most:
+            raise CellError(f"may hold up to {most:,} values")
+        if len(set(values)) < len(values):
+            raise CellError("holds a value twice")
+        return values
+
+    return parse
+
+
+# --- writing ---
+
+
+def write_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    r"""Yield the lines of a CSV file: header first, `\r\n` ends (RFC 4180).
+
+    A text that a spreadsheet would take for a formula is led by an apostrophe, which `read_rows` drops again; numbers,
+    negative ones too, are written as they are. None is empty, booleans are yes and no.
+    """
+    echo = _Echo()
+    writer = csv.writer(echo)
+    writer.writerow(columns)
+    yield echo.line
+    for row in rows:
+        writer.writerow([_written(value) for value in row])
+        yield echo.line
+
+
+class _Echo:
+    """A file that only remembers the last line written."""
+
+    line = ""
+
+    def write(self, line: str) -> None:
+        self.line = line
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, int):
+        return str(value)
+    spoken = str(value)
+    return f"'{spoken}" if _FORMULA.match(spoken) else spoken
