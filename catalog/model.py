@@ -42,7 +42,7 @@ class Brand(Base):
 
 
 class Product(Base):
-    """What a page is about. *sort_en*, *sort_es*: its names as `catalog.words.sort_key` orders them, in the C collation."""
+    """What a page is about. *sort_en*, *sort_es*: its names in the form `words.sort_key` gives them."""
 
     __tablename__ = "product"
 

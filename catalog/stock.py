@@ -49,9 +49,9 @@ async def reserve(session: AsyncSession, quantities: Mapping[uuid.UUID, Decimal]
     _check(quantities)
     stock = {row.sku_id: row for row in await store.lock_stock(session, quantities)}
     shortages = [
-        Shortage(stock[sku].code if sku in stock else str(sku), asked, stock[sku].on_hand if sku in stock else Decimal(0))
-        for sku, asked in quantities.items()
-        if sku not in stock or stock[sku].on_hand < asked
+        Shortage(row.code if row else str(sku_id), asked, row.on_hand if row else Decimal(0))
+        for sku_id, asked in quantities.items()
+        if (row := stock.get(sku_id)) is None or row.on_hand < asked
     ]
     if shortages:
         raise InsufficientStock(tuple(sorted(shortages, key=lambda line: line.sku)))
