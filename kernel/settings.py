@@ -1,0 +1,135 @@
+"""Settings, from the environment alone."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+
+DEFAULT_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - production refuses it
+SECRET_MINIMUM = 32
+Mode = Literal["demo", "production"]
+
+
+class SettingsError(Exception):
+    """A setting is missing or unusable. The message says which and what to do."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this installation runs. Secrets never appear in the text form."""
+
+    mode: Mode
+    var: Path
+    port: int
+    base_url: str
+    database_url: str | None
+    migration_database_url: str | None
+    secret_key: str
+    signing_keyring: Path
+    stripe_api_key: str | None
+    stripe_webhook_secrets: tuple[str, ...]
+    stripe_api_base: str | None
+    smtp_url: str | None
+    lead_time_seconds: float
+    workers: int
+
+    def __repr__(self) -> str:
+        return f"Settings(mode={self.mode!r}, base_url={self.base_url!r}, var={str(self.var)!r})"
+
+    __str__ = __repr__
+
+    @property
+    def production(self) -> bool:
+        return self.mode == "production"
+
+    @property
+    def https(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def test_payments(self) -> bool:
+        """True when no charge made here is real, so that every page has to say so."""
+        return self.stripe_api_key is None or not self.stripe_api_key.startswith(("sk_live_", "rk_live_"))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        :raises SettingsError: when one is unusable, or when production would run on a default
+        """
+        env = os.environ if environment is None else environment
+        mode = env.get("TARIFA_MODE", "demo")
+        if mode not in {"demo", "production"}:
+            raise SettingsError(f"TARIFA_MODE is {mode!r}; it must be demo or production")
+        var = Path(env.get("VAR") or "var").resolve()
+        port = _integer(env, "PORT", 8000, minimum=1, maximum=65535)
+        secrets = tuple(part for part in env.get("STRIPE_WEBHOOK_SECRET", "").replace(",", " ").split() if part)
+        settings = cls(
+            mode="production" if mode == "production" else "demo",
+            var=var,
+            port=port,
+            base_url=(env.get("BASE_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+            database_url=env.get("DATABASE_URL") or None,
+            migration_database_url=env.get("MIGRATION_DATABASE_URL") or env.get("DATABASE_URL") or None,
+            secret_key=env.get("SECRET_KEY") or DEFAULT_SECRET,
+            signing_keyring=Path(env.get("SIGNING_KEYRING") or var / "keyring.json"),
+            stripe_api_key=env.get("STRIPE_API_KEY") or None,
+            stripe_webhook_secrets=secrets,
+            stripe_api_base=env.get("STRIPE_API_BASE") or None,
+            smtp_url=env.get("SMTP_URL") or None,
+            lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
+            workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
+        )
+        if settings.production:
+            settings.refuse_defaults(env)
+        return settings
+
+    def refuse_defaults(self, env: Mapping[str, str]) -> None:
+        """Refuse to serve real buyers on demo secrets, test payments or an address that leaks cookies.
+
+        :raises SettingsError: naming every such setting at once
+        """
+        wrong = [
+            sentence
+            for bad, sentence in (
+                (
+                    self.secret_key == DEFAULT_SECRET or len(self.secret_key) < SECRET_MINIMUM,
+                    f"SECRET_KEY must be set to at least {SECRET_MINIMUM} random characters",
+                ),
+                (self.test_payments, "STRIPE_API_KEY must be a live key: production takes no test payments"),
+                (
+                    self.stripe_api_base is not None,
+                    "STRIPE_API_BASE must not be set: production talks to Stripe itself",
+                ),
+                (not self.stripe_webhook_secrets, "STRIPE_WEBHOOK_SECRET must hold the endpoint's signing secret"),
+                (not env.get("SIGNING_KEYRING"), "SIGNING_KEYRING must name the keyring file"),
+                (not self.https, "BASE_URL must start with https://"),
+                (self.smtp_url is None, "SMTP_URL must be set: buyers wait for their codes and confirmations"),
+            )
+            if bad
+        ]
+        if wrong:
+            raise SettingsError("production refuses to start:\n" + "\n".join(f"  - {sentence}" for sentence in wrong))
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, *, minimum: int, maximum: int) -> int:
+    text = env.get(name) or str(default)
+    try:
+        value = int(text)
+    except ValueError:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number") from None
+    if not minimum <= value <= maximum:
+        raise SettingsError(f"{name} is {value}; it must lie between {minimum} and {maximum}")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, minimum: float, maximum: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsError(f"{name} is {text!r}; it must be a number of seconds") from None
+    if not minimum <= value <= maximum:
+        raise SettingsError(f"{name} is {text}; it must lie between {minimum:g} and {maximum:g}")
+    return value

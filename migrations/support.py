@@ -1,0 +1,37 @@
+"""What each migration says about a table's readers: grants to the runtime role and row-level security."""
+
+from typing import Any
+
+from kernel.db import APP_ROLE
+
+
+def grant(op: Any, table: str, privileges: str) -> None:
+    """Give the runtime role *privileges* (such as "SELECT, INSERT") on *table*, and nothing else."""
+    op.execute(f"GRANT {privileges} ON {table} TO {APP_ROLE}")
+
+
+def company_rows(op: Any, table: str, *, guests: bool = False) -> None:
+    """Show rows of *table* to their own company and to staff; with *guests*, rows without a company to everyone."""
+    rule = "tarifa_may_see(company_id)"
+    if guests:
+        rule = f"(company_id IS NULL AND current_setting('tarifa.scope') <> '') OR {rule}"
+    _guard(op, table, rule)
+
+
+def accounts_rows(op: Any, table: str, *, company: str = "company_id") -> None:
+    """Show rows of *table* also to log-in and sign-up, which look for the company."""
+    _guard(op, table, f"current_setting('tarifa.scope') = 'accounts' OR tarifa_may_see({company})")
+
+
+def append_only(op: Any, table: str) -> None:
+    """Refuse every change of a row once written, whatever the role."""
+    op.execute(
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION tarifa_refuse_change()"
+    )
+
+
+def _guard(op: Any, table: str, rule: str) -> None:
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY {table}_rows ON {table} USING ({rule}) WITH CHECK ({rule})")
