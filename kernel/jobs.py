@@ -1,0 +1,98 @@
+"""Work that follows a commit: enqueued inside the business transaction, done by a worker, at least once.
+
+A job exists exactly when its transaction committed, for enqueueing is an INSERT beside the business rows
+(procrastinate's SQL function). A worker killed half-way leaves its job to the next one, which begins it anew: a handler
+is one idempotent step.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import procrastinate
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kernel.db import libpq_url
+
+Handler = Callable[..., Awaitable[None]]
+log = structlog.get_logger(__name__)
+
+ATTEMPTS: Final = 14  # waits of 2, 4, 8 ... seconds: the last one some four hours
+STALLED_SWEEP_CRON: Final = "* * * * *"
+SHUTDOWN_SECONDS: Final = 5.0
+
+_ENQUEUE = text(
+    "select procrastinate_defer_jobs_v1(array[row('default', :task, 0, cast(:lock as text), null,"
+    " cast(:args as jsonb), cast(:run_at as timestamptz))::procrastinate_job_to_defer_v1])"
+)
+
+
+async def enqueue(
+    session: AsyncSession, task: str, args: dict[str, Any], *, lock: str | None = None, run_at: datetime | None = None
+) -> None:
+    """Put a job into the caller's transaction.
+
+    *lock*: jobs of one lock run one at a time, in order. *run_at*: not before this instant of the database's clock.
+    """
+    encoded = msgspec.json.encode(args).decode()
+    await session.execute(_ENQUEUE, {"task": task, "lock": lock, "args": encoded, "run_at": run_at})
+
+
+class Jobs:
+    """The worker side: handlers by task name, run beside the web server or in a process of their own."""
+
+    def __init__(self, url: str, *, concurrency: int = 4) -> None:
+        self._concurrency = concurrency
+        self._app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(conninfo=libpq_url(url), min_size=1, max_size=concurrency + 2)
+        )
+        self.periodic("retry_stalled_jobs", STALLED_SWEEP_CRON, self._retry_stalled)
+
+    def register(self, task: str, handler: Handler) -> None:
+        """Have *handler* do the jobs named *task*; it gets their arguments by keyword, and again if it raises."""
+        retry = procrastinate.RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=2)
+        self._app.task(name=task, retry=retry)(handler)
+
+    def periodic(self, task: str, cron: str, handler: Handler) -> None:
+        """Have *handler* run at the instants of *cron* (five fields, or six with seconds last), once among workers."""
+
+        async def run(timestamp: int) -> None:  # noqa: ARG001 - procrastinate passes the instant it was due
+            await handler()
+
+        self._app.periodic(cron=cron)(self._app.task(name=task, queueing_lock=task)(run))
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[None]:
+        """Work while the block lasts; what is in hand at its end gets a few seconds."""
+        async with self._app.open_async():
+            task = asyncio.create_task(
+                self._app.run_worker_async(
+                    concurrency=self._concurrency,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    shutdown_graceful_timeout=SHUTDOWN_SECONDS,
+                )
+            )
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def run_pending(self) -> None:
+        """Do what is due now and return: for tests and for the command line."""
+        async with self._app.open_async():
+            await self._app.run_worker_async(
+                wait=False, listen_notify=False, install_signal_handlers=False, delete_jobs="successful"
+            )
+
+    async def _retry_stalled(self) -> None:
+        for job in await self._app.job_manager.get_stalled_jobs():
+            log.warning("job stalled, started anew", task=job.task_name, job=job.id)
+            await self._app.job_manager.retry_job(job)

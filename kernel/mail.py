@@ -1,0 +1,143 @@
+"""Mail: a row and a job in the business transaction, sent after it by SMTP, or written to a folder without one."""
+
+import asyncio
+import smtplib
+import ssl
+import uuid
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kernel.clock import Clock
+from kernel.db import Base, Database, for_staff
+from kernel.ids import new_id
+from kernel.jobs import enqueue
+
+log = structlog.get_logger(__name__)
+SEND_TASK: Final = "send_mail"
+SMTP_TIMEOUT_SECONDS: Final = 20
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter to one reader. *kind* names its template, for the desk and for tests."""
+
+    to: str
+    subject: str
+    text: str
+    kind: str
+    html: str | None = None
+
+
+class OutgoingMail(Base, kw_only=True):
+    """A letter on its way or sent; *answer* is what the mail server said."""
+
+    __tablename__ = "outgoing_mail"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default_factory=new_id)
+    kind: Mapped[str]
+    recipient: Mapped[str]
+    subject: Mapped[str]
+    text: Mapped[str]
+    html: Mapped[str | None] = mapped_column(default=None)
+    queued_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None] = mapped_column(default=None)
+    answer: Mapped[str | None] = mapped_column(default=None)
+
+
+async def queue_mail(session: AsyncSession, mail: Mail, *, now: datetime) -> uuid.UUID:
+    """Write *mail* to the outbox in the caller's transaction and return its id."""
+    row = OutgoingMail(
+        kind=mail.kind, recipient=mail.to, subject=mail.subject, text=mail.text, html=mail.html, queued_at=now
+    )
+    session.add(row)
+    await session.flush()
+    await enqueue(session, SEND_TASK, {"mail_id": str(row.id)}, lock=f"mail:{row.id}")
+    return row.id
+
+
+class Transport(Protocol):
+    """Takes a letter to its reader and returns the receiver's answer."""
+
+    def deliver(self, message: EmailMessage) -> str: ...
+
+
+class FolderTransport:
+    """Writes each letter as a file; the demo's and the tests' post office."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def deliver(self, message: EmailMessage) -> str:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"{str(message['Message-ID']).strip('<>').partition('@')[0]}.eml"
+        temporary = self._folder / f".{name}"
+        temporary.write_bytes(message.as_bytes())
+        temporary.replace(self._folder / name)
+        return f"written to {name}"
+
+
+class SmtpTransport:
+    """Hands each letter to the server of an `smtp://` (STARTTLS) or `smtps://` address."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+
+    def deliver(self, message: EmailMessage) -> str:
+        host, tls = self._url.hostname or "localhost", ssl.create_default_context()
+        if self._url.scheme == "smtps":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                host, self._url.port or 465, timeout=SMTP_TIMEOUT_SECONDS, context=tls
+            )
+        else:
+            server = smtplib.SMTP(host, self._url.port or 587, timeout=SMTP_TIMEOUT_SECONDS)
+        with server:
+            if self._url.scheme != "smtps" and server.has_extn("starttls"):
+                server.starttls(context=tls)
+            if self._url.username:
+                server.login(unquote(self._url.username), unquote(self._url.password or ""))
+            server.send_message(message)
+        return "accepted"
+
+
+class PostOffice:
+    """Sends what lies in the outbox."""
+
+    def __init__(self, db: Database, clock: Clock, transport: Transport, *, sender: str) -> None:
+        self._db = db
+        self._clock = clock
+        self._transport = transport
+        self._sender = sender
+
+    async def send(self, mail_id: str) -> None:
+        """Send one letter. Sent twice only if the process dies between the server's answer and our commit."""
+        async with self._db.begin(for_staff()) as session:
+            row = await session.get(OutgoingMail, uuid.UUID(mail_id))
+        if row is None or row.sent_at is not None:
+            return
+        answer = await asyncio.to_thread(self._transport.deliver, self._message(row))
+        async with self._db.begin(for_staff()) as session:
+            sent = await session.get_one(OutgoingMail, row.id)
+            sent.sent_at = self._clock.now()
+            sent.answer = answer
+        log.info("mail sent", kind=row.kind, mail=str(row.id))
+
+    def _message(self, row: OutgoingMail) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self._sender
+        message["To"] = row.recipient
+        message["Subject"] = row.subject
+        message["Date"] = format_datetime(row.queued_at)
+        message["Message-ID"] = f"<{row.id}@{self._sender.partition('@')[2] or 'localhost'}>"
+        message["X-Tarifa-Kind"] = row.kind
+        message.set_content(row.text)
+        if row.html is not None:
+            message.add_alternative(row.html, subtype="html")
+        return message

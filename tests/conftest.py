@@ -1,0 +1,112 @@
+"""What every test stands on: one real PostgreSQL, a database of its own for each test, a clock that stands still."""
+
+import hashlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fasteners
+import psycopg
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+
+from kernel.clock import FixedClock
+from kernel.db import APP_ROLE, OWNER_ROLE, Database
+from kernel.embedded import EmbeddedServer, prepare_database, start_server
+from kernel.migrate import MIGRATIONS, migrate
+from kernel.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+TEST_VAR = Path(os.environ.get("TEST_VAR") or ROOT / "var" / "test")
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+hypothesis_settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
+hypothesis_settings.register_profile(
+    "dev", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """The one PostgreSQL of all workers."""
+    TEST_VAR.mkdir(parents=True, exist_ok=True)
+    running = start_server(TEST_VAR)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """A migrated, empty database, made once for each state of the migrations."""
+    versions = sorted((MIGRATIONS / "versions").glob("*.py"))
+    sources = b"".join(path.read_bytes() for path in [*versions, MIGRATIONS / "support.py"])
+    name = f"template_{hashlib.sha256(sources).hexdigest()[:12]}"
+    with (
+        fasteners.InterProcessLock(TEST_VAR / "template.lock"),
+        psycopg.connect(server.superuser_url, autocommit=True) as connection,
+    ):
+        ready = connection.execute(
+            "select 1 from pg_database where datname = %s and shobj_description(oid, 'pg_database') = 'ready'", (name,)
+        ).fetchone()
+        if ready is None:
+            connection.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
+            prepare_database(server, name)
+            migrate(server.url(name, OWNER_ROLE))
+            connection.execute(sql.SQL("comment on database {} is 'ready'").format(sql.Identifier(name)))
+    return name
+
+
+@pytest.fixture
+def database_name(server: EmbeddedServer, template: str) -> Iterator[str]:
+    """A database for one test alone, cloned from the template."""
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {} owner {}").format(
+                sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER_ROLE)
+            )
+        )
+    yield name
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(server: EmbeddedServer, database_name: str) -> str:
+    """Address of the test's database in the runtime role."""
+    return server.url(database_name, APP_ROLE)
+
+
+@pytest.fixture
+def owner_url(server: EmbeddedServer, database_name: str) -> str:
+    """Address of the test's database in the owner's role."""
+    return server.url(database_name, OWNER_ROLE)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The test's database in the runtime role, under row-level security."""
+    opened = Database.connect(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """Noon of 21 November 2026, until moved."""
+    return FixedClock(NOW)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Demo settings whose files lie in the test's own folder and whose publications take effect soon."""
+    return Settings.from_environment(
+        {"VAR": str(tmp_path / "var"), "DATABASE_URL": database_url, "PRICE_LEAD_TIME": "10"}
+    )
