@@ -1,0 +1,76 @@
+# Everything a developer runs. On a fresh machine: Python 3.11 or newer with venv, make, and a package index.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+VAR ?= var
+WORKERS ?= 1
+JOBS ?= 2
+export PORT VAR WORKERS
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check bench lock journeys clean
+
+help: ## Say what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(VENV)/run.stamp: requirements/run.txt bin/make-venv
+	@$(PYTHON) bin/make-venv $(VENV) requirements/run.txt && touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt bin/make-venv
+	@$(PYTHON) bin/make-venv $(VENV) requirements/dev.txt && touch $@ $(VENV)/run.stamp
+
+run: $(VENV)/run.stamp ## Serve the whole shop with demo data and test payments (PORT=8000 VAR=var)
+	@exec $(BIN)/python -m web.cli serve
+
+test: $(VENV)/dev.stamp ## Run all tests on a real PostgreSQL, in parallel
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+fast: $(VENV)/dev.stamp ## Run the tests that take milliseconds
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "not slow and not browser"
+
+lint: $(VENV)/dev.stamp ## Check style, formatting, templates, unused dependencies, forgotten notes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/djlint --quiet --lint web/templates
+	$(BIN)/deptry .
+	@! git grep -nIE '\b(TODO|FIXME|XXX)\b' -- '*.py' '*.html' '*.css' '*.js' ':!web/static/vendor' || \
+		{ echo 'Finish these or file an issue: no notes to self in the tree.'; exit 1; }
+
+types: $(VENV)/dev.stamp ## Check types
+	$(BIN)/mypy kernel accounts catalog pricing agreements checkout insights web sandbox examples benchmarks tests migrations
+
+contracts: $(VENV)/dev.stamp ## Check which room may import which
+	$(BIN)/lint-imports
+
+openapi: $(VENV)/dev.stamp ## Write openapi/openapi.json from the code
+	$(BIN)/python -m web.openapi write
+
+openapi-check: $(VENV)/dev.stamp ## Fail when openapi/openapi.json is not what the code says, or not valid
+	$(BIN)/python -m web.openapi check
+
+messages: $(VENV)/dev.stamp ## Collect the texts of pages into web/locale, and compile the translations
+	$(BIN)/python -m web.messages update
+
+messages-check: $(VENV)/dev.stamp ## Fail when a text has no Spanish translation
+	$(BIN)/python -m web.messages check
+
+coverage: $(VENV)/dev.stamp ## Show that the money's code is covered branch by branch
+	$(BIN)/python -m pytest -n $(JOBS) -q tests/pricing/engine tests/kernel tests/checkout/test_states.py \
+		--cov=pricing.engine --cov=kernel.money --cov=checkout.states --cov-branch --cov-report=term-missing:skip-covered \
+		--cov-fail-under=100
+
+check: lint types contracts openapi-check messages-check coverage test ## All that must be green before a commit lands
+
+bench: $(VENV)/dev.stamp ## Measure, as ratios to a baseline run beside it
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/dev.stamp ## Compile the hash-pinned requirement files from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		pyproject.toml -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## Remove the virtual environment and all local data
+	rm -rf $(VENV) $(VAR)
