@@ -1,0 +1,1 @@
+"""Every interface and the composition root."""

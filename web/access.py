@@ -1,0 +1,58 @@
+"""One table of who may call what. A route that is not in it keeps the application from starting."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from accounts.model import KeyScope, MemberRole, StaffRole
+from accounts.principal import Principal, PrincipalKind
+
+
+class Access(StrEnum):
+    """Who may call a route."""
+
+    ANYONE = "anyone"
+    MEMBER = "member"
+    """Whoever is logged in for a company."""
+    COMPANY_ADMIN = "company admin"
+    LOGGED_IN = "logged in"
+    FINANCE = "finance"
+    STAFF = "staff"
+    PRICES_KEY = "prices key"
+    """The price API: open to all at public prices; a presented key must carry the scope."""
+
+
+FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
+
+
+def allows(access: Access, principal: Principal) -> bool:
+    """Say whether *principal* may call a route of this *access*."""
+    match access:
+        case Access.ANYONE:
+            return True
+        case Access.PRICES_KEY:
+            return principal.kind is not PrincipalKind.PARTNER or KeyScope.PRICES_READ in principal.scopes
+        case Access.LOGGED_IN:
+            return principal.person_id is not None
+        case Access.MEMBER:
+            return principal.kind is PrincipalKind.MEMBER
+        case Access.COMPANY_ADMIN:
+            return principal.kind is PrincipalKind.MEMBER and principal.role is MemberRole.ADMIN
+        case Access.STAFF:
+            return principal.kind is PrincipalKind.STAFF
+        case Access.FINANCE:
+            return principal.kind is PrincipalKind.STAFF and principal.staff_role in FINANCE_ROLES
+
+
+# Each line: method, path template, who. Keep it sorted by path, so that a reader finds a route at once.
+ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
+    ("GET", "/health/live", Access.ANYONE),
+    ("GET", "/health/ready", Access.ANYONE),
+    ("GET", "/static/{digest:str}/{name:path}", Access.ANYONE),
+)
+TABLE: Final = {(method, path): access for method, path, access in ROUTES}
+
+
+def missing(routes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the (method, path) pairs of *routes* that the table does not name."""
+    return sorted(set(routes) - set(TABLE))

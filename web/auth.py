@@ -1,0 +1,93 @@
+"""Who asks, and whether they may: resolved once per request, before any handler runs."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from litestar import Request, Response
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from accounts.principal import Principal, PrincipalKind
+from kernel.errors import DomainError, NotFound
+from kernel.ids import new_id
+from web.access import TABLE, Access, allows
+from web.http import AnyRequest, read_form, services_of, session_token_of
+from web.security import UNSAFE_METHODS, require_form_token, require_same_origin
+
+API_PREFIX = "/api/"
+WEBHOOK_PREFIX = "/webhooks/"
+OWN_GUARD = (API_PREFIX, WEBHOOK_PREFIX)  # these never look at cookies, so no browser can be tricked into calling them
+
+
+class Unauthenticated(DomainError):
+    problem = "unauthenticated"
+    status = 401
+    title = "Log in or present an API key"
+
+
+class ScopeMissing(DomainError):
+    problem = "scope-missing"
+    status = 403
+    title = "The API key does not carry the scope"
+
+
+class Authentication(ASGIMiddleware):
+    """Puts the principal into the request's state and holds the role table."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        request: AnyRequest = Request(scope, receive=receive, send=send)
+        access = TABLE[(_method(scope), scope["path_template"])]
+        principal = await self._principal(request)
+        scope["state"]["principal"] = principal
+        if not allows(access, principal):
+            answer = _refuse(request, access, principal)
+            await answer.to_asgi_response(app=None, request=request)(scope, receive, send)
+            return
+        if request.method in UNSAFE_METHODS and not request.url.path.startswith(OWN_GUARD):
+            vouched = require_same_origin(request)
+            form = await read_form(request)
+            require_form_token(
+                request.headers.get("x-form-token") or form.get("form_token"),
+                services_of(request).settings.secret_key,
+                session_token_of(request),
+                vouched=vouched,
+            )
+        await next_app(scope, receive, send)
+
+    async def _principal(self, request: AnyRequest) -> Principal:
+        accounts = services_of(request).accounts
+        path = request.url.path
+        if path.startswith(API_PREFIX):
+            header = request.headers.get("authorization")
+            if header is None:
+                return Principal.visitor(new_id())
+            scheme, _, key = header.partition(" ")
+            if scheme.lower() != "bearer":
+                raise Unauthenticated("Present the API key as `Authorization: Bearer trf_...`.")
+            return await accounts.authenticate_key(key.strip())
+        if path.startswith(("/static/", "/health/", WEBHOOK_PREFIX)):
+            return Principal.visitor(new_id())
+        token = session_token_of(request)
+        found = None if token is None else await accounts.authenticate(token)
+        return Principal.visitor(new_id()) if found is None else found
+
+
+def _method(scope: Scope) -> str:
+    return "GET" if scope["method"] == "HEAD" else str(scope["method"])
+
+
+def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Response[bytes]:
+    if request.url.path.startswith(API_PREFIX):
+        if principal.kind is PrincipalKind.PARTNER:
+            raise ScopeMissing(f"This call needs a key for: {access.value}. Ask your admin for one with that scope.")
+        raise Unauthenticated("Present an API key as `Authorization: Bearer trf_...`.")
+    if access in {Access.STAFF, Access.FINANCE} and principal.person_id is not None:
+        raise NotFound("There is nothing here, or it is not yours to see.")
+    if access is Access.COMPANY_ADMIN and principal.person_id is not None:
+        raise NotFound("Only an admin of your company sees this page.")
+    target = request.url.path if request.method == "GET" else "/"
+    location = f"/login?next={quote(target, safe='/')}"
+    return Response(b"", status_code=HTTPStatus.SEE_OTHER, headers={"location": location})
