@@ -1,0 +1,71 @@
+"""Production refuses whatever a demo may run on."""
+
+import pytest
+
+from kernel.settings import Settings, SettingsError
+
+GOOD = {
+    "TARIFA_MODE": "production",
+    "SECRET_KEY": "k" * 40,
+    "STRIPE_API_KEY": "sk_live_abc",
+    "STRIPE_WEBHOOK_SECRET": "whsec_abc",
+    "SIGNING_KEYRING": "keyring.json",
+    "BASE_URL": "https://shop.example",
+    "SMTP_URL": "smtp://mail.example",
+}
+
+
+def test_a_demo_needs_no_setting_at_all() -> None:
+    settings = Settings.from_environment({})
+
+    assert settings.mode == "demo"
+    assert settings.test_payments
+    assert settings.base_url == "http://127.0.0.1:8000"
+
+
+def test_production_starts_when_everything_is_set() -> None:
+    settings = Settings.from_environment(GOOD)
+
+    assert settings.production
+    assert not settings.test_payments
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SECRET_KEY", "", "SECRET_KEY"),
+        ("SECRET_KEY", "short", "SECRET_KEY"),
+        ("STRIPE_API_KEY", "", "STRIPE_API_KEY"),
+        ("STRIPE_API_KEY", "sk_test_abc", "test payments"),
+        ("STRIPE_API_BASE", "http://127.0.0.1:8001", "STRIPE_API_BASE"),
+        ("STRIPE_WEBHOOK_SECRET", "", "STRIPE_WEBHOOK_SECRET"),
+        ("SIGNING_KEYRING", "", "SIGNING_KEYRING"),
+        ("BASE_URL", "http://shop.example", "https://"),
+        ("SMTP_URL", "", "SMTP_URL"),
+    ],
+)
+def test_production_refuses_each_default(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        Settings.from_environment({**GOOD, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "eighty"), ("PORT", "0"), ("PORT", "70000"), ("PRICE_LEAD_TIME", "soon"), ("TARIFA_MODE", "staging")],
+)
+def test_an_unusable_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment({name: value})
+
+
+def test_secrets_never_show_in_the_text_form() -> None:
+    settings = Settings.from_environment(GOOD)
+
+    assert "sk_live" not in repr(settings)
+    assert "kkkk" not in str(settings)
+
+
+def test_two_webhook_secrets_are_accepted_while_one_is_rolled() -> None:
+    settings = Settings.from_environment({"STRIPE_WEBHOOK_SECRET": "whsec_old, whsec_new"})
+
+    assert settings.stripe_webhook_secrets == ("whsec_old", "whsec_new")
