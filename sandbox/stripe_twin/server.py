@@ -1,0 +1,289 @@
+"""HTTP in front of the twin, on the loopback address only: the API, the hosted pages, the tests' entrance."""
+
+import http.server
+import json
+import logging
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from sandbox.stripe_twin import pages
+from sandbox.stripe_twin.account import ContractViolation
+from sandbox.stripe_twin.api import ApiAnswer, ApiRequest
+from sandbox.stripe_twin.cards import TEST_CARDS, read_entry
+from sandbox.stripe_twin.control import UnknownControl, control
+from sandbox.stripe_twin.errors import StripeError
+from sandbox.stripe_twin.faults import Fault
+from sandbox.stripe_twin.pages import FormState
+from sandbox.stripe_twin.sessions import Attempt
+from sandbox.stripe_twin.store import Record
+from sandbox.stripe_twin.twin import Twin
+
+log = logging.getLogger("stripe_twin.http")
+
+LONGEST_BODY = 1_000_000
+_STYLE = (Path(__file__).parent / "static" / "twin.css").read_bytes()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one twin, which is given once the port is known."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    twin: Twin
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """End kept-alive connections, whose threads would otherwise wait for another request."""
+        with self._open_lock:
+            connections = list(self._open)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the other side was faster
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        del request, client_address
+        log.debug("a connection ended in the middle: %s", sys.exception())
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+    wbufsize = -1  # head and body leave in one write
+    disable_nagle_algorithm = True
+    timeout = 120
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class names it so
+        log.debug(format, *args)
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        body = self._read_body()
+        if body is None:
+            return
+        url = urlsplit(self.path)
+        try:
+            if url.path.startswith("/v1/"):
+                self._serve_api(body)
+            elif url.path.startswith("/_twin/"):
+                self._serve_control(url.path.removeprefix("/_twin/"), url.query, body)
+            else:
+                self._serve_page(url.path, dict(parse_qsl(url.query)), dict(parse_qsl(body, keep_blank_values=True)))
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        except Exception:
+            log.exception("%s %s failed", self.command, url.path)
+            self._send_json(500, {"error": {"type": "api_error", "message": "The Stripe twin failed; see its log."}})
+
+    def _read_body(self) -> str | None:
+        if "Transfer-Encoding" in self.headers:
+            self._refuse(411, "Send a Content-Length")
+            return None
+        length = self.headers.get("Content-Length", "0")
+        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > LONGEST_BODY:
+            self._refuse(413, f"At most {LONGEST_BODY} bytes")
+            return None
+        try:
+            return self.rfile.read(int(length)).decode()
+        except UnicodeDecodeError:
+            self._refuse(400, "The body is not UTF-8")
+            return None
+
+    def _refuse(self, status: int, message: str) -> None:
+        self.close_connection = True
+        self._send_json(status, {"error": {"type": "invalid_request_error", "message": message}})
+
+    # The API
+
+    def _serve_api(self, body: str) -> None:
+        twin = self.server.twin
+        request = ApiRequest(
+            method=self.command,
+            target=self.path,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=body,
+        )
+        fault = twin.faults.take(request.method, request.path)
+        if fault is not None and fault.kind in {"timeout", "reset"}:
+            self._break_off(fault)
+            return
+        twin.expire_due_sessions()
+        answer = twin.api.answer(request, fault)
+        twin.dispatcher.wake()
+        log.info("%s %s: %s", request.method, request.path, answer.status)
+        if fault is not None and fault.kind == "lose_answer":
+            self.close_connection = True
+            return
+        if fault is not None and fault.kind == "garbage":
+            answer = ApiAnswer(200, b"<html>\x00not json", {**answer.headers})
+        self._send(answer.status, answer.body, "application/json", answer.headers)
+
+    def _break_off(self, fault: Fault) -> None:
+        self.close_connection = True
+        if fault.kind == "timeout":
+            time.sleep(fault.seconds)
+        else:
+            # Zero linger makes the kernel send RST instead of FIN.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    # The tests' entrance
+
+    def _serve_control(self, name: str, query: str, body: str) -> None:
+        try:
+            self._send_json(200, control(self.server.twin, self.command, name, query, body))
+        except UnknownControl as error:
+            self._send_json(404, {"error": f"no {error}"})
+        except KeyError as error:
+            self._send_json(404, {"error": f"no such object or name: {error.args[0]}"})
+        except (ValueError, TimeoutError) as error:
+            self._send_json(400, {"error": str(error)})
+
+    # The buyer's pages
+
+    def _serve_page(self, path: str, query: dict[str, str], form: dict[str, str]) -> None:
+        if path == "/assets/twin.css" and self.command == "GET":
+            self._send(200, _STYLE, "text/css; charset=utf-8", {"Cache-Control": "max-age=300"})
+        elif match := re.fullmatch(r"/c/pay/(cs_test_\w+)", path):
+            self._serve_payment(match[1], query, form)
+        elif match := re.fullmatch(r"/3ds/(pi_\w+)/(\w+)", path):
+            self._serve_authentication(match[1], match[2], form)
+        elif path == "/":
+            self._send_page(200, pages.message_page("Stripe test server", "It runs. Pay from the shop's checkout."))
+        else:
+            self._send_page(404, pages.message_page("Not found", "There is no such page on the Stripe test server."))
+
+    def _serve_payment(self, session_id: str, query: dict[str, str], form: dict[str, str]) -> None:
+        twin = self.server.twin
+        session = twin.find_session(session_id)
+        if session is None:
+            self._send_page(
+                404, pages.message_page("Not found", "There is no such payment. Start again from the shop.")
+            )
+            return
+        if session.body["status"] != "open":
+            self._send_page(200, pages.closed_page(session), session)
+            return
+        if self.command == "GET":
+            self._send_page(200, pages.payment_page(session, FormState(self._prefilled(query))), session)
+            return
+        now = time.gmtime(twin.clock.seconds())
+        try:
+            entry = read_entry(form, year=now.tm_year, month=now.tm_mon)
+            attempt = twin.pay(session_id, entry)
+        except ContractViolation as error:
+            self._send_page(500, pages.message_page("The Stripe twin made a mistake", error.message), session)
+        except StripeError as error:
+            state = FormState(form, error.message, error.body["error"].get("param"))
+            self._send_page(422, pages.payment_page(session, state), session)
+        else:
+            self._follow(attempt, session, form)
+
+    def _serve_authentication(self, intent_id: str, token: str, form: dict[str, str]) -> None:
+        twin = self.server.twin
+        intent = twin.store.find(intent_id, "payment_intent")
+        session = twin.find_session(intent.private["session"]) if intent else None
+        if intent is None or session is None:
+            self._send_page(
+                404, pages.message_page("Not found", "There is no such payment. Start again from the shop.")
+            )
+        elif session.body["status"] != "open":
+            self._send_page(200, pages.closed_page(session), session)
+        elif intent.private.get("authentication") != token:
+            self._redirect(f"/c/pay/{session.id}", session)
+        elif self.command == "GET":
+            self._send_page(200, pages.authentication_page(session, intent), session)
+        else:
+            attempt, session = twin.authenticate(intent_id, token, passed=form.get("answer") == "pass")
+            self._follow(attempt, session, {})
+
+    def _follow(self, attempt: Attempt, session: Record, form: dict[str, str]) -> None:
+        if attempt.location is not None:
+            self._redirect(attempt.location, session)
+            return
+        current = self.server.twin.find_session(session.id) or session
+        if attempt.outcome == "closed":
+            self._send_page(200, pages.closed_page(current), current)
+            return
+        state = FormState({**form, "cvc": ""}, f"{attempt.message} Try another card.")
+        self._send_page(402, pages.payment_page(current, state), current)
+
+    @staticmethod
+    def _prefilled(query: dict[str, str]) -> dict[str, str]:
+        card = next((card for card in TEST_CARDS if card.number == query.get("card")), None)
+        if card is None:
+            return {}
+        return {
+            "number": card.number,
+            "expiry": "12 / 34",
+            "cvc": "1234" if card.brand == "amex" else "123",
+            "name": "Test Buyer",
+        }
+
+    # Writing answers
+
+    def _redirect(self, location: str, session: Record) -> None:
+        self._send(303, b"", "text/html; charset=utf-8", {"Location": location, **_page_headers(session)})
+
+    def _send_page(self, status: int, page: str, session: Record | None = None) -> None:
+        self._send(status, page.encode(), "text/html; charset=utf-8", _page_headers(session))
+
+    def _send_json(self, status: int, document: Any) -> None:
+        self._send(status, json.dumps(document, indent=2).encode(), "application/json", {})
+
+    def _send(self, status: int, body: bytes, content_type: str, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+
+def _page_headers(session: Record | None) -> dict[str, str]:
+    return {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": pages.content_security_policy(session),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -1,0 +1,241 @@
+"""The twin as one object: what the server, the hosted pages and the tests drive."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from sandbox.stripe_twin import endpoints, sessions
+from sandbox.stripe_twin.account import Account, ContractViolation
+from sandbox.stripe_twin.api import Api
+from sandbox.stripe_twin.cards import TEST_CARDS, UNKNOWN_CARD, CardEntry, named_entry
+from sandbox.stripe_twin.clock import Clock, TwinClock, system_clock
+from sandbox.stripe_twin.contract import Contract
+from sandbox.stripe_twin.errors import JsonObject
+from sandbox.stripe_twin.faults import Fault, FaultPlan, SeededFaults
+from sandbox.stripe_twin.outbox import Outbox, Twist
+from sandbox.stripe_twin.sessions import Attempt
+from sandbox.stripe_twin.store import Record, Store
+from sandbox.stripe_twin.webhooks import Dispatcher
+
+
+class Twin:
+    """A Stripe account in one file, without the HTTP in front of it."""
+
+    def __init__(
+        self,
+        *,
+        file: Path,
+        base_url: str,
+        webhook_url: str | None = None,
+        webhook_secret: str | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.store = Store(file)
+        self.clock = TwinClock(clock, shift_seconds=self.store.setting("clock_shift_seconds") or 0.0)
+        self.outbox = Outbox(self.store)
+        self.faults = FaultPlan()
+        self.account = Account(
+            store=self.store, contract=Contract(), clock=self.clock, outbox=self.outbox, base_url=base_url
+        )
+        self.api = Api(self.account)
+        self.dispatcher = Dispatcher(self.account, tick=self.expire_due_sessions)
+        if webhook_url is not None:
+            self._keep_default_endpoint(webhook_url, webhook_secret or "")
+
+    def start(self) -> None:
+        self.dispatcher.start()
+
+    def stop(self) -> None:
+        self.dispatcher.stop()
+        self.store.close()
+
+    # The buyer's side
+
+    def find_session(self, session_id: str) -> Record | None:
+        self.expire_due_sessions()
+        return self.store.find(session_id, "checkout.session")
+
+    def pay(self, session_id: str, entry: CardEntry) -> Attempt:
+        """:raises KeyError: when there is no such Session."""
+        with self._acting():
+            session = self.store.find(session_id, "checkout.session")
+            if session is None:
+                raise KeyError(session_id)
+            return sessions.pay(self.account, session, entry)
+
+    def authenticate(self, intent_id: str, token: str, *, passed: bool) -> tuple[Attempt, Record]:
+        """The bank's answer for the authentication *token*; an outdated one changes nothing.
+
+        :raises KeyError: when there is no such PaymentIntent.
+        """
+        with self._acting():
+            intent = self.store.find(intent_id, "payment_intent")
+            session = self.store.find(intent.private["session"], "checkout.session") if intent else None
+            if intent is None or session is None:
+                raise KeyError(intent_id)
+            if intent.private.get("authentication") != token:
+                return Attempt("closed"), session
+            card = next((card for card in TEST_CARDS if card.number == intent.private["card"]), UNKNOWN_CARD)
+            attempt = sessions.finish_authentication(self.account, session, intent, card, passed=passed)
+            return attempt, session
+
+    def expire_due_sessions(self) -> None:
+        now = self.clock.seconds()
+        if not self.store.list_due_sessions(now):
+            return
+        with self._acting_now():
+            for session in self.store.list_due_sessions(now):
+                sessions.close(self.account, session)
+
+    # The tests' side
+
+    def pay_at_once(
+        self, session_id: str, card: str = "visa", *, authentication: Literal["pass", "fail", "wait"] = "pass"
+    ) -> Attempt:
+        """Pay without a browser; *card* is a name of cards.TEST_CARDS or a number.
+
+        ``wait`` leaves a 3D Secure card unanswered, as a buyer does who walks away.
+
+        :raises KeyError: when there is no such Session.
+        :raises ValueError: for an unknown card name.
+        """
+        entry = named_entry(card, year=int(time.strftime("%Y", time.gmtime(self.clock.seconds()))))
+        attempt = self.pay(session_id, entry)
+        if attempt.outcome != "requires_action" or authentication == "wait" or attempt.location is None:
+            return attempt
+        intent_id, token = attempt.location.rsplit("/", 2)[1:]
+        return self.authenticate(intent_id, token, passed=authentication == "pass")[0]
+
+    def add_fault(self, fault: Fault) -> None:
+        self.faults.add(fault)
+
+    def seed_faults(self, seeded: SeededFaults) -> None:
+        self.faults.seed(seeded)
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
+        self.outbox.clear()
+
+    def twist_webhooks(self, twist: Twist) -> None:
+        self.outbox.plan(twist)
+
+    def hold_webhooks(self) -> None:
+        """Send nothing new until ``release_webhooks``."""
+        self.outbox.holding = True
+
+    def release_webhooks(self, *, reverse: bool = False) -> int:
+        self.outbox.holding = False
+        with self.store.transaction():
+            released = self.store.release_deliveries(reverse=reverse, now=self.clock.seconds())
+        self.dispatcher.wake()
+        return released
+
+    def retry_webhooks_now(self) -> int:
+        """Don't wait for the back-off."""
+        hurried = self.store.hurry_deliveries(now=self.clock.seconds())
+        self.dispatcher.wake()
+        return hurried
+
+    def resend_event(self, event_id: str) -> int:
+        """Owe the event again to every enabled endpoint, as ``stripe events resend`` does.
+
+        :raises KeyError: when there is no such event.
+        """
+        event = self.store.find(event_id, "event")
+        if event is None:
+            raise KeyError(event_id)
+        with self.store.transaction():
+            receivers = [
+                endpoint
+                for endpoint in self.store.list_objects("webhook_endpoint")
+                if endpoint.body["status"] == "enabled"
+            ]
+            for endpoint in receivers:
+                self.store.add_delivery(event_id, endpoint.id, state="pending", due_at=self.clock.seconds(), twist={})
+        self.dispatcher.wake()
+        return len(receivers)
+
+    def roll_webhook_secret(self, secret: str, *, overlap_seconds: float = 86400.0) -> None:
+        """The default endpoint gets a new secret; until the overlap is over webhooks carry both signatures."""
+        with self.store.transaction():
+            endpoint = self._default_endpoint()
+            if endpoint is None:
+                raise KeyError("the twin was started without a webhook address")
+            until = self.clock.base_seconds() + overlap_seconds
+            old = [entry if entry["until"] else {**entry, "until": until} for entry in endpoint.private["secrets"]]
+            endpoint.private["secrets"] = [{"secret": secret, "until": None}, *old]
+            self.store.update(endpoint)
+
+    def shift_clock(self, seconds: float) -> float:
+        """Move the twin's time by *seconds*; returns the whole shift. Sessions that are due expire at once."""
+        with self.store.transaction():
+            self.clock.shift_seconds += seconds
+            self.store.set_setting("clock_shift_seconds", self.clock.shift_seconds)
+        self.expire_due_sessions()
+        self.dispatcher.wake()
+        return self.clock.shift_seconds
+
+    def objects(self, kind: str) -> list[JsonObject]:
+        """Every object of a kind such as ``checkout.session``, newest first."""
+        return [record.body for record in self.store.list_objects(kind)]
+
+    def violations(self) -> list[JsonObject]:
+        return self.store.list_violations()
+
+    def requests(self) -> list[JsonObject]:
+        """Every API request that was answered, oldest first, with its idempotency key and outcome."""
+        return self.store.list_requests()
+
+    def deliveries(self) -> list[JsonObject]:
+        return self.store.list_deliveries()
+
+    def drain(self, timeout: float = 10.0) -> None:
+        """Wait until every webhook that is due was sent.
+
+        :raises TimeoutError: when that takes longer than *timeout* seconds.
+        """
+        self.expire_due_sessions()
+        self.dispatcher.wake()
+        give_up = time.monotonic() + timeout
+        while not self.dispatcher.idle():
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"webhooks were still due after {timeout} s; see deliveries()")
+            time.sleep(0.005)
+
+    @contextmanager
+    def _acting(self) -> Iterator[None]:
+        self.expire_due_sessions()
+        with self._acting_now():
+            yield
+
+    @contextmanager
+    def _acting_now(self) -> Iterator[None]:
+        """A transaction in which nobody calls the API: the hosted page, a bank, or time."""
+        try:
+            with self.store.transaction():
+                yield
+        except ContractViolation as error:
+            self.store.add_violation(error.direction, error.subject, error.problems, at=self.clock.seconds())
+            raise
+        self.dispatcher.wake()
+
+    def _default_endpoint(self) -> Record | None:
+        endpoint_id = self.store.setting("default_endpoint")
+        return self.store.find(endpoint_id, "webhook_endpoint") if endpoint_id else None
+
+    def _keep_default_endpoint(self, url: str, secret: str) -> None:
+        with self.store.transaction():
+            endpoint = self._default_endpoint()
+            if endpoint is None:
+                endpoint = endpoints.add(
+                    self.account, url=url, secret=secret, events=["*"], description="given when the twin was started"
+                )
+                self.store.set_setting("default_endpoint", endpoint.id)
+                return
+            endpoint.body.update(url=url, status="enabled")
+            known: list[JsonObject] = endpoint.private["secrets"]
+            if known[0]["secret"] != secret:
+                endpoint.private["secrets"] = [{"secret": secret, "until": None}]
+            self.store.update(endpoint)
