@@ -180,7 +180,7 @@ class OneTimeToken(Base, kw_only=True):
     purpose: Mapped[TokenPurpose] = mapped_column(text_enum(TokenPurpose))
     secret_sha256: Mapped[bytes] = mapped_column(unique=True, repr=False)
     email: Mapped[str]
-    person_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    person_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
     """Whose password or address it is about; for an invitation, who invited."""
     company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
     role: Mapped[MemberRole | None] = mapped_column(text_enum(MemberRole), default=None)

@@ -6,7 +6,17 @@ from typing import Self
 
 import msgspec
 
-from accounts.model import Authority, KeyScope, MemberRole, StaffRole, TaxStatus
+from accounts.model import (
+    Authority,
+    BrowserSession,
+    Company,
+    KeyScope,
+    MemberRole,
+    Membership,
+    Person,
+    StaffRole,
+    TaxStatus,
+)
 from kernel.db import Scope, for_company, for_staff, for_visitor
 from kernel.money import Money
 
@@ -71,3 +81,41 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         if self.company is None:
             return for_visitor()
         return for_company(self.company.id)
+
+
+def of_session(
+    browser: BrowserSession, person: Person | None, member: Membership | None, company: Company | None
+) -> Principal:
+    """Whom a live session speaks for."""
+    if person is None:
+        return Principal.visitor(browser.visitor_id, browser.id)
+    return Principal(
+        kind=PrincipalKind.MEMBER if person.staff_role is None else PrincipalKind.STAFF,
+        visitor_id=browser.visitor_id,
+        session_id=browser.id,
+        person_id=person.id,
+        email=person.email,
+        email_verified=person.email_verified_at is not None,
+        name=person.name,
+        locale=person.locale,
+        company=None if company is None else buyer_company(company),
+        role=None if member is None else member.role,
+        signatory=member is not None and member.signatory,
+        authority=None if member is None else member.authority,
+        signing_limit=None if member is None else member.signing_limit,
+        job_title=None if member is None else member.job_title,
+        staff_role=person.staff_role,
+    )
+
+
+def buyer_company(company: Company) -> BuyerCompany:
+    return BuyerCompany(
+        id=company.id,
+        code=company.code,
+        name=company.name,
+        country=company.country,
+        tax_id=company.tax_id,
+        tax_status=company.tax_status,
+        currency=company.currency,
+        segments=tuple(company.segments),
+    )
