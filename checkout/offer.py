@@ -1,0 +1,160 @@
+"""A cart's price for one buyer, place and instant: engine, tax and freight put together. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Protocol
+
+import msgspec
+
+from accounts.model import TaxStatus
+from accounts.principal import BuyerCompany
+from catalog.views import SkuView
+from checkout import freight, tax
+from checkout.model import Cart, CartLine
+from checkout.totals import add_up
+from checkout.views import PricedCart, PricedCartLine
+from kernel.money import Money, normal
+from pricing.engine import Book, quote
+from pricing.engine.request import Buyer, LineRequest, PricedLine, QuoteRequest, RefusedLine
+
+_STEP: Final = Decimal("0.000001")
+
+
+class Books(Protocol):
+    """The book in force at an instant: `pricing.books.PriceBooks`."""
+
+    def at(self, at: datetime) -> Book: ...
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to, as far as it is known. *assumed*: the buyer has not said it yet."""
+
+    country: str
+    postal_code: str
+    tax_id: str | None
+    assumed: bool
+
+
+def delivery_for(company: BuyerCompany | None, country: str | None) -> Delivery:
+    """Before a ship-to address: the country asked about, else the company's, else the house's own."""
+    return Delivery(
+        country=country or (company.country if company is not None else tax.HOME),
+        postal_code="",
+        tax_id=None if company is None else company.tax_id,
+        assumed=country is None,
+    )
+
+
+def price_cart(
+    cart: Cart | None,
+    lines: Sequence[CartLine],
+    skus: dict[str, SkuView],
+    *,
+    company: BuyerCompany | None,
+    delivery: Delivery,
+    currency: str,
+    book: Book,
+    at: datetime,
+) -> PricedCart:
+    """Price *lines* (of *cart*) for *company*, None being a guest.
+
+    :param skus: the catalogue's facts of the lines' SKUs; unknown ones are absent
+    """
+    decision = tax.decide(
+        country=delivery.country,
+        postal_code=delivery.postal_code,
+        tax_id=delivery.tax_id,
+        exempt=company is not None and company.tax_status is TaxStatus.EXEMPT,
+        categories=frozenset(skus[line.sku].tax_category for line in lines if line.sku in skus),
+        on=at.date(),
+        table=tax.TABLE,
+    )
+    answer = quote(
+        QuoteRequest(
+            buyer=Buyer(
+                company=None if company is None else company.code,
+                segments=() if company is None else company.segments,
+                country=delivery.country,
+            ),
+            currency=currency,
+            lines=tuple(
+                LineRequest(sku=line.sku, unit=line.unit, quantity=quantity_text(line.quantity)) for line in lines
+            ),
+            tax=decision.input(),
+        ),
+        book=book,
+        at=at,
+    )
+    consignment = None
+    if lines and answer.net is not None:
+        consignment = _freight(lines, skus, answer.net, delivery)
+    asked = base_quantities(lines, skus)
+    return PricedCart(
+        id=None if cart is None else cart.id,
+        version=0 if cart is None else cart.version,
+        currency=currency,
+        at=at,
+        country=delivery.country,
+        country_assumed=delivery.assumed,
+        lines=tuple(
+            _line(line, outcome, skus.get(line.sku), asked) for line, outcome in zip(lines, answer.lines, strict=True)
+        ),
+        quote=answer,
+        totals=None if consignment is None else add_up(answer, decision, consignment),
+        tax=decision,
+        freight=consignment,
+        skus=skus,
+    )
+
+
+def base_quantity(line: CartLine, sku: SkuView) -> Decimal | None:
+    """*line*'s quantity in base units, to the six decimals stock counts, rounded up; None for an unknown unit."""
+    factor = sku.factor(line.unit)
+    return None if factor is None else (line.quantity * factor).quantize(_STEP, rounding="ROUND_UP")
+
+
+def base_quantities(lines: Sequence[CartLine], skus: dict[str, SkuView]) -> dict[str, Decimal]:
+    """Base units by SKU, all units of it together; what can't be converted is left out."""
+    totals: dict[str, Decimal] = {}
+    for line in lines:
+        sku = skus.get(line.sku)
+        quantity = None if sku is None else base_quantity(line, sku)
+        if quantity is not None:
+            totals[line.sku] = totals.get(line.sku, Decimal(0)) + quantity
+    return totals
+
+
+def quantity_text(quantity: Decimal) -> str:
+    """The normal decimal string of a stored quantity: `12.500000` -> `12.5`."""
+    return normal(f"{quantity:f}")
+
+
+def _line(
+    line: CartLine, outcome: PricedLine | RefusedLine, sku: SkuView | None, asked: dict[str, Decimal]
+) -> PricedCartLine:
+    factor = None if sku is None else sku.factor(line.unit)
+    return PricedCartLine(
+        position=line.position,
+        sku=line.sku,
+        unit=line.unit,
+        quantity=quantity_text(line.quantity),
+        names=None if sku is None else sku.names,
+        priced=outcome if isinstance(outcome, PricedLine) else None,
+        refused=outcome if isinstance(outcome, RefusedLine) else None,
+        available=None if sku is None or not factor else (sku.available / factor).quantize(_STEP, "ROUND_DOWN"),
+        short=sku is not None and asked.get(line.sku, Decimal(0)) > sku.available,
+    )
+
+
+def _freight(
+    lines: Sequence[CartLine], skus: dict[str, SkuView], goods: Money, delivery: Delivery
+) -> freight.FreightDecision:
+    quantities = base_quantities(lines, skus)
+    return freight.decide(
+        country=delivery.country,
+        postal_code=delivery.postal_code,
+        goods=goods,
+        weights={code: (quantity, skus[code].weight_grams) for code, quantity in quantities.items()},
+        table=freight.TABLE,
+    )

@@ -1,0 +1,263 @@
+"""Every query of checkout, one function a question. `lock_` holds the row until the transaction ends."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from accounts.principal import Principal
+from checkout.model import (
+    OPEN_ATTEMPT,
+    AttemptState,
+    CallStep,
+    Cart,
+    CartLine,
+    CartState,
+    Checkout,
+    Liability,
+    Order,
+    OrderEvent,
+    PaymentAttempt,
+    ReservationState,
+    StockReservation,
+    StripeCall,
+    StripeEvent,
+)
+from checkout.states import State
+
+_NEXT_NUMBER: Final = sa.text("select nextval('customer_order_number')")
+
+
+# --- Carts and checkouts ---
+
+
+def _open_cart_of(principal: Principal) -> sa.Select[Cart]:
+    query = sa.select(Cart).where(Cart.state == CartState.OPEN)
+    if principal.company_id is None:
+        return query.where(Cart.company_id.is_(None), Cart.visitor_id == principal.visitor_id)
+    return query.where(Cart.company_id == principal.company_id, Cart.person_id == principal.person_id)
+
+
+async def find_open_cart(session: AsyncSession, principal: Principal) -> Cart | None:
+    return await session.scalar(_open_cart_of(principal).options(selectinload(Cart.lines)))
+
+
+async def lock_open_cart(session: AsyncSession, principal: Principal) -> Cart | None:
+    query = _open_cart_of(principal).options(selectinload(Cart.lines)).with_for_update()
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def lock_visitor_cart(session: AsyncSession, visitor_id: uuid.UUID) -> Cart | None:
+    """The cart the browser filled before its person logged in."""
+    query = sa.select(Cart).where(
+        Cart.state == CartState.OPEN, Cart.company_id.is_(None), Cart.visitor_id == visitor_id
+    )
+    return await session.scalar(query.options(selectinload(Cart.lines)).with_for_update())
+
+
+async def insert_cart(session: AsyncSession, cart: Cart) -> None:
+    """Insert *cart* unless its owner has an open one already: two tabs that start at once share one."""
+    await session.execute(
+        insert(Cart)
+        .values(
+            id=cart.id,
+            visitor_id=cart.visitor_id,
+            company_id=cart.company_id,
+            person_id=cart.person_id,
+            currency=cart.currency,
+            state=cart.state,
+            version=cart.version,
+            created_at=cart.created_at,
+            updated_at=cart.updated_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def count_cart_lines(session: AsyncSession, principal: Principal) -> int:
+    carts = _open_cart_of(principal).with_only_columns(Cart.id)
+    return await session.scalar(sa.select(sa.func.count()).where(CartLine.cart_id.in_(carts))) or 0
+
+
+async def find_checkout(session: AsyncSession, cart_id: uuid.UUID) -> Checkout | None:
+    return await session.scalar(sa.select(Checkout).where(Checkout.cart_id == cart_id))
+
+
+async def lock_checkout_of_cart(session: AsyncSession, cart_id: uuid.UUID) -> Checkout | None:
+    return await session.scalar(sa.select(Checkout).where(Checkout.cart_id == cart_id).with_for_update())
+
+
+async def lock_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> Checkout | None:
+    return await session.scalar(sa.select(Checkout).where(Checkout.id == checkout_id).with_for_update())
+
+
+async def lock_cart(session: AsyncSession, cart_id: uuid.UUID) -> Cart:
+    query = sa.select(Cart).where(Cart.id == cart_id).options(selectinload(Cart.lines)).with_for_update()
+    return (await session.scalars(query)).one()
+
+
+# --- Orders ---
+
+
+async def next_order_number(session: AsyncSession) -> int:
+    return int(await session.scalar(_NEXT_NUMBER) or 0)
+
+
+async def list_orders(
+    session: AsyncSession, *, company_id: uuid.UUID | None, before: str | None, limit: int
+) -> Sequence[Order]:
+    """Newest first; *company_id* None: of every company. *before* is the number of the last one seen."""
+    query = sa.select(Order).order_by(Order.placed_at.desc(), Order.id.desc()).limit(limit)
+    if company_id is not None:
+        query = query.where(Order.company_id == company_id)
+    if before is not None:
+        seen = sa.select(Order.placed_at, Order.id).where(Order.number == before).subquery()
+        query = query.join(seen, sa.tuple_(Order.placed_at, Order.id) < sa.tuple_(seen.c.placed_at, seen.c.id))
+    return (await session.scalars(query)).all()
+
+
+async def find_order(session: AsyncSession, number: str) -> Order | None:
+    return await session.scalar(sa.select(Order).where(Order.number == number).options(selectinload(Order.lines)))
+
+
+async def find_order_by_id(session: AsyncSession, order_id: uuid.UUID) -> Order | None:
+    return await session.scalar(sa.select(Order).where(Order.id == order_id).options(selectinload(Order.lines)))
+
+
+async def find_order_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> Order | None:
+    query = sa.select(Order).where(Order.checkout_id == checkout_id).options(selectinload(Order.lines))
+    return await session.scalar(query)
+
+
+async def lock_order(session: AsyncSession, order_id: uuid.UUID) -> Order:
+    query = sa.select(Order).where(Order.id == order_id).options(selectinload(Order.lines)).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def list_order_events(session: AsyncSession, order_id: uuid.UUID) -> Sequence[OrderEvent]:
+    query = sa.select(OrderEvent).where(OrderEvent.order_id == order_id).order_by(OrderEvent.version)
+    return (await session.scalars(query)).all()
+
+
+async def reserved_quantities(session: AsyncSession, order_id: uuid.UUID) -> dict[uuid.UUID, Decimal]:
+    """What an order still holds, by SKU id."""
+    query = sa.select(StockReservation.sku_id, StockReservation.quantity).where(
+        StockReservation.order_id == order_id, StockReservation.state == ReservationState.RESERVED
+    )
+    return dict((await session.execute(query)).tuples().all())
+
+
+async def close_reservations(session: AsyncSession, order_id: uuid.UUID, state: ReservationState, at: datetime) -> None:
+    await session.execute(
+        sa.update(StockReservation)
+        .where(StockReservation.order_id == order_id, StockReservation.state == ReservationState.RESERVED)
+        .values(state=state, changed_at=at)
+    )
+
+
+# --- Payments ---
+
+
+async def company_of_order(session: AsyncSession, order_id: uuid.UUID) -> uuid.UUID | None:
+    """Under staff's scope: what a worker asks before it works under the company's own."""
+    return await session.scalar(sa.select(Order.company_id).where(Order.id == order_id))
+
+
+async def find_attempt_of_session(
+    session: AsyncSession, session_id: str, reference: str | None
+) -> PaymentAttempt | None:
+    """By Stripe's id, else by ours that the Session carries (its answer may never have been saved)."""
+    found = await session.scalar(sa.select(PaymentAttempt).where(PaymentAttempt.session_id == session_id))
+    if found is not None or reference is None:
+        return found
+    try:
+        attempt_id = uuid.UUID(reference)
+    except ValueError:
+        return None
+    attempt = await session.get(PaymentAttempt, attempt_id)
+    return attempt if attempt is not None and attempt.session_id is None else None
+
+
+async def list_attempts(session: AsyncSession, order_id: uuid.UUID) -> Sequence[PaymentAttempt]:
+    query = sa.select(PaymentAttempt).where(PaymentAttempt.order_id == order_id).order_by(PaymentAttempt.created_at)
+    return (await session.scalars(query.execution_options(populate_existing=True))).all()
+
+
+async def find_open_attempt(session: AsyncSession, order_id: uuid.UUID) -> PaymentAttempt | None:
+    query = sa.select(PaymentAttempt).where(PaymentAttempt.order_id == order_id, PaymentAttempt.state.in_(OPEN_ATTEMPT))
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def lock_attempt(session: AsyncSession, attempt_id: uuid.UUID) -> PaymentAttempt:
+    query = sa.select(PaymentAttempt).where(PaymentAttempt.id == attempt_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def find_call(session: AsyncSession, attempt_id: uuid.UUID, step: CallStep) -> StripeCall | None:
+    """The attempt's last call of *step*."""
+    query = (
+        sa.select(StripeCall)
+        .where(StripeCall.attempt_id == attempt_id, StripeCall.step == step)
+        .order_by(StripeCall.created_at.desc(), StripeCall.id.desc())
+        .limit(1)
+    )
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def find_liability(session: AsyncSession, session_id: str) -> Liability | None:
+    return await session.scalar(sa.select(Liability).where(Liability.session_id == session_id))
+
+
+async def insert_event(session: AsyncSession, event: StripeEvent) -> bool:
+    """Insert a webhook's event once; False when it is here already."""
+    inserted = await session.execute(
+        insert(StripeEvent)
+        .values(
+            id=event.id,
+            type=event.type,
+            api_version=event.api_version,
+            livemode=event.livemode,
+            payload=event.payload,
+            received_at=event.received_at,
+            detail="",
+        )
+        .on_conflict_do_nothing(index_elements=[StripeEvent.id])
+        .returning(StripeEvent.id)
+    )
+    return inserted.scalar_one_or_none() is not None
+
+
+async def list_unhandled_events(session: AsyncSession, *, before: datetime, limit: int) -> Sequence[str]:
+    query = (
+        sa.select(StripeEvent.id)
+        .where(StripeEvent.handled_at.is_(None), StripeEvent.received_at <= before)
+        .order_by(StripeEvent.received_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def list_overdue_orders(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[uuid.UUID]:
+    """Orders to close: past their time to pay, or closing already."""
+    overdue = sa.and_(Order.state == State.PAYABLE, Order.pay_by <= now)
+    query = sa.select(Order.id).where(sa.or_(overdue, Order.state == State.CLOSING)).order_by(Order.pay_by)
+    return (await session.scalars(query.limit(limit))).all()
+
+
+async def list_orders_in_payment(
+    session: AsyncSession, *, before: datetime, limit: int
+) -> Sequence[tuple[uuid.UUID, uuid.UUID, AttemptState]]:
+    """Order, attempt and state of open attempts begun before an instant: what a sweep asks Stripe about."""
+    query = (
+        sa.select(PaymentAttempt.order_id, PaymentAttempt.id, PaymentAttempt.state)
+        .where(PaymentAttempt.state.in_(OPEN_ATTEMPT), PaymentAttempt.created_at <= before)
+        .order_by(PaymentAttempt.created_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).tuples().all()

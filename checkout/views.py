@@ -1,0 +1,132 @@
+"""What checkout tells pages, the API and the desk: plain values, apart from the mapped rows."""
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from agreements.model import Presentation
+from catalog.views import Names, SkuView
+from checkout.freight import FreightDecision
+from checkout.model import Checkout, ShipTo
+from checkout.states import State
+from checkout.tax import TaxDecision
+from checkout.totals import Totals
+from kernel.money import Money
+from pricing.engine.request import PricedLine, Quote, RefusedLine
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A value made for one reader."""
+
+
+class PricedCartLine(View, frozen=True, kw_only=True):
+    """A line of the cart with its price or the reason there is none. *names* and *available* (in the line's unit) are
+    None for a SKU the catalogue doesn't know any more.
+    """
+
+    position: int
+    sku: str
+    unit: str
+    quantity: str
+    names: Names | None
+    priced: PricedLine | None
+    refused: RefusedLine | None
+    available: Decimal | None
+    short: bool
+    """There is less in stock than the cart asks for, over all its lines of the SKU."""
+
+
+class PricedCart(View, frozen=True, kw_only=True):
+    """A cart as priced at *at* for delivery to *country*; *country_assumed* when the buyer has not said where to.
+
+    *totals* is None when a line is refused or there is none: the part that can be priced is never shown as a total.
+    """
+
+    id: uuid.UUID | None
+    version: int
+    currency: str
+    at: datetime
+    country: str
+    country_assumed: bool
+    lines: tuple[PricedCartLine, ...]
+    quote: Quote
+    totals: Totals | None
+    tax: TaxDecision
+    freight: FreightDecision | None
+    skus: dict[str, SkuView]
+
+    @property
+    def orderable(self) -> bool:
+        """Whether checkout can go on with it."""
+        return self.totals is not None and not any(line.short for line in self.lines)
+
+    @property
+    def problems(self) -> tuple[PricedCartLine, ...]:
+        return tuple(line for line in self.lines if line.refused is not None or line.short)
+
+
+class PasteError(View, frozen=True, kw_only=True):
+    """Line *line* (from 1) of a pasted list, as typed, and what is wrong with it."""
+
+    line: int
+    text: str
+    message: str
+
+
+class PasteReport(View, frozen=True, kw_only=True):
+    added: int
+    errors: tuple[PasteError, ...]
+
+
+class Details(View, frozen=True, kw_only=True):
+    """What the buyer typed on the details page."""
+
+    ship_to: ShipTo
+    email: str | None = None
+    po_number: str | None = None
+    tax_id: str | None = None
+
+
+class CheckoutView(View, frozen=True, kw_only=True):
+    id: uuid.UUID
+    cart_id: uuid.UUID
+    state: State
+    version: int
+    locale: str
+    email: str | None
+    ship_to: ShipTo | None
+    po_number: str | None
+    tax_id: str | None
+    details_saved_at: datetime | None
+    currency: str
+
+    @classmethod
+    def of(cls, checkout: Checkout) -> "CheckoutView":
+        return cls(
+            id=checkout.id,
+            cart_id=checkout.cart_id,
+            state=checkout.state,
+            version=checkout.version,
+            locale=checkout.locale,
+            email=checkout.email,
+            ship_to=None if checkout.ship_to is None else msgspec.convert(checkout.ship_to, ShipTo),
+            po_number=checkout.po_number,
+            tax_id=checkout.tax_id,
+            details_saved_at=checkout.details_saved_at,
+            currency=checkout.currency,
+        )
+
+
+class Review(View, frozen=True, kw_only=True):
+    """The last page before the order. *previous_total* is set when the total is another than the one shown before:
+    the page says so above everything else.
+    """
+
+    checkout: CheckoutView
+    cart: PricedCart
+    totals: Totals
+    presentation: Presentation
+    previous_total: Money | None
+    pay_by: datetime
