@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 import accounts.model  # noqa: F401 - the tables company and person, which foreign keys name
+from agreements.documents import summary_html
 from kernel.db import Base, text_enum
 
 JOB_TITLE_MAXIMUM = 120
@@ -114,6 +115,12 @@ class DocumentVersion(Base, kw_only=True):
     """None when loaded by the command line."""
     effective_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None] = mapped_column(default=None)
+    document: Mapped[Document] = relationship(lazy="raise", init=False, repr=False)
+
+    @property
+    def summary_html(self) -> str:
+        """The material terms in short, as HTML: the document's first section."""
+        return summary_html(self.source_markdown)
 
 
 class Presentation(Base, kw_only=True):
@@ -182,6 +189,8 @@ class Acceptance(Base, kw_only=True):
     actor_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
     ticked: Mapped[list[str]]
     accepted_at: Mapped[datetime]
+    order_content: Mapped[dict[str, Any]] = mapped_column(repr=False)
+    """The canonical order as accepted: what the order's own digest is over."""
     order_digest: Mapped[str]
     ledger_seq: Mapped[int] = mapped_column(sa.ForeignKey("acceptance_ledger.seq"), unique=True)
 

@@ -1,0 +1,172 @@
+"""Every query of agreements, one function a question."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from agreements.model import (
+    Acceptance,
+    Annex,
+    Consent,
+    Document,
+    DocumentVersion,
+    LedgerCheckpoint,
+    LedgerEntry,
+    LedgerNode,
+    LedgerTail,
+    LegalReview,
+    Opening,
+    Presentation,
+)
+from agreements.tree import Place
+
+
+async def find_document(session: AsyncSession, code: str) -> Document | None:
+    return await session.scalar(sa.select(Document).where(Document.code == code))
+
+
+async def lock_document(session: AsyncSession, code: str) -> Document | None:
+    return await session.scalar(sa.select(Document).where(Document.code == code).with_for_update())
+
+
+async def find_version(session: AsyncSession, code: str, label: str, locale: str) -> DocumentVersion | None:
+    return await session.scalar(
+        _versions().where(Document.code == code, DocumentVersion.label == label, DocumentVersion.locale == locale)
+    )
+
+
+async def list_versions_in_force(session: AsyncSession, at: datetime) -> list[DocumentVersion]:
+    """Every version that may be presented at *at*: by document, then the latest first."""
+    return list(
+        await session.scalars(
+            _versions()
+            .where(DocumentVersion.effective_at <= at, DocumentVersion.published_at <= at)
+            .where(sa.or_(DocumentVersion.withdrawn_at.is_(None), DocumentVersion.withdrawn_at > at))
+            .order_by(
+                Document.position,
+                Document.code,
+                DocumentVersion.effective_at.desc(),
+                DocumentVersion.published_at.desc(),
+                DocumentVersion.id.desc(),
+            )
+        )
+    )
+
+
+async def list_versions(session: AsyncSession, code: str | None = None) -> list[DocumentVersion]:
+    """All that was ever published, or all of one document, the latest first."""
+    query = _versions().order_by(
+        Document.position, Document.code, DocumentVersion.published_at.desc(), DocumentVersion.locale
+    )
+    return list(await session.scalars(query if code is None else query.where(Document.code == code)))
+
+
+async def list_versions_by_id(session: AsyncSession, ids: Iterable[uuid.UUID]) -> list[DocumentVersion]:
+    return list(await session.scalars(_versions().where(DocumentVersion.id.in_(list(ids)))))
+
+
+async def find_presentation(session: AsyncSession, presentation_id: uuid.UUID) -> Presentation | None:
+    return await session.scalar(sa.select(Presentation).where(Presentation.id == presentation_id))
+
+
+async def lock_presentation(session: AsyncSession, presentation_id: uuid.UUID) -> Presentation | None:
+    return await session.scalar(
+        sa.select(Presentation)
+        .where(Presentation.id == presentation_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+async def find_acceptance(session: AsyncSession, order_id: uuid.UUID) -> Acceptance | None:
+    return await session.scalar(sa.select(Acceptance).where(Acceptance.order_id == order_id))
+
+
+async def find_acceptance_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> Acceptance | None:
+    return await session.scalar(sa.select(Acceptance).where(Acceptance.checkout_id == checkout_id))
+
+
+async def lock_tail(session: AsyncSession) -> LedgerTail:
+    """The ledger's end: whoever holds it appends next."""
+    return (
+        await session.scalars(sa.select(LedgerTail).with_for_update().execution_options(populate_existing=True))
+    ).one()
+
+
+async def find_tail(session: AsyncSession) -> LedgerTail:
+    return (await session.scalars(sa.select(LedgerTail).execution_options(populate_existing=True))).one()
+
+
+async def find_entry(session: AsyncSession, seq: int) -> LedgerEntry | None:
+    return await session.scalar(sa.select(LedgerEntry).where(LedgerEntry.seq == seq))
+
+
+async def list_entries(session: AsyncSession, start: int, limit: int) -> list[LedgerEntry]:
+    return list(
+        await session.scalars(
+            sa.select(LedgerEntry).where(LedgerEntry.seq >= start).order_by(LedgerEntry.seq).limit(limit)
+        )
+    )
+
+
+async def list_nodes(session: AsyncSession, places: Iterable[Place]) -> dict[Place, bytes]:
+    wanted = list(set(places))
+    if not wanted:
+        return {}
+    rows = await session.execute(
+        sa.select(LedgerNode.level, LedgerNode.position, LedgerNode.hash).where(
+            sa.tuple_(LedgerNode.level, LedgerNode.position).in_(wanted)
+        )
+    )
+    return {(level, position): value for level, position, value in rows}
+
+
+async def find_checkpoint_covering(session: AsyncSession, seq: int) -> LedgerCheckpoint | None:
+    """The oldest checkpoint whose tree holds leaf *seq*: a receipt always cites the same one."""
+    return await session.scalar(
+        sa.select(LedgerCheckpoint).where(LedgerCheckpoint.size > seq).order_by(LedgerCheckpoint.size).limit(1)
+    )
+
+
+async def list_checkpoints(session: AsyncSession) -> list[LedgerCheckpoint]:
+    return list(await session.scalars(sa.select(LedgerCheckpoint).order_by(LedgerCheckpoint.size)))
+
+
+async def add_checkpoint(session: AsyncSession, checkpoint: LedgerCheckpoint) -> None:
+    """Keep *checkpoint* unless another process has just kept one of the same size."""
+    await session.execute(
+        insert(LedgerCheckpoint)
+        .values(size=checkpoint.size, root=checkpoint.root, note=checkpoint.note, signed_at=checkpoint.signed_at)
+        .on_conflict_do_nothing()
+    )
+
+
+async def list_openings(session: AsyncSession, seq: int) -> list[Opening]:
+    return list(await session.scalars(sa.select(Opening).where(Opening.ledger_seq == seq).order_by(Opening.field)))
+
+
+async def find_annex(session: AsyncSession, acceptance_id: uuid.UUID) -> Annex | None:
+    return await session.scalar(sa.select(Annex).where(Annex.acceptance_id == acceptance_id))
+
+
+async def list_consents_given(session: AsyncSession, person_id: uuid.UUID, purpose: str) -> list[Consent]:
+    return list(
+        await session.scalars(
+            sa.select(Consent).where(
+                Consent.person_id == person_id, Consent.purpose == purpose, Consent.withdrawn_at.is_(None)
+            )
+        )
+    )
+
+
+async def find_review(session: AsyncSession, token_sha256: bytes) -> LegalReview | None:
+    return await session.scalar(sa.select(LegalReview).where(LegalReview.token_sha256 == token_sha256))
+
+
+def _versions() -> sa.Select[DocumentVersion]:
+    return sa.select(DocumentVersion).join(DocumentVersion.document).options(joinedload(DocumentVersion.document))

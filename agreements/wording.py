@@ -1,0 +1,197 @@
+"""The step's sentences, per locale. They are evidence, so they stand here word for word and not in a translation
+catalogue that a tool could rewrite; each presentation keeps its own copy.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from agreements.model import DocumentKind, DocumentVersion, Segment, Statement, Verb
+
+DEFAULT_LOCALE: Final = "en"
+AGREE: Final = "agree"
+AUTHORITY: Final = "authority"
+BUSINESS: Final = "business"
+PRIVACY: Final = "privacy"
+MARKETING: Final = "marketing"
+
+
+class _Wording(msgspec.Struct, frozen=True, kw_only=True):
+    place_order: str
+    agree: tuple[str, str]
+    """Before and after the documents."""
+    and_: str
+    authority: str
+    self_declared: str
+    business: str
+    privacy: tuple[str, str]
+    marketing: str
+    lapse: str
+    day: tuple[str, str]
+    hour: tuple[str, str]
+    other_language: str
+    languages: dict[str, str]
+    proves: tuple[str, ...]
+    does_not_prove: tuple[str, ...]
+
+
+_WORDINGS: Final = {
+    "en": _Wording(
+        place_order="Place order - obligation to pay",
+        agree=("By ticking this box and selecting “{button}”, {company} agrees to the ", "."),
+        and_=" and the ",
+        authority="I am authorised to enter into this contract for {company}.",
+        self_declared=" {seller} has not checked this and relies on my word.",
+        business="{company} buys for its trade or business and not as a consumer.",
+        privacy=("The ", " says how {seller} uses personal data."),
+        marketing="{seller} may send me offers and product news by e-mail. I can withdraw this at any time.",
+        lapse="If the order is not paid within {period}, it lapses and neither side owes anything.",
+        day=("{n} day", "{n} days"),
+        hour=("{n} hour", "{n} hours"),
+        other_language="The {title} is available in {language} only; that text applies.",
+        languages={"en": "English", "es": "Spanish"},
+        proves=(
+            "That these statements, documents and order were presented to a logged-in person acting for the company.",
+            "That this person ticked the boxes named here and placed the order.",
+            "That the record has not been changed since, and stands in the issuer's ledger at the place it says.",
+        ),
+        does_not_prove=(
+            "Who sat at the keyboard: the person was recognised by e-mail address and password.",
+            "The time by any clock but the issuer's own.",
+        ),
+    ),
+    "es": _Wording(
+        place_order="Pedido con obligación de pago",
+        agree=("Al marcar esta casilla y pulsar «{button}», {company} acepta los siguientes documentos: ", "."),
+        and_=" y ",
+        authority="Tengo facultades para celebrar este contrato en nombre de {company}.",
+        self_declared=" {seller} no lo ha comprobado y confía en mi palabra.",
+        business="{company} compra para su actividad empresarial o profesional y no como consumidora.",
+        privacy=("El documento ", " explica cómo {seller} trata los datos personales."),
+        marketing=(
+            "{seller} puede enviarme por correo electrónico ofertas y novedades. Puedo retirar este consentimiento en "
+            "cualquier momento."
+        ),
+        lapse="Si el pedido no se paga en un plazo de {period}, caduca y ninguna de las partes debe nada.",
+        day=("{n} día", "{n} días"),
+        hour=("{n} hora", "{n} horas"),
+        other_language="El documento {title} solo está disponible en {language}; se aplica ese texto.",
+        languages={"en": "inglés", "es": "español"},
+        proves=(
+            "Que estas declaraciones, documentos y pedido se presentaron a una persona que actuaba por la empresa.",
+            "Que esa persona marcó las casillas aquí nombradas e hizo el pedido.",
+            "Que el registro no se ha modificado desde entonces y ocupa en el libro del emisor el lugar que dice.",
+        ),
+        does_not_prove=(
+            "Quién estaba ante el teclado: la persona se identificó con su correo electrónico y contraseña.",
+            "La hora según un reloj distinto del reloj del emisor.",
+        ),
+    ),
+}
+
+
+def button_label(locale: str) -> str:
+    """What the order button says: that pressing it obliges to pay."""
+    return _wording(locale).place_order
+
+
+def statements(
+    locale: str,
+    versions: Sequence[DocumentVersion],
+    *,
+    button: str,
+    company: str,
+    seller: str,
+    self_declared: bool,
+) -> tuple[Statement, ...]:
+    """The sentences in the order in which they stand on the page, the optional consent last."""
+    words = _wording(locale)
+    agreed = [version for version in versions if version.document.kind is DocumentKind.AGREE]
+    noticed = [version for version in versions if version.document.kind is DocumentKind.ACKNOWLEDGE]
+    authority = words.authority + (words.self_declared if self_declared else "")
+    names = {"button": button, "company": company, "seller": seller}
+    sentences = []
+    if agreed:
+        sentences.append(
+            _statement(AGREE, Verb.AGREE, (words.agree[0].format(**names), *_list(agreed, words), words.agree[1]))
+        )
+    sentences += [
+        _statement(AUTHORITY, Verb.ATTEST, (authority.format(**names),), asks_job_title=True),
+        _statement(BUSINESS, Verb.DECLARE, (words.business.format(**names),)),
+    ]
+    sentences += [
+        _statement(
+            PRIVACY if len(noticed) == 1 else f"{PRIVACY}-{version.document.code}",
+            Verb.ACKNOWLEDGE,
+            (words.privacy[0].format(**names), _link(version), words.privacy[1].format(**names)),
+            box=False,
+            required=False,
+        )
+        for version in noticed
+    ]
+    sentences.append(_statement(MARKETING, Verb.CONSENT, (words.marketing.format(**names),), required=False))
+    return tuple(sentences)
+
+
+def notices(locale: str, versions: Sequence[DocumentVersion], *, pay_within: timedelta) -> tuple[str, ...]:
+    """What the page says beside the sentences: when the order lapses, and which other language applies."""
+    words = _wording(locale)
+    hours = round(pay_within / timedelta(hours=1))
+    number, forms = (hours // 24, words.day) if hours % 24 == 0 else (hours, words.hour)
+    period = forms[number != 1].format(n=number)
+    return (
+        words.lapse.format(period=period),
+        *(
+            words.other_language.format(
+                title=version.title, language=words.languages.get(version.locale, version.locale)
+            )
+            for version in versions
+            if version.locale != locale
+        ),
+    )
+
+
+def what_a_receipt_proves(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What it proves, and what not."""
+    words = _wording(locale)
+    return words.proves, words.does_not_prove
+
+
+def _wording(locale: str) -> _Wording:
+    return _WORDINGS.get(locale, _WORDINGS[DEFAULT_LOCALE])
+
+
+def _statement(
+    name: str,
+    verb: Verb,
+    pieces: Sequence[str | Segment],
+    *,
+    box: bool = True,
+    required: bool = True,
+    asks_job_title: bool = False,
+) -> Statement:
+    segments = tuple(Segment(piece) if isinstance(piece, str) else piece for piece in pieces)
+    return Statement(
+        id=name,
+        verb=verb,
+        text="".join(segment.text for segment in segments),
+        segments=segments,
+        box=box,
+        required=required,
+        asks_job_title=asks_job_title,
+    )
+
+
+def _list(versions: Sequence[DocumentVersion], words: _Wording) -> list[str | Segment]:
+    pieces: list[str | Segment] = []
+    for position, version in enumerate(versions):
+        if position:
+            pieces.append(words.and_ if position == len(versions) - 1 else ", ")
+        pieces.append(_link(version))
+    return pieces
+
+
+def _link(version: DocumentVersion) -> Segment:
+    return Segment(f"{version.title} v{version.label}", document=version.document.code)
