@@ -17,7 +17,7 @@ COST: Final = sa.Numeric(30, 12)
 WEIGHT: Final = sa.Numeric(18, 6)
 
 
-class Category(Base):
+class Category(Base, kw_only=True):
     """A node of the category tree. *path* holds the codes from the top category down to this one, itself included."""
 
     __tablename__ = "category"
@@ -33,7 +33,7 @@ class Category(Base):
     names: Mapped[dict[str, Any]]
 
 
-class Brand(Base):
+class Brand(Base, kw_only=True):
     __tablename__ = "brand"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default_factory=new_id)
@@ -41,7 +41,7 @@ class Brand(Base):
     name: Mapped[str]
 
 
-class Product(Base):
+class Product(Base, kw_only=True):
     """What a page is about. *sort_en*, *sort_es*: its names in the form `words.sort_key` gives them."""
 
     __tablename__ = "product"
@@ -56,7 +56,7 @@ class Product(Base):
     sort_es: Mapped[str]
 
 
-class Sku(Base):
+class Sku(Base, kw_only=True):
     """What is bought. A withdrawn one stays, not *active*, because orders and past price books speak of it.
 
     *search* is filled by the import from the names of the SKU, its product, brand and categories.
@@ -84,7 +84,7 @@ class Sku(Base):
     search: Mapped[str | None] = mapped_column(postgresql.TSVECTOR, deferred=True, init=False, default=None)
 
 
-class SkuUnit(Base):
+class SkuUnit(Base, kw_only=True):
     """A unit a SKU is sold in besides its base unit: one holds *factor* base units."""
 
     __tablename__ = "sku_unit"
@@ -95,7 +95,7 @@ class SkuUnit(Base):
     factor: Mapped[Decimal] = mapped_column(FACTOR)
 
 
-class SkuCost(Base):
+class SkuCost(Base, kw_only=True):
     """What one base unit costs the house. Staff only: nothing a buyer asks for ever reads this table."""
 
     __tablename__ = "sku_cost"
@@ -106,7 +106,7 @@ class SkuCost(Base):
     cost: Mapped[Decimal] = mapped_column(COST)
 
 
-class Stock(Base):
+class Stock(Base, kw_only=True):
     """Base units of a SKU: free to promise, promised to orders, and sold. The sum changes by import only."""
 
     __tablename__ = "stock"

@@ -10,11 +10,7 @@ import msgspec
 LOW_STOCK: Final = Decimal(10)
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """A value made for one reader."""
-
-
-class Names(View):
+class Names(msgspec.Struct, frozen=True, kw_only=True):
     """A name in the shop's languages; without a Spanish one the English is shown."""
 
     en: str
@@ -31,24 +27,24 @@ class StockStatus(StrEnum):
     OUT = "out"
 
 
-class Unit(View):
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
     """One *unit* holds *factor* base units."""
 
     unit: str
     factor: Decimal
 
 
-class BrandRef(View):
+class BrandRef(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     name: str
 
 
-class CategoryRef(View):
+class CategoryRef(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     names: Names
 
 
-class CategoryNode(View):
+class CategoryNode(msgspec.Struct, frozen=True, kw_only=True):
     """*product_count*: products with something on sale in the whole subtree. Children are sorted by name."""
 
     code: str
@@ -57,7 +53,7 @@ class CategoryNode(View):
     children: tuple["CategoryNode", ...]
 
 
-class SkuView(View):
+class SkuView(msgspec.Struct, frozen=True, kw_only=True):
     """*units*: base unit first, factor 1, then by factor. *available*: base units free to promise."""
 
     id: uuid.UUID
@@ -85,7 +81,7 @@ class SkuView(View):
         return StockStatus.LOW if self.available < LOW_STOCK else StockStatus.IN_STOCK
 
 
-class ProductView(View):
+class ProductView(msgspec.Struct, frozen=True, kw_only=True):
     """*breadcrumb*: from the top category to the product's own. *skus*: those on sale, in natural order of code."""
 
     id: uuid.UUID
@@ -97,7 +93,7 @@ class ProductView(View):
     skus: tuple[SkuView, ...]
 
 
-class ProductCard(View):
+class ProductCard(msgspec.Struct, frozen=True, kw_only=True):
     """A product in a list. *matched*: codes of the SKUs that match the text searched for, best first."""
 
     code: str
@@ -113,7 +109,7 @@ class ProductCard(View):
         return next((state for state in StockStatus if state in states), StockStatus.OUT)
 
 
-class FacetValue(View):
+class FacetValue(msgspec.Struct, frozen=True, kw_only=True):
     """*count*: products one would see with this value chosen in this facet and all other facets as they are."""
 
     value: str
@@ -122,7 +118,7 @@ class FacetValue(View):
     chosen: bool
 
 
-class Facet(View):
+class Facet(msgspec.Struct, frozen=True, kw_only=True):
     """*key*: `brand`, or `attribute:KEY`."""
 
     key: str
@@ -135,7 +131,7 @@ class Sort(StrEnum):
     SKU = "sku"
 
 
-class Browse(View):
+class Browse(msgspec.Struct, frozen=True, kw_only=True):
     """What a list of products is asked for; everything narrows. *attributes*: any of the values of each key.
 
     *text* searches names, codes and attributes in both languages; without it `Sort.BEST` is by name.
@@ -152,7 +148,7 @@ class Browse(View):
     page_size: int = 24
 
 
-class CatalogPage(View):
+class CatalogPage(msgspec.Struct, frozen=True, kw_only=True):
     """*page* is the one shown: a number beyond the last page shows the last.
 
     *widened*: nothing matched all words, so these match the beginnings of some. *children*: the categories below.
@@ -170,7 +166,7 @@ class CatalogPage(View):
     widened: bool
 
 
-class BookFacts(View):
+class BookFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What price rules may ask of a SKU, ordered by code. *units* as in `SkuView`; *categories*: codes from the top
     category down to the product's own. Withdrawn SKUs are not *active*.
     """
@@ -186,7 +182,7 @@ class BookFacts(View):
     active: bool
 
 
-class BookCost(View):
+class BookCost(msgspec.Struct, frozen=True, kw_only=True):
     """Of one base unit. It never leaves the house."""
 
     sku: str
@@ -194,7 +190,7 @@ class BookCost(View):
     cost: Decimal
 
 
-class KnownCodes(View):
+class KnownCodes(msgspec.Struct, frozen=True, kw_only=True):
     """Codes that other imports may refer to; within an import, those of the files being imported too.
 
     *units*: for each SKU, the units it is sold in. *categories*: the path of each from the top.

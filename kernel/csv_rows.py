@@ -27,6 +27,7 @@ _SAVE_AS: Final = "save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _CODE: Final = re.compile(r"[A-Za-z0-9._/+-]{1,64}")
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,12}))?")
+_CURRENCIES: Final = frozenset(currencies())
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INSTANT: Final = re.compile(
@@ -65,7 +66,9 @@ class FileCount(msgspec.Struct, frozen=True):
 class ImportReport:
     """What an import found and did. With one error nothing is kept: who opened the transaction rolls it back."""
 
-    def __init__(self, max_errors: int = MAX_ERRORS) -> None:
+    def __init__(self, *, max_errors: int = MAX_ERRORS, progress: Callable[[str, int], None] | None = None) -> None:
+        """:param progress: called now and then with a file's name and how many of its rows were read"""
+        self.progress = progress or (lambda _file, _rows: None)
         self.errors: list[RowError] = []
         self.errors_total = 0
         self.notes: list[str] = []
@@ -358,7 +361,7 @@ def yes_no(cell: str) -> bool:
 
 def currency(cell: str) -> str:
     """An ISO 4217 code of a currency in use."""
-    if cell not in currencies():
+    if cell not in _CURRENCIES:
         raise CellError("must be an ISO 4217 code such as EUR")
     return cell
 
