@@ -80,7 +80,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "surcharge",
         *_TITLES,
     ),
-    "bounds.csv": ("code", "kind", *_SCOPE, "basis", "value", "currency", "disclosed"),
+    "bounds.csv": ("code", "kind", *_SCOPE, "basis", "value", "disclosed"),
     "quantity_rules.csv": ("code", *_SCOPE, "unit", "minimum", "maximum", "multiple"),
     "companies.csv": ("code", "name", "country", "segments", "tax_id", "currency"),
 }
