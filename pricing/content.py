@@ -1,0 +1,254 @@
+"""A book's content as leaves that can be changed one by one, and as the bytes that are kept.
+
+A leaf is named by its kind and key, as in `pricing.engine.leaves`; a draft is a set of leaves that differ from a base.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from kernel.canonical import canonical_json, digest
+from kernel.errors import Malformed
+from pricing.engine.book import (
+    Adjustment,
+    BookContent,
+    Bound,
+    Cost,
+    Frame,
+    Layer,
+    PriceList,
+    PriceRow,
+    QuantityRule,
+    RoundingPolicy,
+    SkuEntry,
+    SkuFacts,
+    Strategy,
+)
+from pricing.engine.leaves import root as root_of
+
+Key = tuple[str, ...]
+LeafName = tuple[str, Key]
+"""(kind, key)"""
+Leaves = dict[LeafName, Any]
+"""The noun by its name: a Struct of `pricing.engine.book`, the strategy, or the tuple of layers."""
+
+KINDS: Final[dict[str, Any]] = {
+    "strategy": Strategy,
+    "policy": RoundingPolicy,
+    "layers": tuple[Layer, ...],
+    "list": PriceList,
+    "row": PriceRow,
+    "adjustment": Adjustment,
+    "bound": Bound,
+    "quantity_rule": QuantityRule,
+    "sku": SkuFacts,
+    "cost": Cost,
+}
+EDITED: Final = frozenset(KINDS) - {"sku", "cost"}
+"""What a draft may change; the rest is copied from the catalogue at publication."""
+_COMPRESSION: Final = 3
+
+
+class LeafMalformed(Malformed):
+    problem = "price-leaf-malformed"
+    title = "This is no object of a price book"
+
+
+class ContentDamaged(Exception):
+    """What is kept under a root is not what the root names. Restore the database from its back-up."""
+
+
+# --- Leaves ---
+
+
+def leaves_of(content: BookContent) -> Leaves:
+    return dict(_objects(content))
+
+
+def content_of(leaves: Mapping[LeafName, Any]) -> BookContent:
+    """The content of these leaves, each kind ordered by key (layers keep their order)."""
+    of_kind: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    for name in sorted(leaves):
+        of_kind[name[0]].append(leaves[name])
+    return BookContent(
+        strategy=next(iter(of_kind["strategy"]), Strategy.MOST_SPECIFIC),
+        policy=next(iter(of_kind["policy"]), RoundingPolicy()),
+        layers=next(iter(of_kind["layers"]), ()),
+        lists=tuple(of_kind["list"]),
+        rows=tuple(of_kind["row"]),
+        adjustments=tuple(of_kind["adjustment"]),
+        bounds=tuple(of_kind["bound"]),
+        quantity_rules=tuple(of_kind["quantity_rule"]),
+        skus=tuple(of_kind["sku"]),
+        costs=tuple(of_kind["cost"]),
+    )
+
+
+def frame_leaves(frame: Frame) -> Leaves:
+    """The leaves of a book that are not per SKU."""
+    return leaves_of(
+        BookContent(
+            strategy=frame.strategy,
+            policy=frame.policy,
+            lists=frame.lists,
+            layers=frame.layers,
+            adjustments=frame.adjustments,
+            bounds=frame.bounds,
+            quantity_rules=frame.quantity_rules,
+        )
+    )
+
+
+def entry_leaves(entry: SkuEntry) -> Leaves:
+    """The leaves of one SKU."""
+    per_sku = BookContent(rows=entry.rows, skus=(entry.facts,), costs=entry.costs)
+    return {name: noun for name, noun in _objects(per_sku) if name[0] in {"row", "sku", "cost"}}
+
+
+def sku_of(name: LeafName) -> str | None:
+    """The SKU a leaf belongs to; None for one of the frame."""
+    kind, key = name
+    if kind == "row":
+        return key[1]
+    return key[0] if kind in {"sku", "cost"} else None
+
+
+def noun_of(kind: str, key: Key, content: Any) -> Any:
+    """The noun that JSON-able *content* describes.
+
+    :raises LeafMalformed: when it is none of its kind, or not the one that *key* names
+    """
+    if kind not in KINDS:
+        raise LeafMalformed(f"A price book has no {kind!r}; it has {', '.join(KINDS)}.")
+    try:
+        noun = msgspec.convert(content, KINDS[kind])
+    except msgspec.ValidationError as error:
+        raise LeafMalformed(f"{kind} {' / '.join(key)}: {error}", kind=kind, key=list(key)) from error
+    for name in ("starts_at", "ends_at"):
+        instant = getattr(noun, name, None)
+        if instant is not None and instant.tzinfo is not UTC:
+            raise LeafMalformed(f"{kind} {' / '.join(key)}: {name} must be in UTC.", kind=kind, key=list(key))
+    if (says := key_of(kind, noun)) != key:
+        raise LeafMalformed(
+            f"The {kind} says it is {' / '.join(says)}, not {' / '.join(key)}. "
+            "To rename one, remove it and add another.",
+            kind=kind,
+            key=list(key),
+        )
+    return noun
+
+
+def key_of(kind: str, noun: Any) -> Key:
+    match kind:
+        case "strategy" | "policy" | "layers":
+            return ()
+        case "row":
+            return noun.list, noun.sku, noun.unit, "" if noun.starts_at is None else noun.starts_at.isoformat()
+        case "sku":
+            return (noun.sku,)
+        case "cost":
+            return noun.sku, noun.currency
+        case _:
+            return (noun.code,)
+
+
+def plain(noun: Any) -> Any:
+    """The JSON-able form of a noun, as a leaf holds it."""
+    return msgspec.to_builtins(noun)
+
+
+def seen(noun: Any) -> str | None:
+    """The digest an editor gives back to say what was seen; None for no object."""
+    return None if noun is None else digest(noun)
+
+
+# --- Drafts ---
+
+
+def changed(base: Mapping[LeafName, Any], wanted: Mapping[LeafName, Any], kinds: Iterable[str]) -> dict[LeafName, Any]:
+    """What turns *base* into *wanted* within *kinds*; None for a leaf that goes."""
+    kinds = frozenset(kinds)
+    changes: dict[LeafName, Any] = {
+        name: noun for name, noun in wanted.items() if name[0] in kinds and base.get(name) != noun
+    }
+    changes.update({name: None for name in base if name[0] in kinds and name not in wanted})
+    return changes
+
+
+def applied(base: Mapping[LeafName, Any], changes: Mapping[LeafName, Any]) -> Leaves:
+    leaves = dict(base)
+    for name, noun in changes.items():
+        if noun is None:
+            leaves.pop(name, None)
+        else:
+            leaves[name] = noun
+    return leaves
+
+
+def clashes(
+    base: Mapping[LeafName, Any], latest: Mapping[LeafName, Any], changes: Mapping[LeafName, Any]
+) -> list[LeafName]:
+    """Leaves that *changes* change and that *latest* has otherwise than both *base* and the change."""
+    return [name for name, noun in changes.items() if latest.get(name) != base.get(name) and latest.get(name) != noun]
+
+
+# --- Bytes ---
+
+
+def packed(content: BookContent) -> bytes:
+    """The content as compressed JSON; the same content in the same order gives the same bytes."""
+    return zlib.compress(msgspec.json.encode(content, order="sorted"), _COMPRESSION)
+
+
+def unpacked(kept: bytes, *, root: str, house_key: bytes) -> BookContent:
+    """:raises ContentDamaged: when *kept* is not the content that *root* names"""
+    try:
+        content = msgspec.json.decode(zlib.decompress(kept), type=BookContent)
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise ContentDamaged(f"The content of {root} cannot be read: {error}") from error
+    if root_of(content, house_key) != root:
+        raise ContentDamaged(f"The content kept under {root} has another root.")
+    return content
+
+
+def root_text(root: bytes) -> str:
+    return "sha256:" + root.hex()
+
+
+def root_bytes(root: str) -> bytes:
+    return bytes.fromhex(root.removeprefix("sha256:"))
+
+
+def key_text(key: Key) -> str:
+    return canonical_json(key).decode()
+
+
+def key_from_text(text: str) -> Key:
+    return msgspec.json.decode(text, type=tuple[str, ...])
+
+
+def publication_message(number: int, root: str, effective_at: datetime) -> bytes:
+    """What the house signs: that *root* is in force from *effective_at* on, as entry *number* of the log."""
+    return canonical_json(
+        {"number": number, "root": root, "effective_at": effective_at.astimezone(UTC).isoformat()},
+    )
+
+
+def _objects(content: BookContent) -> Iterator[tuple[LeafName, Any]]:
+    yield ("strategy", ()), content.strategy
+    yield ("policy", ()), content.policy
+    yield ("layers", ()), content.layers
+    for kind, nouns in (
+        ("list", content.lists),
+        ("row", content.rows),
+        ("adjustment", content.adjustments),
+        ("bound", content.bounds),
+        ("quantity_rule", content.quantity_rules),
+        ("sku", content.skus),
+        ("cost", content.costs),
+    ):
+        for noun in nouns:
+            yield (kind, key_of(kind, noun)), noun

@@ -1,0 +1,107 @@
+"""The price feed: what one buyer may see of a book, row by row, each price the engine's own.
+
+A row is a rung of a SKU's ladder, so that a reader who prices a quantity by the feed gets what every other channel says
+of it. Rows stream; nothing is gathered.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import msgspec
+
+from kernel.csv_rows import write_rows
+from pricing.compiled import CompiledBook
+from pricing.engine import Book, Buyer
+from pricing.engine.book import Instant
+from pricing.engine.request import TaxInput
+from pricing.ladder import ladder_of
+
+COLUMNS = (
+    "sku",
+    "unit",
+    "from_quantity",
+    "unit_price",
+    "price_unit",
+    "line_total",
+    "currency",
+    "tax_included",
+    "list",
+    "valid_until",
+    "root",
+)
+
+
+class FeedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """From *from_quantity* units on, one *price_unit* costs *unit_price*; None where the row has no unit price
+    (graduated, package). *line_total* is the subtotal of a line of exactly *from_quantity*, line rules and fees
+    included. *valid_until*: absent a publication, no price of this SKU and unit changes before; None for never.
+    """
+
+    sku: str
+    unit: str
+    from_quantity: str
+    unit_price: str | None
+    price_unit: str
+    line_total: str
+    currency: str
+    tax_included: bool
+    list: str
+    valid_until: Instant | None
+    root: str
+
+
+def feed_rows(
+    book: Book, skus: Iterable[str], buyer: Buyer, *, currency: str, tax: TaxInput | None = None, at: datetime
+) -> Iterator[FeedRow]:
+    """The rows of *skus* in their order, every unit and rung; what is not priced for this buyer has no row."""
+    for sku in skus:
+        entry = book.entry(sku)
+        if entry is None:
+            continue
+        for fact in entry.facts.units:
+            found = ladder_of(book, buyer, currency=currency, sku=sku, unit=fact.unit, tax=tax, at=at)
+            for rung in found.rungs:
+                yield FeedRow(
+                    sku=sku,
+                    unit=fact.unit,
+                    from_quantity=rung.quantity,
+                    unit_price=rung.line.unit_price,
+                    price_unit=rung.line.price_unit,
+                    line_total=rung.line.subtotal,
+                    currency=currency,
+                    tax_included=rung.line.tax_included,
+                    list=rung.line.trace.list,
+                    valid_until=found.valid_until,
+                    root=book.root,
+                )
+
+
+def feed_csv(
+    book: CompiledBook,
+    buyer: Buyer,
+    *,
+    currency: str,
+    skus: Iterable[str] | None = None,
+    tax: TaxInput | None = None,
+    at: datetime,
+) -> Iterator[str]:
+    """The feed as lines of a CSV file. *skus*: those on sale; None: all of the book."""
+    rows = feed_rows(book, book.skus() if skus is None else skus, buyer, currency=currency, tax=tax, at=at)
+    return write_rows(COLUMNS, (_cells(row) for row in rows))
+
+
+def _cells(row: FeedRow) -> tuple[object, ...]:
+    until = None if row.valid_until is None else row.valid_until.isoformat().replace("+00:00", "Z")
+    return (
+        row.sku,
+        row.unit,
+        row.from_quantity,
+        row.unit_price,
+        row.price_unit,
+        row.line_total,
+        row.currency,
+        row.tax_included,
+        row.list,
+        until,
+        row.root,
+    )

@@ -1,0 +1,770 @@
+"""Price files (docs/import-files.md) into the changes of a draft.
+
+Each file given holds the whole of what it describes: what it leaves out goes. All rows of all files are read and every
+mistake is reported, before anything is changed.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from catalog.views import KnownCodes
+from kernel.csv_rows import (
+    CellError,
+    Column,
+    FileCount,
+    ImportReport,
+    choice,
+    code,
+    currency,
+    decimal,
+    instant,
+    many,
+    read_rows,
+    text,
+    whole,
+    yes_no,
+)
+from kernel.money import Mode, currencies
+from pricing.content import LeafName, Leaves, changed, key_of
+from pricing.engine.book import (
+    Adjustment,
+    AmountEffect,
+    Audience,
+    Bound,
+    BuyGetEffect,
+    Combine,
+    Conditions,
+    CurrencyPrice,
+    Effect,
+    FixedPriceEffect,
+    Group,
+    Layer,
+    Level,
+    MarginLimit,
+    Package,
+    PercentEffect,
+    PercentStep,
+    Pick,
+    PriceLimit,
+    PriceList,
+    PriceRow,
+    QuantityRule,
+    QuantityTableEffect,
+    Rounding,
+    RoundingPolicy,
+    RowModel,
+    Scope,
+    Side,
+    Strategy,
+    TaxLevel,
+    Tier,
+    Titles,
+)
+from pricing.engine.memory import overlap
+from pricing.facts import category_path, decimal_text
+
+TITLE_LENGTH: Final = 300
+PERCENT_MOST: Final = Decimal(100)
+_CURRENCIES: Final = frozenset(currencies())
+_PRICE: Final = decimal(12, least=Decimal(0))
+_QUANTITY: Final = decimal(6, least=Decimal(0))
+_ABOVE_ZERO: Final = decimal(6, above=Decimal(0))
+
+
+# --- Cells ---
+
+
+def _amount(cell: str) -> str:
+    """A price or value: not negative, up to 12 decimals, in normal form."""
+    return decimal_text(_PRICE(cell))
+
+
+def _quantity(cell: str) -> str:
+    return decimal_text(_QUANTITY(cell))
+
+
+def _positive(cell: str) -> str:
+    return decimal_text(_ABOVE_ZERO(cell))
+
+
+def _known_currency(cell: str) -> str:
+    if currency(cell) not in _CURRENCIES:
+        raise CellError("must be a current ISO 4217 currency")
+    return cell
+
+
+def _country(cell: str) -> str:
+    if len(cell) != 2 or not cell.isascii() or not cell.isalpha() or not cell.isupper():
+        raise CellError("must be an ISO 3166 country code such as DE")
+    return cell
+
+
+def _decimals(cell: str) -> int:
+    if not 0 <= (number := whole(cell)) <= 12:
+        raise CellError("must be a number of decimals from 0 to 12")
+    return number
+
+
+class _TierText(NamedTuple):
+    above: bool
+    bound: Decimal
+    price: str
+    fee: str
+
+
+def _tiers(cell: str) -> tuple[_TierText, ...]:
+    tiers = []
+    for part in cell.split(";"):
+        bound, colon, price = part.strip().partition(":")
+        if not colon:
+            raise CellError("must hold tiers such as 1:12.50;10:11.90+5, joined by semicolons")
+        unit_price, _, fee = price.partition("+")
+        above = bound.startswith(">")
+        tiers.append(
+            _TierText(
+                above,
+                _QUANTITY(bound.removeprefix(">").strip()),
+                _amount(unit_price.strip()),
+                _amount(fee.strip() or "0"),
+            )
+        )
+    if any((one.bound, one.above) >= (other.bound, other.above) for one, other in pairwise(tiers)):
+        raise CellError("must hold tiers in ascending order, none twice")
+    return tuple(tiers)
+
+
+def _groups(cell: str) -> tuple[Group, ...]:
+    groups = []
+    for part in cell.split(";"):
+        name, colon, pick = part.strip().partition(":")
+        if not colon:
+            raise CellError("must hold GROUP:priority or GROUP:lowest, joined by semicolons")
+        groups.append(Group(code=code(name.strip()), pick=Pick(choice("priority", "lowest")(pick.strip()))))
+    if len({group.code for group in groups}) < len(groups):
+        raise CellError("names a group twice")
+    return tuple(groups)
+
+
+_MODE: Final = choice("half_up", "half_even", "half_down", "up", "down")
+_CODES: Final = many(code)
+_TITLES: Final = (Column("title_en", text(TITLE_LENGTH)), Column("title_es", text(TITLE_LENGTH), optional=True))
+_AUDIENCE: Final = (
+    Column("audience_company", code, optional=True),
+    Column("audience_segments", _CODES, optional=True, empty=()),
+    Column("audience_country", _country, optional=True),
+)
+_SCOPE: Final = tuple(
+    Column(f"{what}_{kind}", _CODES, optional=True, empty=())
+    for what in ("scope", "exclude")
+    for kind in ("skus", "categories", "brands")
+)
+_WINDOW: Final = (Column("valid_from", instant, optional=True), Column("valid_until", instant, optional=True))
+
+
+class _Refused(Exception):
+    """A value that makes no sense together with others of its row."""
+
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+_Values = Mapping[str, Any]
+
+
+class _File(NamedTuple):
+    """A file's columns, the leading ones of its key, the kinds of leaves it holds the whole of, and what makes nouns
+    of a row.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    kinds: tuple[str, ...]
+    make: Callable[[_Values], tuple[tuple[str, Any], ...]]
+
+
+def has_price_files(folder: Path) -> bool:
+    return any((folder / file.name).is_file() for file in FILES)
+
+
+def read_changes(folder: Path, base: Leaves, known: KnownCodes, report: ImportReport) -> dict[LeafName, Any]:
+    """What the price files of *folder* change in *base*; None for a leaf that goes. What is wrong stands in *report*,
+    and then the changes are not to be used.
+    """
+    wanted: Leaves = {}
+    lines: dict[LeafName, tuple[str, int]] = {}
+    mentioned = _Mentioned(
+        lists={name[1][0] for name in base if name[0] == "list"},
+        groups={layer.code: {group.code for group in layer.groups} for layer in base.get(("layers", ()), ())},
+    )
+    kinds: list[str] = []
+    for file in FILES:
+        if (folder / file.name).is_file():
+            kinds += file.kinds
+            _read(folder, file, base, wanted, lines, mentioned, report)
+    _check(wanted, lines, mentioned, known, report)
+    changes = changed(base, wanted, kinds)
+    gone = sum(1 for noun in changes.values() if noun is None)
+    if gone:
+        report.notes.append(f"{gone:,} objects that the price files no longer hold will be removed.")
+    return changes
+
+
+class _Mentioned(NamedTuple):
+    """Codes that rows may refer to; a layer whose groups could not be read has None."""
+
+    lists: set[str]
+    groups: dict[str, set[str] | None]
+
+
+def _read(
+    folder: Path,
+    file: _File,
+    base: Leaves,
+    wanted: Leaves,
+    lines: dict[LeafName, tuple[str, int]],
+    mentioned: _Mentioned,
+    report: ImportReport,
+) -> None:
+    if file.name == "price_lists.csv":
+        mentioned.lists.clear()
+    if file.name == "layers.csv":
+        mentioned.groups.clear()
+    rows = 0
+    mine: Leaves = {}
+    positioned: list[tuple[Level, int, Layer]] = []
+    for row in read_rows(folder / file.name, file.columns, report, key=file.key):
+        rows += 1
+        values = dict(zip((column.name for column in file.columns), row.values, strict=True))
+        if file.name == "price_lists.csv":
+            mentioned.lists.add(values["code"])
+        if file.name == "layers.csv":
+            mentioned.groups[values["code"]] = values["groups"] and {group.code for group in values["groups"]}
+        if not row.whole:
+            continue
+        try:
+            made = file.make(values)
+        except _Refused as error:
+            report.refuse(file.name, row.line, error.column, _cell(values, error.column), str(error))
+            continue
+        for kind, noun in made:
+            name = (kind, (noun.code,)) if kind == "layer" else (kind, key_of(kind, noun))
+            if name in lines:
+                where = f"line {lines[name][1]} has the same key; keep one of the two"
+                report.refuse(file.name, row.line, file.key[-1] if file.key else "", "", where)
+                continue
+            lines[name] = (file.name, row.line)
+            if kind == "layer":
+                positioned.append((noun.level, values["position"], noun))
+            else:
+                mine[name] = noun
+    if file.name == "layers.csv":
+        mine["layers", ()] = _in_order(positioned, lines, report)
+    if file.name == "policy.csv" and not rows and report.ok:
+        report.refuse(file.name, 1, "", "", "the file must hold one row")
+    wanted.update(mine)
+    report.counts[file.name] = FileCount(
+        rows=rows,
+        added=sum(1 for name in mine if name not in base),
+        changed=sum(1 for name, noun in mine.items() if name in base and base[name] != noun),
+        unchanged=sum(1 for name, noun in mine.items() if base.get(name) == noun),
+    )
+
+
+def _in_order(
+    positioned: list[tuple[Level, int, Layer]], lines: Mapping[LeafName, tuple[str, int]], report: ImportReport
+) -> tuple[Layer, ...]:
+    levels = list(Level)
+    positioned.sort(key=lambda item: (levels.index(item[0]), item[1]))
+    for (level, position, _), (next_level, next_position, layer) in pairwise(positioned):
+        if (level, position) == (next_level, next_position):
+            file, line = lines["layer", (layer.code,)]
+            report.refuse(file, line, "position", position, f"another {level.value} layer has this position")
+    return tuple(layer for _, _, layer in positioned)
+
+
+# --- What rows say of each other and of the catalogue ---
+
+
+def _check(
+    wanted: Leaves,
+    lines: Mapping[LeafName, tuple[str, int]],
+    mentioned: _Mentioned,
+    known: KnownCodes,
+    report: ImportReport,
+) -> None:
+    windows: dict[tuple[str, str, str], list[PriceRow]] = {}
+    scopes = _Scopes(
+        skus=known.units.keys(),
+        categories={category_path(category) for category in known.categories},
+        brands=known.brands,
+    )
+    for name, noun in wanted.items():
+        if name not in lines:
+            continue
+        file, line = lines[name]
+        if isinstance(noun, PriceRow):
+            windows.setdefault((noun.list, noun.sku, noun.unit), []).append(noun)
+            if noun.list not in mentioned.lists:
+                report.refuse(file, line, "list", noun.list, "there is no such list in price_lists.csv")
+            _check_unit(file, line, noun.sku, noun.unit, known, report)
+        elif isinstance(noun, Adjustment):
+            if noun.layer not in mentioned.groups:
+                report.refuse(file, line, "layer", noun.layer, "there is no such layer in layers.csv")
+            elif noun.group not in (mentioned.groups[noun.layer] or {noun.group}):
+                report.refuse(file, line, "group", noun.group, f"layer {noun.layer} has no such group")
+            scopes.check(file, line, noun.scope, report)
+        elif isinstance(noun, Bound):
+            scopes.check(file, line, noun.scope, report)
+        elif isinstance(noun, QuantityRule):
+            _check_unit(file, line, noun.scope.skus[0], str(noun.unit), known, report)
+    _check_overlaps(windows, lines, report)
+    _check_levels(wanted, lines, report)
+
+
+def _check_unit(file: str, line: int, sku: str, unit: str, known: KnownCodes, report: ImportReport) -> None:
+    units = known.units.get(sku)
+    if units is None:
+        report.refuse(file, line, "sku", sku, "the catalogue has no such SKU; import it first, or with this")
+    elif unit not in units:
+        report.refuse(file, line, "unit", unit, f"{sku} is sold in {', '.join(sorted(units))}")
+
+
+class _Scopes(NamedTuple):
+    skus: Collection[str]
+    categories: Collection[str]
+    brands: Collection[str]
+
+    def check(self, file: str, line: int, scope: Scope, report: ImportReport) -> None:
+        for column, what, names, known in (
+            ("scope_skus", "SKU", scope.skus, self.skus),
+            ("scope_categories", "category", scope.categories, self.categories),
+            ("scope_brands", "brand", scope.brands, self.brands),
+            ("exclude_skus", "SKU", scope.excluded_skus, self.skus),
+            ("exclude_categories", "category", scope.excluded_categories, self.categories),
+            ("exclude_brands", "brand", scope.excluded_brands, self.brands),
+        ):
+            for name in names:
+                if name not in known:
+                    report.refuse(file, line, column, name, f"the catalogue has no such {what}")
+
+
+def _check_overlaps(
+    windows: Mapping[tuple[str, str, str], list[PriceRow]],
+    lines: Mapping[LeafName, tuple[str, int]],
+    report: ImportReport,
+) -> None:
+    beginning = datetime.min.replace(tzinfo=UTC)
+    for rows in windows.values():
+        rows.sort(key=lambda row: row.starts_at or beginning)
+        for one, other in pairwise(rows):
+            if overlap([(one.starts_at, one.ends_at), (other.starts_at, other.ends_at)]):
+                _, first = lines["row", key_of("row", one)]
+                file, line = lines["row", key_of("row", other)]
+                message = f"the period overlaps that of line {first} for the same list, SKU and unit"
+                report.refuse(file, line, "valid_from", other.starts_at or "", message)
+
+
+def _check_levels(wanted: Leaves, lines: Mapping[LeafName, tuple[str, int]], report: ImportReport) -> None:
+    """Effects and conditions that the rule's layer cannot have."""
+    layers: dict[str, Layer] = {layer.code: layer for layer in wanted.get(("layers", ()), ())}
+    for name, noun in wanted.items():
+        if not isinstance(noun, Adjustment) or noun.layer not in layers:
+            continue
+        file, line = lines[name]
+        layer = layers[noun.layer]
+        levels, what = _LEVELS[type(noun.effect)]
+        if layer.level not in levels:
+            named = " and ".join(level.value for level in levels)
+            report.refuse(
+                file, line, "effect", what, f"acts in {named} layers only; {layer.code} is a {layer.level} one"
+            )
+        elif layer.combine is Combine.SUM and isinstance(noun.effect, FixedPriceEffect):
+            report.refuse(file, line, "effect", what, f"a fixed price has no sum; layer {layer.code} is one of sums")
+        said = noun.conditions
+        for column, value, wrong in (
+            ("min_quantity", said.min_quantity, layer.level is Level.ORDER),
+            ("max_quantity", said.max_quantity, layer.level is Level.ORDER),
+            ("min_amount", said.min_line_amount, layer.level is not Level.LINE),
+            ("min_subtotal", said.min_subtotal, layer.level is Level.UNIT),
+        ):
+            if value is not None and wrong:
+                report.refuse(file, line, column, value, f"cannot be asked in {layer.code}, a {layer.level} layer")
+
+
+# --- Rows into nouns ---
+
+
+def _policy(row: _Values) -> tuple[tuple[str, Any], ...]:
+    policy = RoundingPolicy(
+        round_unit=row["round_unit"],
+        unit=Rounding(decimals=row["unit_decimals"], mode=Mode(row["unit_mode"])),
+        line=Rounding(decimals=row["line_decimals"], mode=Mode(row["line_mode"])),
+        tax=Rounding(decimals=row["tax_decimals"], mode=Mode(row["tax_mode"])),
+        tax_level=TaxLevel(row["tax_level"]),
+    )
+    return ("strategy", Strategy(row["strategy"])), ("policy", policy)
+
+
+def _price_list(row: _Values) -> tuple[tuple[str, Any], ...]:
+    return (
+        (
+            "list",
+            PriceList(
+                code=row["code"],
+                currency=row["currency"],
+                audience=_audience(row),
+                priority=row["priority"],
+                **_window(row),
+                tax_included=row["tax_inclusive"],
+                mergeable=row["mergeable"],
+                titles=_titles(row),
+            ),
+        ),
+    )
+
+
+def _price_row(row: _Values) -> tuple[tuple[str, Any], ...]:
+    model = RowModel(row["model"])
+    tiers: tuple[_TierText, ...] = row["tiers"]
+    sliced = model in {RowModel.GRADUATED, RowModel.PACKAGE}
+    if model is RowModel.FLAT and len(tiers) != 1:
+        raise _Refused("tiers", "a flat row has one tier; several make a volume or graduated row")
+    if sliced and not (all(tier.above for tier in tiers) and tiers[0].bound == 0):
+        raise _Refused("tiers", f"a {model} row takes bounds written with >, the first of them >0")
+    return (
+        (
+            "row",
+            PriceRow(
+                list=row["list"],
+                sku=row["sku"],
+                unit=row["unit"],
+                model=model,
+                tiers=tuple(
+                    Tier(
+                        from_=None if tier.above else decimal_text(tier.bound),
+                        above=decimal_text(tier.bound) if tier.above else None,
+                        unit_price=tier.price,
+                        flat_fee=tier.fee,
+                    )
+                    for tier in tiers
+                ),
+                package=_package(row, model),
+                **_window(row),
+            ),
+        ),
+    )
+
+
+def _package(row: _Values, model: RowModel) -> Package | None:
+    columns = ("package_size", "package_rounding", "package_free", "package_covers")
+    if model is not RowModel.PACKAGE:
+        for column in columns:
+            if row[column] is not None:
+                raise _Refused(column, "belongs to package rows only")
+        return None
+    for column in ("package_size", "package_rounding", "package_covers"):
+        if row[column] is None:
+            raise _Refused(column, "a package row needs it")
+    return Package(
+        size=row["package_size"],
+        round_up=row["package_rounding"] == "up",
+        free=row["package_free"] or "0",
+        whole_quantity=row["package_covers"] == "all",
+    )
+
+
+def _layer(row: _Values) -> tuple[tuple[str, Any], ...]:
+    layer = Layer(code=row["code"], level=Level(row["level"]), combine=Combine(row["combine"]), groups=row["groups"])
+    return (("layer", layer),)
+
+
+def _adjustment(row: _Values) -> tuple[tuple[str, Any], ...]:
+    money = row["effect"] in {"amount", "fixed"} or row["min_amount"] is not None or row["min_subtotal"] is not None
+    if money and row["currency"] is None:
+        raise _Refused("currency", "an amount needs its currency")
+    if row["surcharge"] and row["effect"] not in {"percent", "amount"}:
+        raise _Refused("surcharge", "only percent and amount can make dearer")
+    least, most = row["min_quantity"], row["max_quantity"]
+    if least is not None and most is not None and Decimal(least) > Decimal(most):
+        raise _Refused("max_quantity", "is below min_quantity")
+    return (
+        (
+            "adjustment",
+            Adjustment(
+                code=row["code"],
+                layer=row["layer"],
+                group=row["group"],
+                priority=row["priority"],
+                exclusive=row["exclusive"],
+                scope=_scope(row),
+                audience=_audience(row),
+                conditions=Conditions(
+                    min_quantity=least,
+                    max_quantity=most,
+                    min_line_amount=row["min_amount"],
+                    min_subtotal=row["min_subtotal"],
+                    currencies=() if row["currency"] is None else (row["currency"],),
+                    countries=() if row["country"] is None else (row["country"],),
+                ),
+                effect=_effect(row),
+                **_window(row),
+                titles=_titles(row),
+            ),
+        ),
+    )
+
+
+def _effect(row: _Values) -> Effect:
+    value = row["value"]
+    try:
+        match row["effect"]:
+            case "percent":
+                return PercentEffect(percent=_percent(value, surcharge=row["surcharge"]), surcharge=row["surcharge"])
+            case "amount":
+                return AmountEffect(amount=_amount(value), surcharge=row["surcharge"])
+            case "fixed":
+                return FixedPriceEffect(price=_amount(value))
+            case "buy_get":
+                buy, plus, get = value.partition("+")
+                if not plus:
+                    raise CellError("must be BUY+GET such as 10+1")  # noqa: TRY301 - reported like the cell's other errors
+                return BuyGetEffect(buy=_positive(buy.strip()), get=_positive(get.strip()))
+            case _:
+                return QuantityTableEffect(steps=_percent_steps(value))
+    except CellError as error:
+        raise _Refused("value", str(error)) from None
+
+
+def _percent(cell: str, *, surcharge: bool = False) -> str:
+    return decimal_text(decimal(12, least=Decimal(0), most=None if surcharge else PERCENT_MOST)(cell))
+
+
+def _percent_steps(cell: str) -> tuple[PercentStep, ...]:
+    steps = []
+    for part in cell.split(";"):
+        bound, colon, percent = part.strip().partition(":")
+        if not colon or bound.startswith(">"):
+            raise CellError("must hold FROM:PERCENT such as 10:2;50:5, joined by semicolons")
+        steps.append(PercentStep(from_=_quantity(bound.strip()), percent=_percent(percent.strip())))
+    if any(Decimal(one.from_) >= Decimal(other.from_) for one, other in pairwise(steps)):
+        raise CellError("must hold quantities in ascending order, none twice")
+    return tuple(steps)
+
+
+def _bound(row: _Values) -> tuple[tuple[str, Any], ...]:
+    limit: PriceLimit | MarginLimit
+    try:
+        if row["basis"] == "margin":
+            if Decimal(percent := _percent(row["value"])) >= PERCENT_MOST:
+                raise _Refused("value", "a margin is below 100")
+            limit = MarginLimit(percent=percent)
+        else:
+            limit = PriceLimit(prices=_currency_prices(row["value"]))
+    except CellError as error:
+        raise _Refused("value", str(error)) from None
+    return (("bound", Bound(code=row["code"], side=Side(row["kind"]), scope=_scope(row), limit=limit)),)
+
+
+def _currency_prices(cell: str) -> tuple[CurrencyPrice, ...]:
+    prices = []
+    for part in cell.split(";"):
+        name, colon, price = part.strip().partition(":")
+        if not colon:
+            raise CellError("must hold CURRENCY:PRICE such as EUR:9.90;USD:11.50, joined by semicolons")
+        prices.append(CurrencyPrice(currency=_known_currency(name.strip()), price=_amount(price.strip())))
+    if len({price.currency for price in prices}) < len(prices):
+        raise CellError("names a currency twice")
+    return tuple(prices)
+
+
+def _quantity_rule(row: _Values) -> tuple[tuple[str, Any], ...]:
+    least, most, multiple = row["minimum"], row["maximum"], row["multiple"]
+    if least is None and most is None and multiple is None:
+        raise _Refused("minimum", "one of minimum, maximum and multiple must be filled in")
+    if least is not None and most is not None and Decimal(least) > Decimal(most):
+        raise _Refused("maximum", "is below the minimum")
+    return (
+        (
+            "quantity_rule",
+            QuantityRule(
+                code=f"{row['sku']}:{row['unit']}",
+                scope=Scope(skus=(row["sku"],)),
+                unit=row["unit"],
+                minimum=least,
+                maximum=most,
+                multiple=multiple,
+            ),
+        ),
+    )
+
+
+def _audience(row: _Values) -> Audience:
+    country = row["audience_country"]
+    return Audience(
+        company=row["audience_company"],
+        segments=row["audience_segments"],
+        countries=() if country is None else (country,),
+    )
+
+
+def _scope(row: _Values) -> Scope:
+    named = (row["scope_skus"], row["scope_categories"], row["scope_brands"])
+    return Scope(
+        everything=not any(named),
+        skus=row["scope_skus"],
+        categories=tuple(category_path(category) for category in row["scope_categories"]),
+        brands=row["scope_brands"],
+        excluded_skus=row["exclude_skus"],
+        excluded_categories=tuple(category_path(category) for category in row["exclude_categories"]),
+        excluded_brands=row["exclude_brands"],
+    )
+
+
+def _titles(row: _Values) -> Titles:
+    return Titles(en=row["title_en"], es=row["title_es"] or row["title_en"])
+
+
+def _window(row: _Values) -> dict[str, datetime | None]:
+    starts_at, ends_at = row["valid_from"], row["valid_until"]
+    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        raise _Refused("valid_until", "must be later than valid_from")
+    return {"starts_at": starts_at, "ends_at": ends_at}
+
+
+def _cell(values: _Values, column: str) -> object:
+    value = values.get(column)
+    return value if isinstance(value, str | datetime | Decimal | int) else ""
+
+
+_LEVELS: Final[dict[type[Any], tuple[tuple[Level, ...], str]]] = {
+    PercentEffect: ((Level.UNIT, Level.LINE, Level.ORDER), "percent"),
+    AmountEffect: ((Level.UNIT, Level.LINE, Level.ORDER), "amount"),
+    FixedPriceEffect: ((Level.UNIT,), "fixed"),
+    QuantityTableEffect: ((Level.UNIT, Level.LINE), "percent_table"),
+    BuyGetEffect: ((Level.LINE,), "buy_get"),
+}
+
+FILES: Final = (
+    _File(
+        "policy.csv",
+        (),
+        (
+            Column("strategy", choice(*Strategy)),
+            Column("round_unit", yes_no),
+            Column("unit_decimals", _decimals, optional=True),
+            Column("unit_mode", _MODE),
+            Column("line_decimals", _decimals, optional=True),
+            Column("line_mode", _MODE),
+            Column("tax_decimals", _decimals, optional=True),
+            Column("tax_mode", _MODE),
+            Column("tax_level", choice(*TaxLevel)),
+        ),
+        ("strategy", "policy"),
+        _policy,
+    ),
+    _File(
+        "price_lists.csv",
+        ("code",),
+        (
+            Column("code", code),
+            Column("currency", _known_currency),
+            *_AUDIENCE,
+            Column("priority", whole, optional=True, empty=0),
+            *_WINDOW,
+            Column("tax_inclusive", yes_no, optional=True, empty=False),
+            Column("mergeable", yes_no, optional=True, empty=False),
+            *_TITLES,
+        ),
+        ("list",),
+        _price_list,
+    ),
+    _File(
+        "price_rows.csv",
+        ("list", "sku", "unit"),
+        (
+            Column("list", code),
+            Column("sku", code),
+            Column("unit", code),
+            Column("model", choice(*RowModel)),
+            *_WINDOW,
+            Column("tiers", _tiers),
+            Column("package_size", _positive, optional=True),
+            Column("package_rounding", choice("up", "down"), optional=True),
+            Column("package_free", _quantity, optional=True),
+            Column("package_covers", choice("slice", "all"), optional=True),
+        ),
+        ("row",),
+        _price_row,
+    ),
+    _File(
+        "layers.csv",
+        ("code",),
+        (
+            Column("code", code),
+            Column("level", choice(*Level)),
+            Column("position", whole),
+            Column("combine", choice(*Combine)),
+            Column("groups", _groups),
+        ),
+        ("layers",),
+        _layer,
+    ),
+    _File(
+        "adjustments.csv",
+        ("code",),
+        (
+            Column("code", code),
+            Column("layer", code),
+            Column("group", code),
+            Column("priority", whole, optional=True, empty=0),
+            Column("exclusive", yes_no, optional=True, empty=False),
+            *_SCOPE,
+            *_AUDIENCE,
+            Column("min_quantity", _quantity, optional=True),
+            Column("max_quantity", _quantity, optional=True),
+            Column("min_amount", _amount, optional=True),
+            Column("min_subtotal", _amount, optional=True),
+            Column("currency", _known_currency, optional=True),
+            Column("country", _country, optional=True),
+            *_WINDOW,
+            Column("effect", choice("percent", "amount", "fixed", "percent_table", "buy_get")),
+            Column("value", text(2000)),
+            Column("surcharge", yes_no, optional=True, empty=False),
+            *_TITLES,
+        ),
+        ("adjustment",),
+        _adjustment,
+    ),
+    _File(
+        "bounds.csv",
+        ("code",),
+        (
+            Column("code", code),
+            Column("kind", choice(*Side)),
+            *_SCOPE,
+            Column("basis", choice("amount", "margin")),
+            Column("value", text(2000)),
+        ),
+        ("bound",),
+        _bound,
+    ),
+    _File(
+        "quantity_rules.csv",
+        ("sku", "unit"),
+        (
+            Column("sku", code),
+            Column("unit", code),
+            Column("minimum", _positive, optional=True),
+            Column("maximum", _positive, optional=True),
+            Column("multiple", _positive, optional=True),
+        ),
+        ("quantity_rule",),
+        _quantity_rule,
+    ),
+)

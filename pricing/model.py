@@ -1,0 +1,81 @@
+"""Contents of books, drafts over them, and the log of publications."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kernel.db import Base, text_enum
+
+
+class DraftState(StrEnum):
+    OPEN = "open"
+    PUBLISHED = "published"
+    DISCARDED = "discarded"
+
+
+class PriceContent(Base):
+    """One book's leaves, compressed (`pricing.content`). Named by its root, so it never changes."""
+
+    __tablename__ = "price_content"
+
+    root: Mapped[bytes] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(deferred=True)
+    leaf_count: Mapped[int] = mapped_column(sa.Integer)
+    created_at: Mapped[datetime]
+
+
+class PriceDraft(Base):
+    """Changes on top of the content *base_root*; None: on top of an empty book. *version* counts the edits.
+    *author_id* None: the house's own command line.
+    """
+
+    __tablename__ = "price_draft"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    base_root: Mapped[bytes | None] = mapped_column(sa.ForeignKey("price_content.root"))
+    state: Mapped[DraftState] = mapped_column(text_enum(DraftState))
+    version: Mapped[int] = mapped_column(sa.Integer)
+    author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class PriceDraftChange(Base):
+    """The leaf as it will be; *content* None: it will be gone."""
+
+    __tablename__ = "price_draft_change"
+
+    draft_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("price_draft.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(sa.Text(collation="C"), primary_key=True)
+    content: Mapped[Any] = mapped_column(postgresql.JSONB(none_as_null=True), nullable=True)
+    changed_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    changed_at: Mapped[datetime]
+
+
+class PricePublication(Base):
+    """One entry of the append-only log: from *effective_at* on, until the next one's, prices are those of *root*.
+
+    *author_id* wrote the draft, *published_by* put it in force; *restores* is the one a roll-back returns to.
+    """
+
+    __tablename__ = "price_publication"
+
+    number: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    root: Mapped[bytes] = mapped_column(sa.ForeignKey("price_content.root"))
+    effective_at: Mapped[datetime]
+    published_at: Mapped[datetime]
+    author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    published_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    draft_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("price_draft.id"), unique=True)
+    restores: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("price_publication.number"))
+    note: Mapped[str]
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(postgresql.JSONB)
+    signature: Mapped[bytes]
+    key_id: Mapped[str]

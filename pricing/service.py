@@ -1,0 +1,704 @@
+"""Use cases of pricing: drafts, what stands against them, preview, publication, roll-back, history, and prices.
+
+A draft is a set of changed leaves over the content it began from. Publishing applies them to the content in force by
+then, refuses where someone else changed the same leaf meanwhile, takes the SKU facts and costs from the catalogue, and
+appends an entry to the log of publications. The heavy work is done before the log is locked.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog.service import Catalog
+from kernel.clock import Clock
+from kernel.csv_rows import ImportReport
+from kernel.db import Database, for_staff
+from kernel.errors import Conflict, NotFound, Refused
+from kernel.failpoints import Failpoint
+from kernel.ids import new_id
+from kernel.signing import Keyring
+from pricing import content as leaf
+from pricing import facts, import_csv, ladder, store
+from pricing.books import PriceBooks
+from pricing.content import Key, LeafName, Leaves
+from pricing.draft_book import DraftBook
+from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
+from pricing.engine.book import BookContent
+from pricing.engine.leaves import root as root_of
+from pricing.engine.request import PricedLine, RefusedLine
+from pricing.findings import Finding, Severity, list_findings
+from pricing.ladder import Ladder, PriceAnswer
+from pricing.model import DraftState, PriceDraft, PricePublication
+
+PUBLISH: Final = Failpoint("pricing.publish")
+ATTEMPTS: Final = 5
+PREVIEW_LIMIT: Final = 2000
+SHOWN_CLASHES: Final = 20
+
+
+class DraftNotFound(NotFound):
+    problem = "price-draft-not-found"
+    title = "There is no such price draft"
+
+
+class PublicationNotFound(NotFound):
+    problem = "price-publication-not-found"
+    title = "There is no such publication"
+
+
+class DraftClosed(Conflict):
+    problem = "price-draft-closed"
+    title = "This draft was published or discarded"
+
+
+class DraftClash(Conflict):
+    """*clashes* in `extra`: for each leaf its kind and key, `theirs` (as it is now) and `yours`."""
+
+    problem = "price-draft-clash"
+    title = "Someone else changed the same"
+
+
+class FindingsStopPublication(Refused):
+    """*findings* in `extra`."""
+
+    problem = "price-findings"
+    title = "Errors in the draft stop its publication"
+
+
+class EffectiveTooSoon(Refused):
+    problem = "price-effective-too-soon"
+    title = "The publication would take effect too soon"
+
+
+class PublicationOutOfOrder(Conflict):
+    problem = "price-publication-out-of-order"
+    title = "Another publication takes effect later"
+
+
+class PreviewTooLarge(Refused):
+    problem = "price-preview-too-large"
+    title = "The preview asks for too many prices"
+
+
+class LeafState(msgspec.Struct, frozen=True, kw_only=True):
+    """An object of a draft as it stands. *seen* is what an editor gives back as `expected`; None: no such object."""
+
+    kind: str
+    key: Key
+    content: Any
+    seen: str | None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """*before*: in the base; *after*: in the draft; None: no such object."""
+
+    kind: str
+    key: Key
+    before: Any
+    after: Any
+    seen: str | None
+    changed_by: uuid.UUID | None
+    changed_at: datetime | None
+
+
+class PreviewBuyer(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    buyer: Buyer
+    currency: str
+
+
+class PreviewPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """*before*: None where no book is in force."""
+
+    name: str
+    currency: str
+    sku: str
+    unit: str | None
+    quantity: str
+    before: PricedLine | RefusedLine | None
+    after: PricedLine | RefusedLine
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """*draft_id*: where the prices wait for publication; None when the folder holds no price file, or an error."""
+
+    report: ImportReport
+    draft_id: uuid.UUID | None
+
+
+class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a publication needs, made before the log is locked, and what must not have moved since."""
+
+    root: str
+    content: bytes | None
+    leaf_count: int
+    findings: tuple[Finding, ...]
+    follows: int
+    draft_id: uuid.UUID | None
+    draft_version: int
+    author_id: uuid.UUID | None
+    restores: int | None
+
+
+class Pricing:
+    """*by* is everywhere the person who acts; None: the house's own command line."""
+
+    def __init__(self, db: Database, clock: Clock, books: PriceBooks, keyring: Keyring, catalog: Catalog) -> None:
+        self.db = db
+        self.clock = clock
+        self.books = books
+        self.keyring = keyring
+        self.catalog = catalog
+
+    # --- Prices: always the engine, always the book of the instant ---
+
+    def price_of(
+        self, buyer: Buyer, *, currency: str, sku: str, unit: str | None = None, quantity: str = "1", at: datetime
+    ) -> PriceAnswer:
+        """The line as every channel prices it, with its entity tag.
+
+        :raises NoBookPublished, BookUnavailable: as `PriceBooks.at`
+        """
+        return ladder.price_of(
+            self.books.at(at), buyer, currency=currency, sku=sku, unit=unit, quantity=quantity, at=at
+        )
+
+    def ladder(self, buyer: Buyer, *, currency: str, sku: str, unit: str | None = None, at: datetime) -> Ladder:
+        """The price at every quantity where it changes.
+
+        :raises NoBookPublished, BookUnavailable: as `PriceBooks.at`
+        """
+        return ladder.ladder_of(self.books.at(at), buyer, currency=currency, sku=sku, unit=unit, at=at)
+
+    # --- Drafts ---
+
+    async def open_draft(self, *, title: str, by: uuid.UUID | None) -> PriceDraft:
+        """A draft without changes, over the last published content."""
+        async with self.db.begin(for_staff()) as session:
+            return await self._open_draft(session, title=title, by=by)
+
+    async def list_drafts(self, state: DraftState | None = DraftState.OPEN) -> Sequence[PriceDraft]:
+        """Newest first; None: in every state."""
+        async with self.db.begin(for_staff()) as session:
+            return await store.list_drafts(session, state)
+
+    async def find_draft(self, draft_id: uuid.UUID) -> PriceDraft:
+        """:raises DraftNotFound: when there is none"""
+        async with self.db.begin(for_staff()) as session:
+            return _found(await store.find_draft(session, draft_id))
+
+    async def discard_draft(self, draft_id: uuid.UUID) -> None:
+        """:raises DraftNotFound, DraftClosed: when it cannot be edited any more"""
+        async with self.db.begin(for_staff()) as session:
+            draft = await _editable(session, draft_id)
+            draft.state = DraftState.DISCARDED
+            draft.closed_at = self.clock.now()
+
+    async def put_change(
+        self,
+        draft_id: uuid.UUID,
+        kind: str,
+        key: Key,
+        content: Any,
+        *,
+        by: uuid.UUID | None,
+        expected: str | None = None,
+    ) -> LeafState:
+        """Set one object of the draft; *content* None removes it. *expected*: the `seen` of what the editor looked at,
+        None where there was nothing.
+
+        :raises LeafMalformed: when *content* is no such object
+        :raises DraftClash: when the object is not what the editor saw; the error carries both sides
+        :raises DraftNotFound, DraftClosed: when it cannot be edited any more
+        """
+        if kind not in leaf.EDITED:
+            raise leaf.LeafMalformed(f"{kind!r} cannot be edited: it comes from the catalogue, or does not exist.")
+        noun = None if content is None else leaf.noun_of(kind, key, content)
+        async with self.db.begin(for_staff()) as session:
+            draft = await _editable(session, draft_id)
+            standing = await self._standing(session, draft, (kind, key))
+            if leaf.seen(standing) != expected:
+                raise _clash("Someone changed this since you opened it.", [((kind, key), standing, noun)])
+            base = await self._base_leaf(draft, (kind, key))
+            if noun == base:
+                await store.delete_changes(session, draft_id, [(kind, leaf.key_text(key))])
+            else:
+                await store.put_changes(session, draft_id, [_stored((kind, key), noun)], by=by, at=self.clock.now())
+            draft.version += 1
+        return _state((kind, key), noun)
+
+    async def find_leaf(self, draft_id: uuid.UUID, kind: str, key: Key) -> LeafState:
+        """One object of the draft as it stands, changed or not.
+
+        :raises DraftNotFound: when there is no such draft
+        """
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            return _state((kind, key), await self._standing(session, draft, (kind, key)))
+
+    async def list_leaves(self, draft_id: uuid.UUID, kind: str, *, sku: str | None = None) -> tuple[LeafState, ...]:
+        """Objects of the draft by key: of a kind that is not per SKU, or one SKU's.
+
+        :raises DraftNotFound: when there is no such draft
+        """
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            changes = await _changes(session, draft_id)
+        book = await self._base_book(draft)
+        leaves: Leaves = {}
+        if sku is None and book is not None:
+            leaves = leaf.frame_leaves(book.rules.frame)
+        elif sku is not None and book is not None and (entry := book.entry(sku)) is not None:
+            leaves = leaf.entry_leaves(entry)
+        mine = {name: noun for name, noun in changes.items() if leaf.sku_of(name) == sku}
+        return tuple(_state(name, noun) for name, noun in sorted(leaf.applied(leaves, mine).items()) if name[0] == kind)
+
+    async def list_changes(self, draft_id: uuid.UUID) -> tuple[Change, ...]:
+        """What the draft changes, by kind and key.
+
+        :raises DraftNotFound: when there is no such draft
+        """
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            rows = await store.list_changes(session, draft_id)
+        book = await self._base_book(draft)
+        changes = []
+        for row in rows:
+            name = (row.kind, leaf.key_from_text(row.key))
+            before, after = _leaf_in(book, name), row.content
+            changes.append(
+                Change(
+                    kind=name[0],
+                    key=name[1],
+                    before=None if before is None else leaf.plain(before),
+                    after=after,
+                    seen=leaf.seen(after),
+                    changed_by=row.changed_by,
+                    changed_at=row.changed_at,
+                )
+            )
+        return tuple(changes)
+
+    async def findings(self, draft_id: uuid.UUID) -> tuple[Finding, ...]:
+        """What stands against publishing the draft now; errors first.
+
+        :raises DraftNotFound, DraftClosed: when it cannot be published any more
+        :raises DraftClash: as `publish`
+        """
+        prepared, _ = await self._prepare(draft_id)
+        return prepared.findings
+
+    async def preview(
+        self,
+        draft_id: uuid.UUID,
+        *,
+        buyers: Sequence[PreviewBuyer],
+        skus: Sequence[str],
+        quantities: Sequence[str],
+        at: datetime | None = None,
+    ) -> tuple[PreviewPrice, ...]:
+        """Prices before and after, in the order buyers, SKUs, quantities (in base units). *at*: now. SKUs that the
+        base knows have the facts they have there.
+
+        :raises DraftNotFound: when there is no such draft
+        :raises PreviewTooLarge: when more than 2,000 prices are asked for
+        """
+        if len(buyers) * len(skus) * len(quantities) > PREVIEW_LIMIT:
+            raise PreviewTooLarge(f"A preview shows up to {PREVIEW_LIMIT:,} prices; choose fewer.")
+        at = at or self.clock.now()
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            changes = await _changes(session, draft_id)
+            base = await self._base_book(draft)
+            new = [sku for sku in skus if base is None or base.entry(sku) is None]
+            current = await facts.of_skus(self.catalog, session, new)
+        after = DraftBook(base, changes, facts=current, root=f"draft:{draft.id}")
+        before = await self._book_before(at)
+        prices = []
+        for asked in buyers:
+            for sku in skus:
+                # One line a request: the sample's lines are questions of their own and don't add up.
+                for quantity in quantities:
+                    request = QuoteRequest(
+                        buyer=asked.buyer,
+                        currency=asked.currency,
+                        lines=(LineRequest(sku=sku, quantity=quantity),),
+                    )
+                    line = quote(request, book=after, at=at).lines[0]
+                    prices.append(
+                        PreviewPrice(
+                            name=asked.name,
+                            currency=asked.currency,
+                            sku=sku,
+                            unit=line.unit,
+                            quantity=quantity,
+                            before=None if before is None else quote(request, book=before, at=at).lines[0],
+                            after=line,
+                        )
+                    )
+        return tuple(prices)
+
+    # --- Publication ---
+
+    async def publish(
+        self,
+        draft_id: uuid.UUID,
+        *,
+        by: uuid.UUID | None,
+        effective_at: datetime | None = None,
+        note: str = "",
+    ) -> PricePublication:
+        """Put the draft's prices in force from *effective_at* on; without it, after the lead time.
+
+        :raises FindingsStopPublication: when there is an error among the findings
+        :raises DraftClash: when the last published content has other changes of the same objects
+        :raises EffectiveTooSoon: when *effective_at* is nearer than the lead time, or the commit came too late for it
+        :raises PublicationOutOfOrder: when an upcoming publication takes effect after *effective_at*
+        :raises DraftNotFound, DraftClosed: when it cannot be published any more
+        """
+        for _ in range(ATTEMPTS):
+            prepared, content = await self._prepare(draft_id)
+            errors = [finding for finding in prepared.findings if finding.severity is Severity.ERROR]
+            if errors:
+                raise FindingsStopPublication(
+                    f"{len(errors)} errors stop the publication; the first: {errors[0].message}",
+                    findings=[msgspec.to_builtins(finding) for finding in errors[:SHOWN_CLASHES]],
+                )
+            await self.books.compile(content, prepared.root)
+            published = await self._commit(prepared, by=by, effective_at=effective_at, note=note)
+            if published is not None:
+                await self.books.refresh()
+                return published
+        raise Conflict("Others publish or edit this draft at the same time. Try again.")
+
+    async def roll_back(
+        self, number: int, *, by: uuid.UUID | None, effective_at: datetime | None = None, note: str = ""
+    ) -> PricePublication:
+        """Publish the content of publication *number* once more, as a new entry of the log.
+
+        :raises PublicationNotFound: when there is no such publication
+        :raises EffectiveTooSoon, PublicationOutOfOrder: as `publish`
+        """
+        for _ in range(ATTEMPTS):
+            async with self.db.begin(for_staff()) as session:
+                restored = await store.find_publication(session, number)
+                last = await store.find_last_publication(session)
+                if restored is None or last is None:
+                    raise PublicationNotFound(f"There is no publication {number}.")
+                kept = await store.find_content(session, restored.root)
+                catalogue = await facts.read(self.catalog, session)
+            assert kept is not None, "the log's foreign key keeps every published content"
+            root = leaf.root_text(restored.root)
+            content = await asyncio.to_thread(leaf.unpacked, kept, root=root, house_key=self.keyring.house_key)
+            await self.books.compile(content, root)
+            prepared = _Prepared(
+                root=root,
+                content=None,
+                leaf_count=0,
+                findings=tuple(list_findings(content, sold=catalogue.sold, at=self.clock.now())),
+                follows=last.number,
+                draft_id=None,
+                draft_version=0,
+                author_id=restored.author_id,
+                restores=number,
+            )
+            published = await self._commit(prepared, by=by, effective_at=effective_at, note=note)
+            if published is not None:
+                await self.books.refresh()
+                return published
+        raise Conflict("Others publish at the same time. Try again.")
+
+    async def list_publications(self, limit: int = 100) -> Sequence[PricePublication]:
+        """Newest first."""
+        async with self.db.begin(for_staff()) as session:
+            return await store.list_publications(session, limit=limit)
+
+    async def compare(self, older: int, newer: int) -> tuple[Change, ...]:
+        """What publication *newer* has otherwise than *older*, by kind and key.
+
+        :raises PublicationNotFound: when there is no such publication
+        """
+        before, after = [await self._published_leaves(number) for number in (older, newer)]
+        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        return tuple(
+            Change(
+                kind=name[0],
+                key=name[1],
+                before=leaf.plain(before[name]) if name in before else None,
+                after=leaf.plain(after[name]) if name in after else None,
+                seen=leaf.seen(after.get(name)),
+                changed_by=None,
+                changed_at=None,
+            )
+            for name in names
+        )
+
+    # --- Import ---
+
+    async def import_folder(self, folder: Path, *, by: uuid.UUID | None, title: str = "") -> Imported:
+        """Import catalogue and price files of *folder*: all of them, or with one error in them nothing. Prices go into
+        a new draft.
+        """
+        report = ImportReport()
+        async with self.db.begin(for_staff()) as session:
+            await self.catalog.import_into(session, folder, report)
+            draft_id = await self.import_into(session, folder, report, by=by, title=title)
+            if not report.ok:
+                await session.rollback()
+                draft_id = None
+        report.sort()
+        return Imported(report=report, draft_id=draft_id)
+
+    async def import_prices(self, folder: Path, *, by: uuid.UUID | None, title: str = "") -> Imported:
+        """Import the price files of *folder* into a new draft, or with one error in them nothing."""
+        report = ImportReport()
+        async with self.db.begin(for_staff()) as session:
+            draft_id = await self.import_into(session, folder, report, by=by, title=title)
+            if not report.ok:
+                await session.rollback()
+                draft_id = None
+        report.sort()
+        return Imported(report=report, draft_id=draft_id)
+
+    async def import_into(
+        self, session: AsyncSession, folder: Path, report: ImportReport, *, by: uuid.UUID | None, title: str = ""
+    ) -> uuid.UUID | None:
+        """Do as `import_prices` within the caller's transaction, who rolls back when *report* has errors."""
+        if not import_csv.has_price_files(folder):
+            return None
+        known = await self.catalog.known_codes(session)
+        draft = await self._open_draft(session, title=title or f"Import of {folder.name}", by=by)
+        base = await self._leaves(session, draft.base_root)
+        changes = await asyncio.to_thread(import_csv.read_changes, folder, base, known, report)
+        if report.ok:
+            await store.put_changes(
+                session,
+                draft.id,
+                [_stored(name, noun) for name, noun in sorted(changes.items(), key=lambda item: item[0])],
+                by=by,
+                at=self.clock.now(),
+            )
+        return draft.id
+
+    # --- Below ---
+
+    async def _open_draft(self, session: AsyncSession, *, title: str, by: uuid.UUID | None) -> PriceDraft:
+        last = await store.find_last_publication(session)
+        draft = PriceDraft(
+            id=new_id(),
+            title=title,
+            base_root=None if last is None else last.root,
+            state=DraftState.OPEN,
+            version=0,
+            author_id=by,
+            created_at=self.clock.now(),
+        )
+        session.add(draft)
+        await session.flush()
+        return draft
+
+    async def _base_book(self, draft: PriceDraft) -> Book | None:
+        return None if draft.base_root is None else await self.books.load(leaf.root_text(draft.base_root))
+
+    async def _base_leaf(self, draft: PriceDraft, name: LeafName) -> Any:
+        return _leaf_in(await self._base_book(draft), name)
+
+    async def _standing(self, session: AsyncSession, draft: PriceDraft, name: LeafName) -> Any:
+        change = await store.find_change(session, draft.id, name[0], leaf.key_text(name[1]))
+        if change is None:
+            return await self._base_leaf(draft, name)
+        return None if change.content is None else leaf.noun_of(*name, change.content)
+
+    async def _book_before(self, at: datetime) -> Book | None:
+        if not self.books.published() or self.books.published()[0].effective_at > at:
+            return None
+        return await self.books.past(at)
+
+    async def _leaves(self, session: AsyncSession, root: bytes | None) -> Leaves:
+        if root is None:
+            return {}
+        kept = await store.find_content(session, root)
+        assert kept is not None, "foreign keys keep every content that is referred to"
+        content = await asyncio.to_thread(
+            leaf.unpacked, kept, root=leaf.root_text(root), house_key=self.keyring.house_key
+        )
+        return leaf.leaves_of(content)
+
+    async def _published_leaves(self, number: int) -> Leaves:
+        async with self.db.begin(for_staff()) as session:
+            publication = await store.find_publication(session, number)
+            if publication is None:
+                raise PublicationNotFound(f"There is no publication {number}.")
+            return await self._leaves(session, publication.root)
+
+    async def _prepare(self, draft_id: uuid.UUID) -> tuple[_Prepared, BookContent]:
+        """The content this draft makes of the last published one, and what was looked at to make it."""
+        async with self.db.begin(for_staff()) as session:
+            draft = _open(_found(await store.find_draft(session, draft_id)))
+            changes = await _changes(session, draft_id)
+            last = await store.find_last_publication(session)
+            base = await self._leaves(session, draft.base_root)
+            moved = last is not None and last.root != draft.base_root
+            latest = await self._leaves(session, last.root) if moved and last is not None else base
+            catalogue = await facts.read(self.catalog, session)
+        if moved:
+            foreign = leaf.clashes(base, latest, changes)
+            if foreign:
+                raise _clash(
+                    "Since this draft was begun, others published changes of the same.",
+                    [(name, latest.get(name), changes[name]) for name in foreign],
+                )
+        now = self.clock.now()
+
+        def make() -> tuple[_Prepared, BookContent]:
+            leaves = {name: noun for name, noun in leaf.applied(latest, changes).items() if name[0] in leaf.EDITED}
+            content = leaf.content_of(leaves | catalogue.leaves)
+            return _Prepared(
+                root=root_of(content, self.keyring.house_key),
+                content=leaf.packed(content),
+                leaf_count=len(leaves) + len(catalogue.leaves),
+                findings=tuple(list_findings(content, sold=catalogue.sold, at=now)),
+                follows=0 if last is None else last.number,
+                draft_id=draft.id,
+                draft_version=draft.version,
+                author_id=draft.author_id,
+                restores=None,
+            ), content
+
+        return await asyncio.to_thread(make)
+
+    async def _commit(
+        self, prepared: _Prepared, *, by: uuid.UUID | None, effective_at: datetime | None, note: str
+    ) -> PricePublication | None:
+        """Append to the log; None when something moved since it was prepared."""
+        if prepared.content is not None:  # on its own, as it is large and the log is not to wait for it
+            async with self.db.begin(for_staff()) as session:
+                await store.add_content(
+                    session,
+                    root=leaf.root_bytes(prepared.root),
+                    content=prepared.content,
+                    leaf_count=prepared.leaf_count,
+                    created_at=self.clock.now(),
+                )
+        async with self.db.begin(for_staff(), PUBLISH) as session:
+            await store.lock_publications(session)
+            last = await store.find_last_publication(session)
+            if (0 if last is None else last.number) != prepared.follows:
+                return None
+            now = self.clock.now()
+            effective = (effective_at or now + self.books.lead).astimezone(UTC)
+            if effective < now + self.books.lead:
+                raise EffectiveTooSoon(
+                    f"Prices take effect {_seconds(self.books.lead)} after their publication at the earliest.",
+                    earliest=(now + self.books.lead).isoformat(),
+                )
+            if last is not None and effective < last.effective_at:
+                raise PublicationOutOfOrder(
+                    f"Publication {last.number} takes effect at {last.effective_at.isoformat()}. Choose that instant "
+                    "(yours then replaces it) or a later one.",
+                    earliest=last.effective_at.isoformat(),
+                )
+            if prepared.draft_id is not None:
+                draft = _open(_found(await store.lock_draft(session, prepared.draft_id)))
+                if draft.version != prepared.draft_version:
+                    return None
+                draft.state = DraftState.PUBLISHED
+                draft.closed_at = now
+            signed = self.keyring.sign(
+                "publication", leaf.publication_message(prepared.follows + 1, prepared.root, effective)
+            )
+            publication = PricePublication(
+                number=prepared.follows + 1,
+                root=leaf.root_bytes(prepared.root),
+                effective_at=effective,
+                published_at=now,
+                author_id=prepared.author_id,
+                published_by=by,
+                draft_id=prepared.draft_id,
+                restores=prepared.restores,
+                note=note,
+                findings=[msgspec.to_builtins(finding) for finding in prepared.findings],
+                signature=signed.signature,
+                key_id=signed.key_id,
+            )
+            session.add(publication)
+            await session.flush()
+            await self._refuse_when_late(session, effective)
+        return publication
+
+    async def _refuse_when_late(self, session: AsyncSession, effective: datetime) -> None:
+        """The last statement before the commit. Workers may have been silent since `effective - silence`; what is
+        committed after that could escape one of them. The server ends this transaction should the commit not follow.
+        """
+        spare = (effective - self.books.silence - self.clock.now()) / timedelta(milliseconds=1)
+        if spare < 1:
+            raise EffectiveTooSoon("The publication took so long that it came too late for its instant. Try again.")
+        await session.execute(
+            sa.select(sa.func.set_config("idle_in_transaction_session_timeout", str(int(min(spare, 60_000))), True))
+        )
+
+
+def _found(draft: PriceDraft | None) -> PriceDraft:
+    if draft is None:
+        raise DraftNotFound("There is no such draft.")
+    return draft
+
+
+def _open(draft: PriceDraft) -> PriceDraft:
+    if draft.state is not DraftState.OPEN:
+        raise DraftClosed(f"The draft {draft.title!r} is {draft.state.value}. Open a new one.")
+    return draft
+
+
+async def _editable(session: AsyncSession, draft_id: uuid.UUID) -> PriceDraft:
+    return _open(_found(await store.lock_draft(session, draft_id)))
+
+
+async def _changes(session: AsyncSession, draft_id: uuid.UUID) -> dict[LeafName, Any]:
+    changes: dict[LeafName, Any] = {}
+    for row in await store.list_changes(session, draft_id):
+        name = (row.kind, leaf.key_from_text(row.key))
+        changes[name] = None if row.content is None else leaf.noun_of(*name, row.content)
+    return changes
+
+
+def _leaf_in(book: Book | None, name: LeafName) -> Any:
+    if book is None:
+        return None
+    sku = leaf.sku_of(name)
+    if sku is None:
+        return leaf.frame_leaves(book.rules.frame).get(name)
+    entry = book.entry(sku)
+    return None if entry is None else leaf.entry_leaves(entry).get(name)
+
+
+def _stored(name: LeafName, noun: Any) -> tuple[str, str, Any]:
+    return name[0], leaf.key_text(name[1]), None if noun is None else leaf.plain(noun)
+
+
+def _state(name: LeafName, noun: Any) -> LeafState:
+    return LeafState(
+        kind=name[0], key=name[1], content=None if noun is None else leaf.plain(noun), seen=leaf.seen(noun)
+    )
+
+
+def _clash(message: str, sides: Sequence[tuple[LeafName, Any, Any]]) -> DraftClash:
+    def shown(noun: Any) -> Any:
+        return None if noun is None else leaf.plain(noun)
+
+    clashes: list[Mapping[str, Any]] = [
+        {"kind": name[0], "key": list(name[1]), "theirs": shown(theirs), "yours": shown(yours)}
+        for name, theirs, yours in sides[:SHOWN_CLASHES]
+    ]
+    return DraftClash(message, clashes=clashes, count=len(sides))
+
+
+def _seconds(lead: timedelta) -> str:
+    return f"{lead.total_seconds():g} seconds"

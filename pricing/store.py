@@ -1,0 +1,133 @@
+"""Every query of pricing outside the engine."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pricing.model import DraftState, PriceContent, PriceDraft, PriceDraftChange, PricePublication
+
+_LOG_LOCK = 0x7461726966_01  # "tarif": serialises publications
+_BATCH = 2000
+
+
+async def find_content(session: AsyncSession, root: bytes) -> bytes | None:
+    """The compressed leaves of *root*."""
+    return await session.scalar(sa.select(PriceContent.content).where(PriceContent.root == root))
+
+
+async def add_content(
+    session: AsyncSession, *, root: bytes, content: bytes, leaf_count: int, created_at: datetime
+) -> None:
+    """Keep *content* under its root; the same content a second time changes nothing."""
+    values = {"root": root, "content": content, "leaf_count": leaf_count, "created_at": created_at}
+    await session.execute(insert(PriceContent).values(values).on_conflict_do_nothing())
+
+
+async def find_draft(session: AsyncSession, draft_id: uuid.UUID) -> PriceDraft | None:
+    return await session.get(PriceDraft, draft_id)
+
+
+async def lock_draft(session: AsyncSession, draft_id: uuid.UUID) -> PriceDraft | None:
+    """The draft, held until the transaction ends: its changes and its state move one editor at a time."""
+    return await session.get(PriceDraft, draft_id, with_for_update=True, populate_existing=True)
+
+
+async def list_drafts(session: AsyncSession, state: DraftState | None) -> Sequence[PriceDraft]:
+    """Newest first."""
+    query = sa.select(PriceDraft).order_by(PriceDraft.created_at.desc(), PriceDraft.id)
+    if state is not None:
+        query = query.where(PriceDraft.state == state)
+    return (await session.scalars(query)).all()
+
+
+async def find_change(session: AsyncSession, draft_id: uuid.UUID, kind: str, key: str) -> PriceDraftChange | None:
+    return await session.get(PriceDraftChange, (draft_id, kind, key))
+
+
+async def list_changes(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceDraftChange]:
+    """By kind and key."""
+    query = (
+        sa.select(PriceDraftChange)
+        .where(PriceDraftChange.draft_id == draft_id)
+        .order_by(PriceDraftChange.kind, PriceDraftChange.key)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def put_changes(
+    session: AsyncSession,
+    draft_id: uuid.UUID,
+    changes: Iterable[tuple[str, str, Any]],
+    *,
+    by: uuid.UUID | None,
+    at: datetime,
+) -> None:
+    """Set each (kind, key) to its content, None for a leaf that goes; earlier changes of the same key are replaced."""
+    rows = [
+        {"draft_id": draft_id, "kind": kind, "key": key, "content": content, "changed_by": by, "changed_at": at}
+        for kind, key, content in changes
+    ]
+    statement = insert(PriceDraftChange)
+    statement = statement.on_conflict_do_update(
+        index_elements=["draft_id", "kind", "key"],
+        set_={name: statement.excluded[name] for name in ("content", "changed_by", "changed_at")},
+    )
+    for start in range(0, len(rows), _BATCH):
+        await session.execute(statement, rows[start : start + _BATCH])
+
+
+async def delete_changes(session: AsyncSession, draft_id: uuid.UUID, keys: Iterable[tuple[str, str]]) -> None:
+    """Return the leaves to what the base says."""
+    pairs = list(keys)
+    for start in range(0, len(pairs), _BATCH):
+        await session.execute(
+            sa.delete(PriceDraftChange).where(
+                PriceDraftChange.draft_id == draft_id,
+                sa.tuple_(PriceDraftChange.kind, PriceDraftChange.key).in_(pairs[start : start + _BATCH]),
+            )
+        )
+
+
+async def lock_publications(session: AsyncSession) -> None:
+    """Hold the log until the transaction ends, so that numbers and instants follow each other."""
+    await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOG_LOCK)))
+
+
+async def find_publication(session: AsyncSession, number: int) -> PricePublication | None:
+    return await session.get(PricePublication, number)
+
+
+async def find_last_publication(session: AsyncSession) -> PricePublication | None:
+    """The one with the highest number, in force or upcoming."""
+    return await session.scalar(sa.select(PricePublication).order_by(PricePublication.number.desc()).limit(1))
+
+
+async def list_publications(session: AsyncSession, *, limit: int) -> Sequence[PricePublication]:
+    """Newest first."""
+    return (
+        await session.scalars(sa.select(PricePublication).order_by(PricePublication.number.desc()).limit(limit))
+    ).all()
+
+
+async def list_publications_after(
+    session: AsyncSession, number: int
+) -> Sequence[sa.Row[int, bytes, datetime, bytes, str]]:
+    """(number, root, effective_at, signature, key_id) of the entries after *number*, in order."""
+    publication = PricePublication
+    query = (
+        sa.select(
+            publication.number,
+            publication.root,
+            publication.effective_at,
+            publication.signature,
+            publication.key_id,
+        )
+        .where(publication.number > number)
+        .order_by(publication.number)
+    )
+    return (await session.execute(query)).all()
