@@ -1,6 +1,131 @@
-"""A book's frame, indexed once so that no line loops over all rules."""
+"""A book's frame, indexed once: each line meets the rules that speak of its SKU, and no others.
 
-from pricing.engine.book import Frame
+Numbers become ratios, effects become factors, and scopes become look-ups by SKU, category, brand and audience, so
+that nothing of a book is parsed or searched while a line is priced.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from kernel.errors import Refused
+from kernel.money import UnknownCurrency, exponent, ratio
+from pricing.engine.book import (
+    Adjustment,
+    AmountEffect,
+    Audience,
+    Bound,
+    BuyGetEffect,
+    Combine,
+    FixedPriceEffect,
+    Frame,
+    Layer,
+    Level,
+    MarginLimit,
+    PercentEffect,
+    Pick,
+    PriceLimit,
+    PriceList,
+    QuantityRule,
+    QuantityTableEffect,
+    Rounding,
+    Scope,
+    Side,
+    SkuFacts,
+    Titles,
+)
+from pricing.engine.request import Buyer
+
+Ratio = tuple[int, int]
+Key = tuple[str, str, str, str]
+T = TypeVar("T")
+
+_MEMO_LIMIT = 20_000
+
+
+class BookError(Refused):
+    """A book that cannot be loaded; the message names the object and the reason."""
+
+    problem = "book-not-loadable"
+    title = "This price book cannot be loaded"
+
+
+class Kind(IntEnum):
+    FACTOR = 0
+    AMOUNT = 1
+    FIXED = 2
+    TABLE = 3
+    BUY_GET = 4
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An adjustment made ready. *layer* and *group* are positions; *factor* multiplies (5 % off: 95/100); *amount* is
+    signed, or the fixed price; *table* is `(from, factor)` descending; *free* and *complete* are units a set.
+    """
+
+    code: str
+    titles: Titles
+    level: Level
+    layer: int
+    group: int
+    priority: int
+    exclusive: bool
+    starts_at: datetime | None
+    ends_at: datetime | None
+    conditions: tuple[tuple[str, Any, str], ...]
+    kind: Kind
+    reason: str
+    params: dict[str, str] = {}
+    factor: Ratio = (1, 1)
+    amount: Ratio = (0, 1)
+    table: tuple[tuple[Ratio, Ratio], ...] = ()
+    free: Ratio = (0, 1)
+    complete: Ratio = (1, 1)
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A layer made ready: *by_lowest* says of each group how it picks."""
+
+    code: str
+    summed: bool
+    by_lowest: tuple[bool, ...]
+
+
+class ReadyList(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A price list made ready. *rank* orders candidates, the highest first: how specific, then priority."""
+
+    code: str
+    titles: Titles | None
+    rank: tuple[int, int]
+    starts_at: datetime | None
+    ends_at: datetime | None
+    tax_included: bool
+    mergeable: bool
+
+
+class ReadyBound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """*prices* by currency, or *over_cost*, the factor that makes cost into the bounding price."""
+
+    code: str | None
+    floor: bool
+    prices: dict[str, Ratio]
+    over_cost: Ratio | None
+
+
+class ReadyQuantityRule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    code: str
+    unit: str | None
+    minimum: Ratio | None
+    maximum: Ratio | None
+    multiple: Ratio | None
+    texts: tuple[str | None, str | None, str | None]
+
+
+Matched = tuple[tuple[tuple[int, tuple[Rule, ...]], ...], ...]
+"""For each level (unit, line, order) the layers with rules for a SKU and buyer, each with those rules by group."""
 
 
 class Rules:
@@ -10,4 +135,420 @@ class Rules:
     """
 
     def __init__(self, frame: Frame) -> None:
+        frame = _validated(frame)
         self.frame = frame
+        self.strategy = frame.strategy
+        self.policy = frame.policy
+        self.stages = tuple(tuple(_stage(layer) for layer in frame.layers if layer.level is level) for level in Level)
+        self._lists = _lists_by_audience(frame.lists)
+        self._adjustments = _ScopeIndex(_ready_rules(frame))
+        self._bounds = _ScopeIndex((bound.scope, _NOBODY, _ready_bound(bound)) for bound in frame.bounds)
+        self._quantity_rules = _ScopeIndex(
+            (rule.scope, _NOBODY, _ready_quantity_rule(rule)) for rule in frame.quantity_rules
+        )
+        self._lists_memo: dict[tuple[str, Buyer], dict[str, ReadyList]] = {}
+        self._matched_memo: dict[tuple[Buyer, tuple[str, ...], str | None, str | None], Matched] = {}
+
+    def lists_for(self, currency: str, buyer: Buyer) -> dict[str, ReadyList]:
+        """The lists in *currency* whose audience admits *buyer*, by code, whatever their validity."""
+        key = (currency, buyer)
+        found = self._lists_memo.get(key)
+        if found is None:
+            found = {
+                ready.code: ready
+                for part in _audience_keys(buyer)
+                for audience, ready in self._lists.get((currency, *part), ())
+                if admits(audience, buyer)
+            }
+            _remember(self._lists_memo, key, found)
+        return found
+
+    def adjustments_for(self, facts: SkuFacts, buyer: Buyer) -> Matched:
+        """The adjustments whose scope holds the SKU and whose audience admits *buyer*, whatever their conditions."""
+        own = facts.sku if self._adjustments.names(facts.sku) else None
+        key = (buyer, facts.categories, facts.brand, own)
+        found = self._matched_memo.get(key)
+        if found is None:
+            parts = _audience_keys(buyer)
+            rules = [rule for audience, rule in self._adjustments.matching(facts, parts) if admits(audience, buyer)]
+            rules.sort(key=lambda rule: (rule.layer, rule.group, -rule.priority, rule.code))
+            found = tuple(_by_layer([rule for rule in rules if rule.level is level]) for level in Level)
+            _remember(self._matched_memo, key, found)
+        return found
+
+    def bounds_for(self, facts: SkuFacts) -> list[ReadyBound]:
+        return [bound for _, bound in self._bounds.matching(facts, _EVERYBODY)] if self._bounds else []
+
+    def quantity_rules_for(self, facts: SkuFacts) -> list[ReadyQuantityRule]:
+        if not self._quantity_rules:
+            return []
+        return [rule for _, rule in self._quantity_rules.matching(facts, _EVERYBODY)]
+
+
+def admits(audience: Audience, buyer: Buyer) -> bool:
+    """Whether everything *audience* states matches *buyer*."""
+    if audience.company is not None and audience.company != buyer.company:
+        return False
+    if audience.segments and not any(segment in audience.segments for segment in buyer.segments):
+        return False
+    return not audience.countries or buyer.country in audience.countries
+
+
+def specificity(audience: Audience) -> int:
+    """Company before segment before country before everyone; a list that states more comes before its equal."""
+    return 4 * (audience.company is not None) + 2 * bool(audience.segments) + bool(audience.countries)
+
+
+def ancestors(category: str) -> list[str]:
+    """`a/b/c` -> `a`, `a/b`, `a/b/c`."""
+    parts = category.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+
+
+def in_scope(scope: Scope, facts: SkuFacts) -> bool:
+    """Whether *scope* holds the SKU."""
+    categories = {path for category in facts.categories for path in ancestors(category)}
+    if facts.sku in scope.excluded_skus or facts.brand in scope.excluded_brands:
+        return False
+    if not categories.isdisjoint(scope.excluded_categories):
+        return False
+    return (
+        scope.everything
+        or facts.sku in scope.skus
+        or facts.brand in scope.brands
+        or not categories.isdisjoint(scope.categories)
+    )
+
+
+def places(rounding: Rounding, currency: str) -> int:
+    """The decimals *rounding* keeps in *currency*."""
+    return exponent(currency) if rounding.decimals is None else rounding.decimals
+
+
+# --- Making ready ---
+
+_NOBODY = Audience()
+_EVERYBODY = [("", "")]
+
+
+class _ScopeIndex(Generic[T]):
+    """Items by what their scope names and whom their audience names: `(scope kind, value, audience kind, value)`."""
+
+    def __init__(self, items: Iterable[tuple[Scope, Audience, T]]) -> None:
+        self._at: dict[Key, list[tuple[int, Scope, Audience, T]]] = {}
+        self._named: set[str] = set()
+        for number, (scope, audience, item) in enumerate(items):
+            self._named.update(scope.skus, scope.excluded_skus)
+            for place in _scope_keys(scope):
+                for part in _audience_parts(audience):
+                    self._at.setdefault((*place, *part), []).append((number, scope, audience, item))
+
+    def __bool__(self) -> bool:
+        return bool(self._at)
+
+    def names(self, sku: str) -> bool:
+        """Whether a scope speaks of this very SKU, so that others of its categories and brand may differ."""
+        return sku in self._named
+
+    def matching(self, facts: SkuFacts, parts: list[tuple[str, str]]) -> list[tuple[Audience, T]]:
+        """Items whose scope holds the SKU, among those indexed under one of the audience *parts*."""
+        places: list[tuple[str, str]] = [("all", ""), ("sku", facts.sku)]
+        if facts.brand is not None:
+            places.append(("brand", facts.brand))
+        for category in facts.categories:
+            places.extend(("category", path) for path in ancestors(category))
+        found: dict[int, tuple[Audience, T]] = {}
+        for place in places:
+            for part in parts:
+                for number, scope, audience, item in self._at.get((*place, *part), ()):
+                    if number not in found and in_scope(scope, facts):
+                        found[number] = (audience, item)
+        return [found[number] for number in sorted(found)]
+
+
+def _scope_keys(scope: Scope) -> list[tuple[str, str]]:
+    if scope.everything:
+        return [("all", "")]
+    return [
+        *(("sku", sku) for sku in dict.fromkeys(scope.skus)),
+        *(("category", path) for path in dict.fromkeys(scope.categories)),
+        *(("brand", brand) for brand in dict.fromkeys(scope.brands)),
+    ]
+
+
+def _audience_parts(audience: Audience) -> list[tuple[str, str]]:
+    """Where an audience is indexed: under the narrowest thing it states."""
+    if audience.company is not None:
+        return [("company", audience.company)]
+    if audience.segments:
+        return [("segment", segment) for segment in dict.fromkeys(audience.segments)]
+    return [("", "")]
+
+
+def _audience_keys(buyer: Buyer) -> list[tuple[str, str]]:
+    """Where to look for audiences that may admit *buyer*."""
+    parts = [("", ""), *(("segment", segment) for segment in dict.fromkeys(buyer.segments))]
+    return parts if buyer.company is None else [*parts, ("company", buyer.company)]
+
+
+def _remember(memo: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(memo) >= _MEMO_LIMIT:
+        memo.clear()  # a fresh start costs less than the bookkeeping of which entry is oldest
+    memo[key] = value
+
+
+def _by_layer(rules: list[Rule]) -> tuple[tuple[int, tuple[Rule, ...]], ...]:
+    layers: dict[int, list[Rule]] = {}
+    for rule in rules:
+        layers.setdefault(rule.layer, []).append(rule)
+    return tuple((layer, tuple(members)) for layer, members in layers.items())
+
+
+def _validated(frame: Frame) -> Frame:
+    """The frame as its types demand it, though it was built in code; codes are unique within a kind."""
+    try:
+        frame = msgspec.convert(msgspec.to_builtins(frame), Frame)
+    except msgspec.ValidationError as error:
+        raise BookError(f"The book's rules are malformed: {error}") from error
+    for kind in (frame.lists, frame.layers, frame.adjustments, frame.bounds, frame.quantity_rules):
+        seen: set[str] = set()
+        for noun in kind:
+            code = noun.code
+            if code in seen:
+                raise BookError(f"The code {code} is used twice.")
+            seen.add(code)
+    return frame
+
+
+def check_window(what: str, starts_at: datetime | None, ends_at: datetime | None) -> None:
+    """:raises BookError: unless both instants are UTC and in order"""
+    for instant in (starts_at, ends_at):
+        if instant is not None and instant.utcoffset() != UTC.utcoffset(None):
+            raise BookError(f"{what}: write instants in UTC, ending in Z.")
+    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        raise BookError(f"{what}: it ends before it starts.")
+
+
+def _known(what: str, currency: str) -> None:
+    try:
+        exponent(currency)
+    except UnknownCurrency as error:
+        raise BookError(f"{what}: {currency} is no currency we know.") from error
+
+
+def _not_negative(what: str, text: str) -> Ratio:
+    number = ratio(text)
+    if number[0] < 0:
+        raise BookError(f"{what}: {text} is negative.")
+    return number
+
+
+def _lists_by_audience(
+    lists: Iterable[PriceList],
+) -> dict[tuple[str, str, str], list[tuple[Audience, ReadyList]]]:
+    found: dict[tuple[str, str, str], list[tuple[Audience, ReadyList]]] = {}
+    for noun in lists:
+        _known(f"List {noun.code}", noun.currency)
+        check_window(f"List {noun.code}", noun.starts_at, noun.ends_at)
+        ready = ReadyList(
+            code=noun.code,
+            titles=noun.titles,
+            rank=(specificity(noun.audience), noun.priority),
+            starts_at=noun.starts_at,
+            ends_at=noun.ends_at,
+            tax_included=noun.tax_included,
+            mergeable=noun.mergeable,
+        )
+        for part in _audience_parts(noun.audience):
+            found.setdefault((noun.currency, *part), []).append((noun.audience, ready))
+    return found
+
+
+def _stage(layer: Layer) -> Stage:
+    codes = [group.code for group in layer.groups]
+    if len(set(codes)) != len(codes):
+        raise BookError(f"Layer {layer.code} has two groups of one code.")
+    return Stage(
+        code=layer.code,
+        summed=layer.combine is Combine.SUM,
+        by_lowest=tuple(group.pick is Pick.LOWEST for group in layer.groups),
+    )
+
+
+def _ready_rules(frame: Frame) -> Iterable[tuple[Scope, Audience, Rule]]:
+    layers: dict[str, tuple[int, Layer]] = {}
+    for level in Level:
+        layers |= {
+            layer.code: (position, layer)
+            for position, layer in enumerate(layer for layer in frame.layers if layer.level is level)
+        }
+    for noun in frame.adjustments:
+        what = f"Adjustment {noun.code}"
+        if noun.layer not in layers:
+            raise BookError(f"{what} names the unknown layer {noun.layer}.")
+        position, layer = layers[noun.layer]
+        groups = [group.code for group in layer.groups]
+        if noun.group not in groups:
+            raise BookError(f"{what} names the unknown group {noun.group} of layer {noun.layer}.")
+        check_window(what, noun.starts_at, noun.ends_at)
+        yield noun.scope, noun.audience, _ready_rule(what, noun, layer, position, groups.index(noun.group))
+
+
+def _ready_rule(what: str, noun: Adjustment, layer: Layer, position: int, group: int) -> Rule:
+    kind, numbers = _ready_effect(what, noun, layer)
+    return Rule(
+        code=noun.code,
+        titles=noun.titles,
+        level=layer.level,
+        layer=position,
+        group=group,
+        priority=noun.priority,
+        exclusive=noun.exclusive,
+        starts_at=noun.starts_at,
+        ends_at=noun.ends_at,
+        conditions=_ready_conditions(what, noun, layer.level),
+        kind=kind,
+        **numbers,
+    )
+
+
+def _ready_effect(what: str, noun: Adjustment, layer: Layer) -> tuple[Kind, dict[str, Any]]:
+    effect, level = noun.effect, layer.level
+    if isinstance(effect, PercentEffect):
+        return Kind.FACTOR, {
+            "factor": _factor(what, effect.percent, surcharge=effect.surcharge),
+            "reason": "percent_on" if effect.surcharge else "percent_off",
+            "params": {"percent": effect.percent},
+        }
+    if isinstance(effect, AmountEffect):
+        _one_currency(what, noun)
+        number, over = _not_negative(what, effect.amount)
+        return Kind.AMOUNT, {
+            "amount": (number if effect.surcharge else -number, over),
+            "reason": "amount_on" if effect.surcharge else "amount_off",
+            "params": {"amount": effect.amount},
+        }
+    if isinstance(effect, FixedPriceEffect):
+        _one_currency(what, noun)
+        if level is not Level.UNIT:
+            raise BookError(f"{what}: a fixed price belongs to a layer of the unit level.")
+        if layer.combine is Combine.SUM:
+            raise BookError(f"{what}: a fixed price cannot be summed; layer {layer.code} combines by sum.")
+        return Kind.FIXED, {"amount": _not_negative(what, effect.price), "reason": "fixed_price"}
+    if level is Level.ORDER:
+        raise BookError(f"{what}: this effect counts units and belongs to a layer of the unit or line level.")
+    if isinstance(effect, QuantityTableEffect):
+        table = [(_not_negative(what, step.from_), _factor(what, step.percent)) for step in effect.steps]
+        if any(not _less(table[at][0], table[at + 1][0]) for at in range(len(table) - 1)):
+            raise BookError(f"{what}: the steps of its table must ascend.")
+        return Kind.TABLE, {"table": tuple(reversed(table)), "reason": "quantity_table"}
+    return _ready_buy_get(what, effect, level)
+
+
+def _ready_buy_get(what: str, effect: BuyGetEffect, level: Level) -> tuple[Kind, dict[str, Any]]:
+    if level is not Level.LINE:
+        raise BookError(f"{what}: buy-and-get belongs to a layer of the line level.")
+    buy, get = _not_negative(what, effect.buy), _not_negative(what, effect.get)
+    if not buy[0] or not get[0]:
+        raise BookError(f"{what}: buy-and-get needs both quantities above 0.")
+    return Kind.BUY_GET, {
+        "free": get,
+        "complete": (buy[0] * get[1] + get[0] * buy[1], buy[1] * get[1]),
+        "reason": "buy_get",
+        "params": {"buy": effect.buy, "get": effect.get},
+    }
+
+
+def _factor(what: str, percent: str, *, surcharge: bool = False) -> Ratio:
+    number, over = _not_negative(what, percent)
+    if surcharge:
+        return 100 * over + number, 100 * over
+    if number > 100 * over:
+        raise BookError(f"{what}: {percent} % off is more than everything.")
+    return 100 * over - number, 100 * over
+
+
+def _one_currency(what: str, noun: Adjustment) -> None:
+    if len(noun.conditions.currencies) != 1:
+        raise BookError(f"{what}: an amount of money needs exactly one currency among its conditions.")
+
+
+def _ready_conditions(what: str, noun: Adjustment, level: Level) -> tuple[tuple[str, Any, str], ...]:
+    """`(reason when it fails, what to compare with, its text)`, in the order they are tried."""
+    said = noun.conditions
+    found: list[tuple[str, Any, str]] = []
+    if said.currencies:
+        for currency in said.currencies:
+            _known(what, currency)
+        found.append(("other_currency", frozenset(said.currencies), ", ".join(said.currencies)))
+    if said.countries:
+        found.append(("other_country", frozenset(said.countries), ", ".join(said.countries)))
+    for reason, text in (("needs_quantity", said.min_quantity), ("over_quantity", said.max_quantity)):
+        if text is not None:
+            if level is Level.ORDER:
+                raise BookError(f"{what}: an order has no quantity of one unit; state an amount.")
+            found.append((reason, _not_negative(what, text), text))
+    for reason, text in (
+        ("needs_line_amount", said.min_line_amount),
+        ("over_line_amount", said.max_line_amount),
+        ("needs_subtotal", said.min_subtotal),
+        ("over_subtotal", said.max_subtotal),
+    ):
+        if text is not None:
+            if level is Level.UNIT or (level is Level.ORDER and "line" in reason):
+                raise BookError(
+                    f"{what}: conditions on amounts belong to the line level, on the subtotal also to order."
+                )
+            _one_currency(what, noun)
+            found.append((reason, _not_negative(what, text), text))
+    return tuple(found)
+
+
+def _ready_bound(noun: Bound) -> ReadyBound:
+    what = f"Bound {noun.code}"
+    prices: dict[str, Ratio] = {}
+    over_cost: Ratio | None = None
+    if isinstance(noun.limit, PriceLimit):
+        for price in noun.limit.prices:
+            _known(what, price.currency)
+            if price.currency in prices:
+                raise BookError(f"{what}: {price.currency} is stated twice.")
+            prices[price.currency] = _not_negative(what, price.price)
+    else:
+        over_cost = _over_cost(what, noun.limit)
+    return ReadyBound(
+        code=noun.code if noun.disclosed else None,
+        floor=noun.side is Side.FLOOR,
+        prices=prices,
+        over_cost=over_cost,
+    )
+
+
+def _over_cost(what: str, limit: MarginLimit) -> Ratio:
+    number, over = ratio(limit.percent)
+    if number >= 100 * over:
+        raise BookError(f"{what}: no price has a margin of {limit.percent} %.")
+    return 100 * over, 100 * over - number
+
+
+def _ready_quantity_rule(noun: QuantityRule) -> ReadyQuantityRule:
+    what = f"Quantity rule {noun.code}"
+    numbers = [None if text is None else _not_negative(what, text) for text in _texts(noun)]
+    if numbers[2] is not None and not numbers[2][0]:
+        raise BookError(f"{what}: a multiple of 0 allows no quantity.")
+    return ReadyQuantityRule(
+        code=noun.code,
+        unit=noun.unit,
+        minimum=numbers[0],
+        maximum=numbers[1],
+        multiple=numbers[2],
+        texts=_texts(noun),
+    )
+
+
+def _texts(noun: QuantityRule) -> tuple[str | None, str | None, str | None]:
+    return noun.minimum, noun.maximum, noun.multiple
+
+
+def _less(one: Ratio, other: Ratio) -> bool:
+    return one[0] * other[1] < other[0] * one[1]

@@ -1,0 +1,368 @@
+"""The whole evaluation: `quote` prices lines in the twelve phases of docs/pricing.md."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from kernel.money import MalformedDecimal, Mode, Money, UnknownCurrency, divide, exponent, fixed, ratio, ratio_text
+from pricing.engine.adjust import to_extended, to_rounded
+from pricing.engine.book import SkuEntry, Tier, UnitFact
+from pricing.engine.line import (
+    MAX_LOSERS,
+    ZERO,
+    Context,
+    Line,
+    Refusal,
+    less,
+    minus,
+    over,
+    plus,
+    text,
+    times,
+)
+from pricing.engine.memory import Book
+from pricing.engine.order import adjust_order
+from pricing.engine.request import (
+    Cliff,
+    Loser,
+    NextBreak,
+    PricedLine,
+    Quote,
+    QuoteRequest,
+    RefusedLine,
+    Step,
+    Trace,
+)
+from pricing.engine.rules import Kind, Ratio, ReadyQuantityRule
+from pricing.engine.select import select
+from pricing.engine.tax import Taxed, Totals, tax_lines, totals
+
+MAX_QUANTITY: Ratio = (10**9, 1)
+_SHOWN = 200
+"""How much of a hostile code an answer repeats."""
+
+
+def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
+    """Price *request* as of *at*: the same request, book and instant give the same answer, to the byte.
+
+    A line that cannot be priced is refused with a reason, and then there are no totals. The order of lines does not
+    change an amount.
+
+    :raises ValueError: when *at* has no time zone
+    """
+    if at.tzinfo is None:
+        raise ValueError("at needs a time zone")
+    at = at.astimezone(UTC)
+    lines = _lines(request, book)
+    try:
+        context = Context(request, book.rules, at)
+    except UnknownCurrency:
+        for line in lines:
+            line.refusal = Refusal("no_price_in_currency", {"currency": request.currency})
+        return _answer(request, book, at, lines, [], [], [], None)
+    _measure(lines, context)
+    for line in lines:
+        _attempt(line, context, (_choose, to_extended))
+    for line in lines:
+        if line.refusal is None:
+            context.subtotal = plus(context.subtotal, line.net_extended)
+    for line in lines:
+        _attempt(line, context, (to_rounded,))
+    priced = [line for line in lines if line.refusal is None]
+    order_steps: list[Step] = []
+    order_losers: list[Loser] = []
+    whole = len(priced) == len(lines)
+    if whole:
+        order_steps, order_losers = adjust_order(priced, context)
+    taxed = tax_lines(priced, context)
+    sums = totals(priced, taxed, context) if whole else None
+    answers = [_priced_line(line, one, context) for line, one in zip(priced, taxed, strict=True)]
+    return _answer(request, book, at, lines, answers, order_steps, order_losers, sums)
+
+
+# --- Phase 1: lines and quantities ---
+
+
+def _lines(request: QuoteRequest, book: Book) -> list[Line]:
+    """One line per SKU and unit, in the order of their first mention, quantities added up."""
+    found: dict[tuple[str, str | None], Line] = {}
+    entries: dict[str, SkuEntry | None] = {}
+    for number, asked in enumerate(request.lines):
+        sku, unit = asked.sku, asked.unit
+        if sku not in entries:
+            entries[sku] = book.entry(sku)
+        entry = entries[sku]
+        if unit is None and entry is not None:
+            unit = entry.facts.units[0].unit
+        line = found.get((sku, unit))
+        if line is None:
+            line = found[sku, unit] = Line(sku, unit, entry)
+        line.requested.append(number)
+        try:
+            quantity = ratio(asked.quantity)
+        except MalformedDecimal:
+            _refuse_quantity(line, "quantity_malformed", asked.quantity)
+            continue
+        if quantity[0] < 0:
+            _refuse_quantity(line, "quantity_negative", asked.quantity)
+        line.quantity = quantity if len(line.requested) == 1 else plus(line.quantity, quantity)
+    return list(found.values())
+
+
+def _refuse_quantity(line: Line, reason: str, said: str) -> None:
+    """Of several bad quantities of one line, the answer names the same one whatever their order."""
+    if line.refusal is None or (reason, said) < (line.refusal.reason, line.said):
+        line.refusal, line.said = Refusal(reason), said
+
+
+def _measure(lines: Sequence[Line], context: Context) -> None:
+    """Convert to base units, check the quantity rules, add up break groups."""
+    for line in lines:
+        _attempt(line, context, (_convert,))
+    for line in lines:
+        group = line.entry.facts.break_group if line.entry is not None else None
+        if line.refusal is None and group is not None:
+            context.counted[group] = plus(context.counted.get(group, ZERO), line.base)
+    for line in lines:
+        if line.refusal is None and line.entry is not None:
+            line.counted = context.counted.get(line.entry.facts.break_group or "", line.base)
+
+
+def _convert(line: Line, context: Context) -> None:
+    if line.entry is None:
+        raise Refusal("unknown_sku")
+    facts = line.entry.facts
+    unit = _unit_fact(line)
+    if unit is None:
+        raise Refusal("unknown_unit", {"units": ", ".join(fact.unit for fact in facts.units)})
+    number, denominator = line.quantity
+    if number * 10**unit.decimals % denominator:
+        raise Refusal("quantity_too_fine", {"decimals": str(unit.decimals), "unit": unit.unit})
+    if less(MAX_QUANTITY, line.quantity):
+        raise Refusal("quantity_too_large", {"maximum": text(MAX_QUANTITY), "unit": unit.unit})
+    line.asked = ratio(unit.factor)
+    line.base = line.quantity if unit.factor == "1" else times(line.quantity, line.asked)
+    if number:
+        for rule in context.rules.quantity_rules_for(facts):
+            _check_quantity(line, rule, facts.units[0].unit)
+
+
+def _unit_fact(line: Line) -> UnitFact | None:
+    assert line.entry is not None
+    for fact in line.entry.facts.units:
+        if fact.unit == line.unit:
+            return fact
+    return None
+
+
+def _check_quantity(line: Line, rule: ReadyQuantityRule, base_unit: str) -> None:
+    if rule.unit is not None and rule.unit != line.unit:
+        return
+    quantity, unit = (line.base, base_unit) if rule.unit is None else (line.quantity, rule.unit)
+    minimum, maximum, multiple = rule.texts
+    if rule.minimum is not None and less(quantity, rule.minimum):
+        raise Refusal("quantity_below_minimum", {"minimum": minimum or "", "unit": unit})
+    if rule.maximum is not None and less(rule.maximum, quantity):
+        raise Refusal("quantity_above_maximum", {"maximum": maximum or "", "unit": unit})
+    if rule.multiple is not None:
+        number, denominator = over(quantity, rule.multiple)
+        if number % denominator:
+            raise Refusal("quantity_not_multiple", {"multiple": multiple or "", "unit": unit})
+
+
+def _choose(line: Line, context: Context) -> None:
+    assert line.entry is not None
+    select(line, context)
+    line.matched = context.rules.adjustments_for(line.entry.facts, context.buyer)
+
+
+def _attempt(line: Line, context: Context, phases: Sequence[Callable[[Line, Context], None]]) -> None:
+    """Run *phases*; a refusal stays with the line."""
+    if line.refusal is not None:
+        return
+    try:
+        for phase in phases:
+            phase(line, context)
+    except Refusal as refusal:
+        line.refusal = refusal
+
+
+# --- What more would cost ---
+
+
+def _next_break(line: Line, context: Context) -> tuple[NextBreak | None, Ratio | None]:
+    """The nearest later tier with a lower unit price, and the quantity of the asked unit that reaches it."""
+    if line.list_price is None:
+        return None, None
+    for tier in line.tiers[line.tier_index + 1 :]:
+        price = ratio(tier.unit_price)
+        if less(price, line.list_price):
+            needed = _needed(line, context, times(_begin(tier), line.factor), above=tier.from_ is None)
+            if needed is None:
+                return None, None
+            shown = NextBreak(
+                quantity=text(needed),
+                more=text(minus(needed, line.quantity)),
+                unit_price=_price_text(price, context),
+                unit=line.row.unit,
+            )
+            return shown, needed
+    return None, None
+
+
+def _begin(tier: Tier) -> Ratio:
+    return ratio(tier.from_ if tier.from_ is not None else tier.above or "0")
+
+
+def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Ratio | None:
+    """The least quantity of the asked unit that may be bought and brings the line (with its break group) to *counted*
+    base units, or *above*; None when the quantity rules allow none.
+    """
+    assert line.entry is not None
+    unit = _unit_fact(line)
+    assert unit is not None
+    others = ZERO if line.counted is line.base else minus(line.counted, line.base)
+    wanted = over(minus(counted, others), line.asked)
+    step: Ratio = (1, 10**unit.decimals)
+    rules = context.rules.quantity_rules_for(line.entry.facts)
+    for rule in rules:
+        if rule.multiple is not None and (rule.unit is None or rule.unit == line.unit):
+            step = rule.multiple if rule.unit is not None else over(rule.multiple, line.asked)
+    steps = over(wanted, step)
+    count = divide(*steps, Mode.CEILING)
+    if above and count * steps[1] == steps[0]:
+        count += 1
+    needed = times((count, 1), step)
+    other = line.at_quantity(needed, times(needed, line.asked), ZERO)
+    _attempt(other, context, (_convert,))
+    return None if other.refusal is not None else needed
+
+
+def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None:
+    """The least of the next quantities at which another price begins and the whole line costs less than now."""
+    if not line.quantity[0]:
+        return None
+    quantities: list[Ratio] = []
+    if at_break is not None:
+        quantities.append(at_break)
+    for rule, counted in line.wanted:
+        # a percentage can only pay for the units it needs if these, after it, are fewer than those asked for
+        if rule.kind is not Kind.FACTOR or less(times(counted, rule.factor), line.counted):
+            needed = _needed(line, context, counted, above=False)
+            if needed is not None:
+                quantities.append(needed)
+    for quantity in sorted(quantities, key=lambda one: one[0] * 10**12 // one[1]):
+        amount = _amount_at(line, context, quantity)
+        if amount is not None and amount < line.amount_units:
+            return Cliff(quantity=text(quantity), subtotal=fixed(amount, context.line_places))
+    return None
+
+
+def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
+    """What the line would cost at *quantity*, order adjustments apart; None when it could not be bought."""
+    base = times(quantity, line.asked)
+    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
+    other = line.at_quantity(quantity, base, counted)
+    subtotal = context.subtotal
+    _attempt(other, context, (_choose, to_extended))
+    if other.refusal is None:
+        context.subtotal = plus(subtotal, minus(other.net_extended, line.net_extended))
+        _attempt(other, context, (to_rounded,))
+        context.subtotal = subtotal
+    return None if other.refusal is not None else other.amount_units
+
+
+# --- The answer ---
+
+
+def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
+    assert line.entry is not None
+    assert line.unit is not None
+    places = context.line_places
+    next_break, at_break = _next_break(line, context)
+    cliff = _cliff(line, context, at_break)
+    return PricedLine(
+        requested=tuple(line.requested),
+        sku=line.sku,
+        unit=line.unit,
+        quantity=text(line.quantity),
+        price_unit=line.row.unit,
+        unit_price=None if line.unit_price is None else _price_text(line.unit_price, context),
+        list_price=None if line.list_price is None else _price_text(line.list_price, context),
+        tax_included=line.price_list.tax_included,
+        tax_category=line.entry.facts.tax_category,
+        tax_percent=line.rate_text,
+        subtotal=fixed(line.amount_units, places),
+        order_adjustment=fixed(line.order_units - line.amount_units, places),
+        net=fixed(taxed.net, taxed.decimals),
+        tax=None if taxed.tax is None else fixed(taxed.tax, taxed.decimals),
+        total=fixed(taxed.total, taxed.decimals),
+        valid_until=line.edge,
+        trace=Trace(
+            list=line.price_list.code,
+            row_unit=line.row.unit,
+            row_quantity=text(line.row_quantity),
+            tier_quantity=text(line.tier_quantity),
+            steps=tuple(line.steps),
+            losers=tuple(line.losers[:MAX_LOSERS]),
+            losers_left_out=max(0, len(line.losers) - MAX_LOSERS),
+            next_break=next_break,
+            cliff=cliff,
+        ),
+    )
+
+
+def _price_text(price: Ratio, context: Context) -> str:
+    """With the currency's decimals at least, and as many more as it needs."""
+    said = ratio_text(*price)
+    least = exponent(context.currency)
+    if "/" in said or not least:
+        return said
+    whole, _, decimals = said.partition(".")
+    return f"{whole}.{decimals.ljust(least, '0')}"
+
+
+def _refused_line(line: Line, refusal: Refusal) -> RefusedLine:
+    return RefusedLine(
+        requested=tuple(line.requested),
+        sku=_shown(line.sku),
+        unit=None if line.unit is None else _shown(line.unit),
+        quantity=_shown(line.said) if line.said else text(line.quantity),
+        reason=refusal.reason,
+        params=refusal.params,
+        valid_until=line.edge,
+    )
+
+
+def _shown(said: str) -> str:
+    return said[:_SHOWN].encode("utf-8", "replace").decode("utf-8")
+
+
+def _answer(
+    request: QuoteRequest,
+    book: Book,
+    at: datetime,
+    lines: Sequence[Line],
+    priced: Sequence[PricedLine],
+    order_steps: Sequence[Step],
+    order_losers: Sequence[Loser],
+    sums: Totals | None,
+) -> Quote:
+    answers = iter(priced)
+    currency = request.currency
+    edges = [line.edge for line in lines if line.edge is not None]
+    return Quote(
+        root=book.root,
+        at=at,
+        buyer=request.buyer,
+        currency=currency,
+        tax_treatment=None if request.tax is None else request.tax.treatment.value,
+        policy=book.rules.policy,
+        lines=tuple(next(answers) if line.refusal is None else _refused_line(line, line.refusal) for line in lines),
+        order_steps=tuple(order_steps),
+        order_losers=tuple(order_losers[:MAX_LOSERS]),
+        subtotal=None if sums is None else Money(sums.subtotal, currency),
+        net=None if sums is None else Money(sums.net, currency),
+        tax=None if sums is None or sums.tax is None else Money(sums.tax, currency),
+        total=None if sums is None else Money(sums.total, currency),
+        valid_until=min(edges, default=None),
+    )
