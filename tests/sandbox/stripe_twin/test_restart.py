@@ -1,0 +1,74 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import stripe
+
+from tests.sandbox.stripe_twin.receiver import SECRET, Receiver, session_params
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def twin_process(file: Path, *, port: int = 0, webhook: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    command = [sys.executable, "-m", "sandbox.stripe_twin", "--port", str(port), "--file", str(file)]
+    command += ["--webhook", webhook, "--webhook-secret", SECRET]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+            assert found is not None
+            yield found[0], process
+        finally:
+            process.kill()
+
+
+def client_of(url: str) -> stripe.StripeClient:
+    return stripe.StripeClient("sk_test_x", base_addresses={"api": url}, max_network_retries=0)
+
+
+def test_kill_9_loses_no_object_no_key_and_no_webhook(tmp_path: Path, receiver: Receiver) -> None:
+    file = tmp_path / "twin.sqlite"
+    receiver.answers = [500] * 50
+    with twin_process(file, webhook=receiver.url) as (url, process):
+        port = int(url.rpartition(":")[2])
+        session = client_of(url).v1.checkout.sessions.create(session_params(), {"idempotency_key": "attempt-1"})
+        assert httpx.post(f"{url}/_twin/pay", json={"session": session.id}).json()["outcome"] == "paid"
+        httpx.post(f"{url}/_twin/clock", json={"shift_seconds": 100})
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    receiver.answers = []
+    with twin_process(file, port=port, webhook=receiver.url) as (url, _):
+        client = client_of(url)
+        again = client.v1.checkout.sessions.create(session_params(), {"idempotency_key": "attempt-1"})
+        assert again.last_response is not None
+        assert (again.id, again.last_response.headers["Idempotent-Replayed"]) == (session.id, "true")
+        assert client.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
+        httpx.post(f"{url}/_twin/webhooks", json={"action": "retry"})
+        httpx.post(f"{url}/_twin/drain", json={"timeout": 10})
+        assert "checkout.session.completed" in receiver.types()
+        status = httpx.get(f"{url}/_twin/status").json()
+        assert (status["clock_shift_seconds"], status["violations"]) == (100, 0)
+        assert len(client.v1.webhook_endpoints.list().data) == 1
+
+
+def test_it_stops_when_asked_and_says_when_its_port_is_taken(tmp_path: Path, receiver: Receiver) -> None:
+    with twin_process(tmp_path / "twin.sqlite", webhook=receiver.url) as (url, process):
+        port = url.rpartition(":")[2]
+        command = [sys.executable, "-m", "sandbox.stripe_twin", "--port", port, "--file", str(tmp_path / "b.sqlite")]
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
+        assert second.returncode == 1
+        assert "choose another with --port" in second.stderr
+        started = time.monotonic()
+        process.terminate()
+        assert process.wait(timeout=5) == 0
+        assert time.monotonic() - started < 5
