@@ -23,14 +23,14 @@ WOOD-SCREW,BOLTS,,Wood screw,Ñudo de madera,,
 PU-HOSE,HOSES,FLUX,Polyurethane hose,Tubo de poliuretano,Flexible compressed-air line.,
 ARMCHAIR,SEATING,,Crunchy armchair,Sillón crujiente,,
 """,
-    "skus.csv": """sku,product,name_en,name_es,attributes,base_unit,tax_category,weight_grams,break_group,fractional,active
-HB-88-M8X40,HEX-BOLT-8.8,Hex bolt 8.8 M8 x 40,Tornillo hexagonal 8.8 M8 x 40,thread=M8;length_mm=40;standard=DIN 933,each,,20.5,BOLTS,no,yes
-HB-88-M8X100,HEX-BOLT-8.8,Hex bolt 8.8 M8 x 100,Tornillo hexagonal 8.8 M8 x 100,thread=M8;length_mm=100,each,,41,BOLTS,no,yes
-HB-88-M10X40,HEX-BOLT-8.8,Hex bolt 8.8 M10 x 40,Tornillo hexagonal 8.8 M10 x 40,thread=M10;length_mm=40,each,,33,BOLTS,no,yes
-WS-5X60,WOOD-SCREW,Wood screw 5 x 60,,length_mm=60,each,,,,,
-HOSE-PU-8-BLUE,PU-HOSE,"Polyurethane hose 8 mm, blue","Tubo de poliuretano 8 mm, azul",outer_mm=8,metre,,38,,yes,yes
-CRUNCHY-ARMCHAIR,ARMCHAIR,Crunchy armchair,Sillón crujiente,,each,reduced,12000,,no,yes
-CRUNCHY-STOOL,ARMCHAIR,Crunchy stool,Taburete crujiente,,each,,,,no,no
+    "skus.csv": """sku,product,name_en,name_es,attributes,base_unit,tax_category,weight_grams,fractional,active
+HB-88-M8X40,HEX-BOLT-8.8,Hex bolt 8.8 M8 x 40,Tornillo 8.8 M8 x 40,thread=M8;length_mm=40;standard=DIN 933,each,,20.5,,
+HB-88-M8X100,HEX-BOLT-8.8,Hex bolt 8.8 M8 x 100,Tornillo 8.8 M8 x 100,thread=M8;length_mm=100,each,,41,no,yes
+HB-88-M10X40,HEX-BOLT-8.8,Hex bolt 8.8 M10 x 40,Tornillo 8.8 M10 x 40,thread=M10;length_mm=40,each,,33,no,yes
+WS-5X60,WOOD-SCREW,Wood screw 5 x 60,,length_mm=60,each,,,,
+HOSE-PU-8-BLUE,PU-HOSE,"Polyurethane hose 8 mm, blue","Tubo de poliuretano 8 mm, azul",outer_mm=8,metre,,38,yes,yes
+CRUNCHY-ARMCHAIR,ARMCHAIR,Crunchy armchair,Sillón crujiente,,each,reduced,12000,no,yes
+CRUNCHY-STOOL,ARMCHAIR,Crunchy stool,Taburete crujiente,,each,,,no,no
 """,
     "units.csv": "sku,unit,factor\nHB-88-M8X40,box,100\nHB-88-M8X40,pallet,24000\nHOSE-PU-8-BLUE,reel,50\n",
     "costs.csv": "sku,cost,currency\nHB-88-M8X40,0.0831,EUR\nHB-88-M8X40,0.0972,USD\n",
