@@ -50,8 +50,6 @@ def list_findings(content: BookContent, *, sold: Collection[str], at: datetime) 
 def _references(content: BookContent) -> Iterator[Finding]:
     """Names that name nothing."""
     skus = {facts.sku: {unit.unit for unit in facts.units} for facts in content.skus}
-    categories = {category for facts in content.skus for category in facts.categories}
-    brands = {facts.brand for facts in content.skus if facts.brand is not None}
     lists = {price_list.code for price_list in content.lists}
     groups = {(layer.code, group.code) for layer in content.layers for group in layer.groups}
     for row in content.rows:
@@ -71,25 +69,31 @@ def _references(content: BookContent) -> Iterator[Finding]:
                 "adjustment",
                 (adjustment.code,),
             )
+    yield from _scopes(content, skus.keys())
+
+
+def _scopes(content: BookContent, skus: Collection[str]) -> Iterator[Finding]:
+    categories = {category for facts in content.skus for category in facts.categories}
+    brands = {facts.brand for facts in content.skus if facts.brand is not None}
     scoped = [
         *(("adjustment", rule.code, rule.scope) for rule in content.adjustments),
         *(("bound", bound.code, bound.scope) for bound in content.bounds),
         *(("quantity_rule", rule.code, rule.scope) for rule in content.quantity_rules),
     ]
     for kind, code, scope in scoped:
-        for what, named, known in (
-            ("SKU", (*scope.skus, *scope.excluded_skus), skus.keys()),
-            ("category", (*scope.categories, *scope.excluded_categories), categories),
-            ("brand", (*scope.brands, *scope.excluded_brands), brands),
-        ):
-            for name in named:
-                if name not in known:
-                    # A category or brand without a SKU is known to the catalogue alone, and does no harm.
-                    severity = Severity.ERROR if what == "SKU" else Severity.WARNING
-                    message = f"{kind.replace('_', ' ').capitalize()} {code} names the {what} {name}, which has no SKU."
-                    if what == "SKU":
-                        message = f"{kind.replace('_', ' ').capitalize()} {code} names the unknown SKU {name}."
-                    yield Finding(severity=severity, code="unknown-reference", message=message, kind=kind, key=(code,))
+        what = f"{kind.replace('_', ' ').capitalize()} {code}"
+        for sku in (*scope.skus, *scope.excluded_skus):
+            if sku not in skus:
+                yield _unknown(f"{what} names the unknown SKU {sku}.", kind, (code,))
+        for name in (*scope.categories, *scope.excluded_categories, *scope.brands, *scope.excluded_brands):
+            if name not in categories and name not in brands:
+                yield Finding(
+                    severity=Severity.WARNING,
+                    code="matches-nothing",
+                    message=f"{what} names {name}, a category or brand without a SKU.",
+                    kind=kind,
+                    key=(code,),
+                )
 
 
 def _unknown(message: str, kind: str, key: tuple[str, ...]) -> Finding:

@@ -4,7 +4,7 @@ Each file given holds the whole of what it describes: what it leaves out goes. A
 mistake is reported, before anything is changed.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -17,6 +17,7 @@ from kernel.csv_rows import (
     Column,
     FileCount,
     ImportReport,
+    Row,
     choice,
     code,
     currency,
@@ -91,13 +92,15 @@ def _positive(cell: str) -> str:
     return decimal_text(_ABOVE_ZERO(cell))
 
 
-def _known_currency(cell: str) -> str:
+def known_currency(cell: str) -> str:
+    """An ISO 4217 code that is in use."""
     if currency(cell) not in _CURRENCIES:
         raise CellError("must be a current ISO 4217 currency")
     return cell
 
 
-def _country(cell: str) -> str:
+def country(cell: str) -> str:
+    """Two capital letters; whether there is such a country is not asked."""
     if len(cell) != 2 or not cell.isascii() or not cell.isalpha() or not cell.isupper():
         raise CellError("must be an ISO 3166 country code such as DE")
     return cell
@@ -149,19 +152,20 @@ def _groups(cell: str) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-_MODE: Final = choice("half_up", "half_even", "half_down", "up", "down")
+_MODE: Final = choice(*Mode)
 _CODES: Final = many(code)
 _TITLES: Final = (Column("title_en", text(TITLE_LENGTH)), Column("title_es", text(TITLE_LENGTH), optional=True))
 _AUDIENCE: Final = (
     Column("audience_company", code, optional=True),
     Column("audience_segments", _CODES, optional=True, empty=()),
-    Column("audience_country", _country, optional=True),
+    Column("audience_countries", many(country), optional=True, empty=()),
 )
 _SCOPE: Final = tuple(
     Column(f"{what}_{kind}", _CODES, optional=True, empty=())
     for what in ("scope", "exclude")
     for kind in ("skus", "categories", "brands")
 )
+_AMOUNT_CONDITIONS: Final = ("min_amount", "max_amount", "min_subtotal", "max_subtotal")
 _WINDOW: Final = (Column("valid_from", instant, optional=True), Column("valid_until", instant, optional=True))
 
 
@@ -196,135 +200,128 @@ def read_changes(folder: Path, base: Leaves, known: KnownCodes, report: ImportRe
     """What the price files of *folder* change in *base*; None for a leaf that goes. What is wrong stands in *report*,
     and then the changes are not to be used.
     """
-    wanted: Leaves = {}
-    lines: dict[LeafName, tuple[str, int]] = {}
-    mentioned = _Mentioned(
-        lists={name[1][0] for name in base if name[0] == "list"},
-        groups={layer.code: {group.code for group in layer.groups} for layer in base.get(("layers", ()), ())},
-    )
+    found = _Import(base, report)
     kinds: list[str] = []
     for file in FILES:
         if (folder / file.name).is_file():
             kinds += file.kinds
-            _read(folder, file, base, wanted, lines, mentioned, report)
-    _check(wanted, lines, mentioned, known, report)
-    changes = changed(base, wanted, kinds)
+            found.read(folder, file)
+    _check(found, known)
+    changes = changed(base, found.wanted, kinds)
     gone = sum(1 for noun in changes.values() if noun is None)
     if gone:
         report.notes.append(f"{gone:,} objects that the price files no longer hold will be removed.")
     return changes
 
 
-class _Mentioned(NamedTuple):
-    """Codes that rows may refer to; a layer whose groups could not be read has None."""
+class _Import:
+    """One import on its way: what it has read so far, and on which line."""
 
-    lists: set[str]
-    groups: dict[str, set[str] | None]
+    def __init__(self, base: Leaves, report: ImportReport) -> None:
+        self.base = base
+        self.report = report
+        self.wanted: Leaves = {}
+        self.lines: dict[LeafName, tuple[str, int]] = {}
+        # Codes that rows may refer to. A layer whose groups could not be read has None.
+        self.lists = {name[1][0] for name in base if name[0] == "list"}
+        self.groups: dict[str, set[str] | None] = {
+            layer.code: {group.code for group in layer.groups} for layer in base.get(("layers", ()), ())
+        }
 
-
-def _read(
-    folder: Path,
-    file: _File,
-    base: Leaves,
-    wanted: Leaves,
-    lines: dict[LeafName, tuple[str, int]],
-    mentioned: _Mentioned,
-    report: ImportReport,
-) -> None:
-    if file.name == "price_lists.csv":
-        mentioned.lists.clear()
-    if file.name == "layers.csv":
-        mentioned.groups.clear()
-    rows = 0
-    mine: Leaves = {}
-    positioned: list[tuple[Level, int, Layer]] = []
-    for row in read_rows(folder / file.name, file.columns, report, key=file.key):
-        rows += 1
-        values = dict(zip((column.name for column in file.columns), row.values, strict=True))
+    def read(self, folder: Path, file: _File) -> None:
+        rows = 0
+        mine: Leaves = {}
+        layers: list[tuple[Level, int, Layer]] = []
         if file.name == "price_lists.csv":
-            mentioned.lists.add(values["code"])
+            self.lists.clear()
         if file.name == "layers.csv":
-            mentioned.groups[values["code"]] = values["groups"] and {group.code for group in values["groups"]}
+            self.groups.clear()
+        for row in read_rows(folder / file.name, file.columns, self.report, key=file.key):
+            rows += 1
+            values = dict(zip((column.name for column in file.columns), row.values, strict=True))
+            self._mention(file, values)
+            for name, noun in self._made(file, row, values):
+                self.lines[name] = (file.name, row.line)
+                if name[0] == "layer":
+                    layers.append((noun.level, values["position"], noun))
+                else:
+                    mine[name] = noun
+        if file.name == "layers.csv":
+            mine["layers", ()] = self._in_order(layers)
+        if file.name == "policy.csv" and not rows and self.report.ok:
+            self.report.refuse(file.name, 1, "", "", "the file must hold one row")
+        self.wanted.update(mine)
+        self.report.counts[file.name] = FileCount(
+            rows=rows,
+            added=sum(1 for name in mine if name not in self.base),
+            changed=sum(1 for name, noun in mine.items() if name in self.base and self.base[name] != noun),
+            unchanged=sum(1 for name, noun in mine.items() if self.base.get(name) == noun),
+        )
+
+    def _mention(self, file: _File, values: _Values) -> None:
+        if file.name == "price_lists.csv":
+            self.lists.add(values["code"])
+        if file.name == "layers.csv":
+            self.groups[values["code"]] = values["groups"] and {group.code for group in values["groups"]}
+
+    def _made(self, file: _File, row: Row, values: _Values) -> Iterator[tuple[LeafName, Any]]:
+        """The nouns of a row whose every value is right and whose key is new."""
         if not row.whole:
-            continue
+            return
         try:
             made = file.make(values)
         except _Refused as error:
-            report.refuse(file.name, row.line, error.column, _cell(values, error.column), str(error))
-            continue
+            self.report.refuse(file.name, row.line, error.column, _cell(values, error.column), str(error))
+            return
         for kind, noun in made:
-            name = (kind, (noun.code,)) if kind == "layer" else (kind, key_of(kind, noun))
-            if name in lines:
-                where = f"line {lines[name][1]} has the same key; keep one of the two"
-                report.refuse(file.name, row.line, file.key[-1] if file.key else "", "", where)
-                continue
-            lines[name] = (file.name, row.line)
-            if kind == "layer":
-                positioned.append((noun.level, values["position"], noun))
-            else:
-                mine[name] = noun
-    if file.name == "layers.csv":
-        mine["layers", ()] = _in_order(positioned, lines, report)
-    if file.name == "policy.csv" and not rows and report.ok:
-        report.refuse(file.name, 1, "", "", "the file must hold one row")
-    wanted.update(mine)
-    report.counts[file.name] = FileCount(
-        rows=rows,
-        added=sum(1 for name in mine if name not in base),
-        changed=sum(1 for name, noun in mine.items() if name in base and base[name] != noun),
-        unchanged=sum(1 for name, noun in mine.items() if base.get(name) == noun),
-    )
+            name = (kind, (noun.code,) if kind == "layer" else key_of(kind, noun))
+            if name in self.lines:
+                message = f"line {self.lines[name][1]} has the same key; keep one of the two"
+                column = file.key[-1] if file.key else ""
+                self.report.refuse(file.name, row.line, column, values.get(column, ""), message)
+                return
+            yield name, noun
 
-
-def _in_order(
-    positioned: list[tuple[Level, int, Layer]], lines: Mapping[LeafName, tuple[str, int]], report: ImportReport
-) -> tuple[Layer, ...]:
-    levels = list(Level)
-    positioned.sort(key=lambda item: (levels.index(item[0]), item[1]))
-    for (level, position, _), (next_level, next_position, layer) in pairwise(positioned):
-        if (level, position) == (next_level, next_position):
-            file, line = lines["layer", (layer.code,)]
-            report.refuse(file, line, "position", position, f"another {level.value} layer has this position")
-    return tuple(layer for _, _, layer in positioned)
+    def _in_order(self, layers: list[tuple[Level, int, Layer]]) -> tuple[Layer, ...]:
+        levels = list(Level)
+        layers.sort(key=lambda item: (levels.index(item[0]), item[1]))
+        for (level, position, _), (next_level, next_position, layer) in pairwise(layers):
+            if (level, position) == (next_level, next_position):
+                file, line = self.lines["layer", (layer.code,)]
+                self.report.refuse(file, line, "position", position, f"another {level.value} layer has this position")
+        return tuple(layer for _, _, layer in layers)
 
 
 # --- What rows say of each other and of the catalogue ---
 
 
-def _check(
-    wanted: Leaves,
-    lines: Mapping[LeafName, tuple[str, int]],
-    mentioned: _Mentioned,
-    known: KnownCodes,
-    report: ImportReport,
-) -> None:
+def _check(found: _Import, known: KnownCodes) -> None:
+    report = found.report
     windows: dict[tuple[str, str, str], list[PriceRow]] = {}
     scopes = _Scopes(
         skus=known.units.keys(),
         categories={category_path(category) for category in known.categories},
         brands=known.brands,
     )
-    for name, noun in wanted.items():
-        if name not in lines:
+    for name, noun in found.wanted.items():
+        if name not in found.lines:
             continue
-        file, line = lines[name]
+        file, line = found.lines[name]
         if isinstance(noun, PriceRow):
             windows.setdefault((noun.list, noun.sku, noun.unit), []).append(noun)
-            if noun.list not in mentioned.lists:
+            if noun.list not in found.lists:
                 report.refuse(file, line, "list", noun.list, "there is no such list in price_lists.csv")
             _check_unit(file, line, noun.sku, noun.unit, known, report)
         elif isinstance(noun, Adjustment):
-            if noun.layer not in mentioned.groups:
+            if noun.layer not in found.groups:
                 report.refuse(file, line, "layer", noun.layer, "there is no such layer in layers.csv")
-            elif noun.group not in (mentioned.groups[noun.layer] or {noun.group}):
+            elif noun.group not in (found.groups[noun.layer] or {noun.group}):
                 report.refuse(file, line, "group", noun.group, f"layer {noun.layer} has no such group")
             scopes.check(file, line, noun.scope, report)
-        elif isinstance(noun, Bound):
+        elif isinstance(noun, Bound | QuantityRule):
             scopes.check(file, line, noun.scope, report)
-        elif isinstance(noun, QuantityRule):
-            _check_unit(file, line, noun.scope.skus[0], str(noun.unit), known, report)
-    _check_overlaps(windows, lines, report)
-    _check_levels(wanted, lines, report)
+    _check_overlaps(windows, found.lines, report)
+    _check_levels(found)
 
 
 def _check_unit(file: str, line: int, sku: str, unit: str, known: KnownCodes, report: ImportReport) -> None:
@@ -370,10 +367,14 @@ def _check_overlaps(
                 report.refuse(file, line, "valid_from", other.starts_at or "", message)
 
 
-def _check_levels(wanted: Leaves, lines: Mapping[LeafName, tuple[str, int]], report: ImportReport) -> None:
+def _check_levels(found: _Import) -> None:
     """Effects and conditions that the rule's layer cannot have."""
-    layers: dict[str, Layer] = {layer.code: layer for layer in wanted.get(("layers", ()), ())}
-    for name, noun in wanted.items():
+    report, lines = found.report, found.lines
+    own = found.wanted.get(("layers", ()))
+    layers: dict[str, Layer] = {
+        layer.code: layer for layer in (found.base.get(("layers", ()), ()) if own is None else own)
+    }
+    for name, noun in found.wanted.items():
         if not isinstance(noun, Adjustment) or noun.layer not in layers:
             continue
         file, line = lines[name]
@@ -391,7 +392,9 @@ def _check_levels(wanted: Leaves, lines: Mapping[LeafName, tuple[str, int]], rep
             ("min_quantity", said.min_quantity, layer.level is Level.ORDER),
             ("max_quantity", said.max_quantity, layer.level is Level.ORDER),
             ("min_amount", said.min_line_amount, layer.level is not Level.LINE),
+            ("max_amount", said.max_line_amount, layer.level is not Level.LINE),
             ("min_subtotal", said.min_subtotal, layer.level is Level.UNIT),
+            ("max_subtotal", said.max_subtotal, layer.level is Level.UNIT),
         ):
             if value is not None and wrong:
                 report.refuse(file, line, column, value, f"cannot be asked in {layer.code}, a {layer.level} layer")
@@ -485,14 +488,15 @@ def _layer(row: _Values) -> tuple[tuple[str, Any], ...]:
 
 
 def _adjustment(row: _Values) -> tuple[tuple[str, Any], ...]:
-    money = row["effect"] in {"amount", "fixed"} or row["min_amount"] is not None or row["min_subtotal"] is not None
-    if money and row["currency"] is None:
-        raise _Refused("currency", "an amount needs its currency")
+    money = row["effect"] in {"amount", "fixed_price"} or any(row[name] is not None for name in _AMOUNT_CONDITIONS)
+    if money and len(row["currencies"]) != 1:
+        raise _Refused("currencies", "a rule that holds an amount needs exactly one currency")
     if row["surcharge"] and row["effect"] not in {"percent", "amount"}:
         raise _Refused("surcharge", "only percent and amount can make dearer")
-    least, most = row["min_quantity"], row["max_quantity"]
-    if least is not None and most is not None and Decimal(least) > Decimal(most):
-        raise _Refused("max_quantity", "is below min_quantity")
+    for what in ("quantity", "amount", "subtotal"):
+        least, most = row[f"min_{what}"], row[f"max_{what}"]
+        if least is not None and most is not None and Decimal(least) > Decimal(most):
+            raise _Refused(f"max_{what}", f"is below min_{what}")
     return (
         (
             "adjustment",
@@ -505,12 +509,14 @@ def _adjustment(row: _Values) -> tuple[tuple[str, Any], ...]:
                 scope=_scope(row),
                 audience=_audience(row),
                 conditions=Conditions(
-                    min_quantity=least,
-                    max_quantity=most,
+                    min_quantity=row["min_quantity"],
+                    max_quantity=row["max_quantity"],
                     min_line_amount=row["min_amount"],
+                    max_line_amount=row["max_amount"],
                     min_subtotal=row["min_subtotal"],
-                    currencies=() if row["currency"] is None else (row["currency"],),
-                    countries=() if row["country"] is None else (row["country"],),
+                    max_subtotal=row["max_subtotal"],
+                    currencies=row["currencies"],
+                    countries=row["countries"],
                 ),
                 effect=_effect(row),
                 **_window(row),
@@ -528,7 +534,7 @@ def _effect(row: _Values) -> Effect:
                 return PercentEffect(percent=_percent(value, surcharge=row["surcharge"]), surcharge=row["surcharge"])
             case "amount":
                 return AmountEffect(amount=_amount(value), surcharge=row["surcharge"])
-            case "fixed":
+            case "fixed_price":
                 return FixedPriceEffect(price=_amount(value))
             case "buy_get":
                 buy, plus, get = value.partition("+")
@@ -568,7 +574,8 @@ def _bound(row: _Values) -> tuple[tuple[str, Any], ...]:
             limit = PriceLimit(prices=_currency_prices(row["value"]))
     except CellError as error:
         raise _Refused("value", str(error)) from None
-    return (("bound", Bound(code=row["code"], side=Side(row["kind"]), scope=_scope(row), limit=limit)),)
+    bound = Bound(code=row["code"], side=Side(row["kind"]), scope=_scope(row), limit=limit, disclosed=row["disclosed"])
+    return (("bound", bound),)
 
 
 def _currency_prices(cell: str) -> tuple[CurrencyPrice, ...]:
@@ -577,7 +584,7 @@ def _currency_prices(cell: str) -> tuple[CurrencyPrice, ...]:
         name, colon, price = part.strip().partition(":")
         if not colon:
             raise CellError("must hold CURRENCY:PRICE such as EUR:9.90;USD:11.50, joined by semicolons")
-        prices.append(CurrencyPrice(currency=_known_currency(name.strip()), price=_amount(price.strip())))
+        prices.append(CurrencyPrice(currency=known_currency(name.strip()), price=_amount(price.strip())))
     if len({price.currency for price in prices}) < len(prices):
         raise CellError("names a currency twice")
     return tuple(prices)
@@ -593,8 +600,8 @@ def _quantity_rule(row: _Values) -> tuple[tuple[str, Any], ...]:
         (
             "quantity_rule",
             QuantityRule(
-                code=f"{row['sku']}:{row['unit']}",
-                scope=Scope(skus=(row["sku"],)),
+                code=row["code"],
+                scope=_scope(row),
                 unit=row["unit"],
                 minimum=least,
                 maximum=most,
@@ -605,11 +612,8 @@ def _quantity_rule(row: _Values) -> tuple[tuple[str, Any], ...]:
 
 
 def _audience(row: _Values) -> Audience:
-    country = row["audience_country"]
     return Audience(
-        company=row["audience_company"],
-        segments=row["audience_segments"],
-        countries=() if country is None else (country,),
+        company=row["audience_company"], segments=row["audience_segments"], countries=row["audience_countries"]
     )
 
 
@@ -645,8 +649,8 @@ def _cell(values: _Values, column: str) -> object:
 _LEVELS: Final[dict[type[Any], tuple[tuple[Level, ...], str]]] = {
     PercentEffect: ((Level.UNIT, Level.LINE, Level.ORDER), "percent"),
     AmountEffect: ((Level.UNIT, Level.LINE, Level.ORDER), "amount"),
-    FixedPriceEffect: ((Level.UNIT,), "fixed"),
-    QuantityTableEffect: ((Level.UNIT, Level.LINE), "percent_table"),
+    FixedPriceEffect: ((Level.UNIT,), "fixed_price"),
+    QuantityTableEffect: ((Level.UNIT, Level.LINE), "quantity_table"),
     BuyGetEffect: ((Level.LINE,), "buy_get"),
 }
 
@@ -673,7 +677,7 @@ FILES: Final = (
         ("code",),
         (
             Column("code", code),
-            Column("currency", _known_currency),
+            Column("currency", known_currency),
             *_AUDIENCE,
             Column("priority", whole, optional=True, empty=0),
             *_WINDOW,
@@ -728,12 +732,11 @@ FILES: Final = (
             *_AUDIENCE,
             Column("min_quantity", _quantity, optional=True),
             Column("max_quantity", _quantity, optional=True),
-            Column("min_amount", _amount, optional=True),
-            Column("min_subtotal", _amount, optional=True),
-            Column("currency", _known_currency, optional=True),
-            Column("country", _country, optional=True),
+            *(Column(name, _amount, optional=True) for name in _AMOUNT_CONDITIONS),
+            Column("currencies", many(known_currency), optional=True, empty=()),
+            Column("countries", many(country), optional=True, empty=()),
             *_WINDOW,
-            Column("effect", choice("percent", "amount", "fixed", "percent_table", "buy_get")),
+            Column("effect", choice("percent", "amount", "fixed_price", "quantity_table", "buy_get")),
             Column("value", text(2000)),
             Column("surcharge", yes_no, optional=True, empty=False),
             *_TITLES,
@@ -748,18 +751,20 @@ FILES: Final = (
             Column("code", code),
             Column("kind", choice(*Side)),
             *_SCOPE,
-            Column("basis", choice("amount", "margin")),
+            Column("basis", choice("price", "margin")),
             Column("value", text(2000)),
+            Column("disclosed", yes_no, optional=True, empty=False),
         ),
         ("bound",),
         _bound,
     ),
     _File(
         "quantity_rules.csv",
-        ("sku", "unit"),
+        ("code",),
         (
-            Column("sku", code),
-            Column("unit", code),
+            Column("code", code),
+            *_SCOPE,
+            Column("unit", code, optional=True),
             Column("minimum", _positive, optional=True),
             Column("maximum", _positive, optional=True),
             Column("multiple", _positive, optional=True),
