@@ -1,7 +1,9 @@
 """The pricing engine: pure, no clock, no I/O. docs/pricing.md teaches its rules."""
 
 from pricing.engine.book import BookContent, Frame, SkuEntry
+from pricing.engine.check import Finding, Severity, Witness, check, finding_text
 from pricing.engine.evaluate import quote
+from pricing.engine.explain import cliff_text, explain, loser_text, next_break_text, refusal_text, step_text
 from pricing.engine.leaves import Leaf, leaf_digest, leaves, root
 from pricing.engine.memory import Book, MemoryBook, entries_of, frame_of
 from pricing.engine.request import Buyer, LineRequest, Quote, QuoteRequest, TaxInput, TaxRate
@@ -12,6 +14,7 @@ __all__ = [
     "BookContent",
     "BookError",
     "Buyer",
+    "Finding",
     "Frame",
     "Leaf",
     "LineRequest",
@@ -19,13 +22,23 @@ __all__ = [
     "Quote",
     "QuoteRequest",
     "Rules",
+    "Severity",
     "SkuEntry",
     "TaxInput",
     "TaxRate",
+    "Witness",
+    "check",
+    "cliff_text",
     "entries_of",
+    "explain",
+    "finding_text",
     "frame_of",
     "leaf_digest",
     "leaves",
+    "loser_text",
+    "next_break_text",
     "quote",
+    "refusal_text",
     "root",
+    "step_text",
 ]

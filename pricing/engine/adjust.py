@@ -277,11 +277,12 @@ def _set_bounds(line: Line, context: Context) -> None:
         price = times(_bound_price(bound, line, context), line.factor)
         if line.price_list.tax_included:
             price = times(price, plus((1, 1), line.rate))
+        shown = bound.code if bound.disclosed else None
         if bound.floor:
             if line.floor is None or less(line.floor, price):
-                line.floor, line.floor_code = price, bound.code
+                line.floor, line.floor_code = price, shown
         elif line.ceiling is None or less(price, line.ceiling):
-            line.ceiling, line.ceiling_code = price, bound.code
+            line.ceiling, line.ceiling_code = price, shown
 
 
 def _bound_price(bound: ReadyBound, line: Line, context: Context) -> Ratio:

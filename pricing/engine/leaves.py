@@ -41,7 +41,7 @@ def leaves(content: BookContent, house_key: bytes) -> tuple[Leaf, ...]:
     :raises DuplicateKey: when two objects of a kind have the same key
     """
     found: dict[tuple[str, tuple[str, ...]], Leaf] = {}
-    for kind, key, noun in _objects(content):
+    for kind, key, noun in objects(content):
         if (kind, key) in found:
             raise DuplicateKey(f"Two objects of kind {kind} have the key {' / '.join(key)}.", kind=kind, key=list(key))
         found[kind, key] = _leaf(kind, key, msgspec.to_builtins(noun), house_key)
@@ -75,7 +75,8 @@ def _leaf(kind: str, key: tuple[str, ...], content: Any, house_key: bytes) -> Le
     return Leaf(kind=kind, key=key, content=content, salt=salt, digest=leaf_digest(kind, key, content, salt))
 
 
-def _objects(content: BookContent) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+def objects(content: BookContent) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """Kind, key and noun of everything that is a leaf."""
     yield "strategy", (), content.strategy
     yield "policy", (), content.policy
     yield "layers", (), content.layers

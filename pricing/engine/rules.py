@@ -109,7 +109,8 @@ class ReadyList(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class ReadyBound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """*prices* by currency, or *over_cost*, the factor that makes cost into the bounding price."""
 
-    code: str | None
+    code: str
+    disclosed: bool
     floor: bool
     prices: dict[str, Ratio]
     over_cost: Ratio | None
@@ -207,16 +208,24 @@ def ancestors(category: str) -> list[str]:
 
 def in_scope(scope: Scope, facts: SkuFacts) -> bool:
     """Whether *scope* holds the SKU."""
-    categories = {path for category in facts.categories for path in ancestors(category)}
-    if facts.sku in scope.excluded_skus or facts.brand in scope.excluded_brands:
-        return False
-    if not categories.isdisjoint(scope.excluded_categories):
-        return False
+    named = (
+        scope.everything or facts.sku in scope.skus or facts.brand in scope.brands or _under(scope.categories, facts)
+    )
+    return named and not _excluded(scope, facts)
+
+
+def _excluded(scope: Scope, facts: SkuFacts) -> bool:
     return (
-        scope.everything
-        or facts.sku in scope.skus
-        or facts.brand in scope.brands
-        or not categories.isdisjoint(scope.categories)
+        facts.sku in scope.excluded_skus
+        or facts.brand in scope.excluded_brands
+        or _under(scope.excluded_categories, facts)
+    )
+
+
+def _under(categories: tuple[str, ...], facts: SkuFacts) -> bool:
+    """Whether the SKU stands in one of *categories* or their subtrees."""
+    return bool(categories) and any(
+        category == path or category.startswith(path + "/") for category in facts.categories for path in categories
     )
 
 
@@ -261,7 +270,7 @@ class _ScopeIndex(Generic[T]):
         for place in places:
             for part in parts:
                 for number, scope, audience, item in self._at.get((*place, *part), ()):
-                    if number not in found and in_scope(scope, facts):
+                    if number not in found and not _excluded(scope, facts):
                         found[number] = (audience, item)
         return [found[number] for number in sorted(found)]
 
@@ -517,7 +526,8 @@ def _ready_bound(noun: Bound) -> ReadyBound:
     else:
         over_cost = _over_cost(what, noun.limit)
     return ReadyBound(
-        code=noun.code if noun.disclosed else None,
+        code=noun.code,
+        disclosed=noun.disclosed,
         floor=noun.side is Side.FLOOR,
         prices=prices,
         over_cost=over_cost,
