@@ -72,7 +72,7 @@ _TEXTS = {
     ),
     "possible_tie": (
         "The lists {one} and {other} have equal rank, and a buyer may meet both for {sku}. Change a priority.",
-        "Las tarifas {one} y {other} tienen igual rango, y un comprador puede ver ambas en {sku}. Cambie una prioridad.",
+        "Las tarifas {one} y {other} tienen igual rango y un comprador puede ver ambas ({sku}). Cambie una prioridad.",
     ),
     "bound_not_covered": (
         "The bound {bound} says nothing of {currency}, in which {sku} is sold.",
