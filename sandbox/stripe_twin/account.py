@@ -73,7 +73,7 @@ class Account:
     def load(self, kind: str, object_id: str, *, param: str, in_path: bool = True) -> Record:
         record = self.store.find(object_id, kind)
         if record is None:
-            raise missing(kind.rpartition(".")[2], object_id, param=param, in_path=in_path)
+            raise missing(kind, object_id, param=param, in_path=in_path)
         return record
 
     def save(self, record: Record) -> None:

@@ -254,6 +254,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "expiry": "12 / 34",
             "cvc": "1234" if card.brand == "amex" else "123",
             "name": "Test Buyer",
+            "email": "buyer@acme.example",
         }
 
     # Writing answers

@@ -149,7 +149,7 @@ def pay(account: Account, session: Record, entry: CardEntry) -> Attempt:
         return Attempt("closed")
     if session.body["payment_intent"] is None:
         session.body["payment_intent"] = payments.create_for_session(account, session).id
-    _remember_buyer(session, entry)
+    session.private["buyer"] = {"email": entry.email, "name": entry.name}
     account.save(session)
     intent = account.load("payment_intent", session.body["payment_intent"], param="intent")
     try:
@@ -328,27 +328,34 @@ def _customer_details(account: Account, customer_id: str | None, email: str | No
     }
 
 
-def _remember_buyer(session: Record, entry: CardEntry) -> None:
-    known = session.body["customer_details"] or {
-        "address": None, "business_name": None, "email": None, "individual_name": None, "name": None, "phone": None,
-        "tax_exempt": "none", "tax_ids": None,
-    }  # fmt: skip
-    session.body["customer_details"] = {
-        **known,
-        "email": known["email"] or entry.email,
-        "name": entry.name or known["name"],
-        "tax_ids": known["tax_ids"] or [],
-    }
-
-
 def _after_confirm(account: Account, session: Record, intent: Record) -> Attempt:
     if intent.body["status"] == "requires_action":
         return Attempt("requires_action", location=intent.body["next_action"]["redirect_to_url"]["url"])
     paid = intent.body["status"] == "succeeded"
-    session.body.update(status="complete", payment_status="paid" if paid else "unpaid", url=None)
+    session.body.update(
+        status="complete",
+        payment_status="paid" if paid else "unpaid",
+        url=None,
+        customer_details=_completed_details(session),
+    )
     account.save(session)
     account.emit("checkout.session.completed", session)
     return Attempt("paid" if paid else "authorized", location=success_location(session))
+
+
+def _completed_details(session: Record) -> JsonObject:
+    """Who bought: what the merchant knew already stands, what the buyer typed on the page fills the gaps."""
+    known = session.body["customer_details"] or {
+        "address": None, "business_name": None, "email": None, "individual_name": None, "name": None, "phone": None,
+        "tax_exempt": "none", "tax_ids": None,
+    }  # fmt: skip
+    buyer = session.private["buyer"]
+    return {
+        **known,
+        "email": known["email"] or buyer["email"],
+        "name": buyer["name"] or known["name"],
+        "tax_ids": known["tax_ids"] or [],
+    }
 
 
 def _declined(error: StripeError) -> Attempt:

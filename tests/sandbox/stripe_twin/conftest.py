@@ -32,4 +32,4 @@ def client(twin: RunningTwin) -> Iterator[stripe.StripeClient]:
         max_network_retries=0,
         http_client=http_client,
     )
-    http_client.close()  # type: ignore[no-untyped-call] -- stripe leaves it untyped
+    http_client.close()  # type: ignore[no-untyped-call]  # stripe leaves it untyped

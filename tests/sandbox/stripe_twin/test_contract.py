@@ -1,9 +1,13 @@
+import json
+
 import httpx
 import pytest
+import stripe
 
 from sandbox.stripe_twin import RunningTwin
 from sandbox.stripe_twin.account import Account, ContractViolation
-from sandbox.stripe_twin.contract import Contract, MalformedForm
+from sandbox.stripe_twin.contract import DERIVED, Contract, MalformedForm
+from sandbox.stripe_twin.derived.derive_skeletons import derive
 from sandbox.stripe_twin.operations import OPERATIONS
 
 
@@ -18,6 +22,15 @@ def test_every_skeleton_is_valid_and_nothing_can_be_added_to_it(contract: Contra
         assert contract.object_problems(kind, skeleton) == [], kind
         if kind != "event":
             assert contract.object_problems(kind, {**skeleton, "surprise": 1}), kind
+
+
+def test_the_skeletons_are_what_the_contract_gives() -> None:
+    document = json.loads((DERIVED / "contract.json").read_text(encoding="utf-8"))
+    assert derive(document) == json.loads((DERIVED / "skeletons.json").read_text(encoding="utf-8"))
+
+
+def test_the_contract_is_of_the_version_that_stripes_library_speaks(contract: Contract) -> None:
+    assert contract.version == stripe.api_version
 
 
 def test_every_operation_of_the_twin_is_one_of_the_contract(contract: Contract) -> None:

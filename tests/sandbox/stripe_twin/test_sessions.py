@@ -239,7 +239,7 @@ def test_metadata_with_digits_for_keys_stays_a_hash(client: stripe.StripeClient)
 def test_a_missing_object_is_404_and_a_live_key_is_never_repeated(
     client: stripe.StripeClient, twin: RunningTwin
 ) -> None:
-    with pytest.raises(stripe.InvalidRequestError, match="No such session: 'cs_test_none'") as missing:
+    with pytest.raises(stripe.InvalidRequestError, match=r"No such checkout\.session: 'cs_test_none'") as missing:
         client.v1.checkout.sessions.retrieve("cs_test_none")
     assert missing.value.http_status == 404
     answer = httpx.get(f"{twin.base_url}/v1/customers", headers={"Authorization": "Bearer sk_live_precious"})
@@ -265,7 +265,7 @@ async def test_the_asynchronous_client_works_over_httpx(twin: RunningTwin) -> No
     )
     session = await client.v1.checkout.sessions.create_async(session_params(), {"idempotency_key": "attempt-1"})
     assert (await client.v1.checkout.sessions.retrieve_async(session.id)).status == "open"
-    await http_client.close_async()  # type: ignore[no-untyped-call] -- stripe leaves it untyped
+    await http_client.close_async()  # type: ignore[no-untyped-call]  # stripe leaves it untyped
 
 
 def test_events_live_thirty_days(client: stripe.StripeClient, twin: RunningTwin) -> None:
