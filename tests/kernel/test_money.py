@@ -1,5 +1,6 @@
 """Money: exact, one currency at a time, one rounding function."""
 
+from collections.abc import Callable
 from decimal import (
     ROUND_CEILING,
     ROUND_DOWN,
