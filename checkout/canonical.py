@@ -15,6 +15,7 @@ from checkout.freight import FreightDecision
 from checkout.model import ShipTo
 from checkout.tax import TaxDecision
 from checkout.totals import Totals
+from kernel.canonical import canonical_json
 from pricing.engine.request import PricedLine, Quote
 
 SCHEMA: Final = "tarifa/order/1"
@@ -36,7 +37,7 @@ def order_terms(
     """What is ordered and what it costs, with all a replay needs: the book's root, the instant, the buyer as the engine
     knew it, and the tax and freight inputs with the digests of their tables.
     """
-    return {
+    terms = {
         "schema": SCHEMA,
         "checkout": str(checkout_id),
         "buyer": {
@@ -61,6 +62,8 @@ def order_terms(
         "price_root": quote.root,
         "priced_at": instant_text(quote.at),
     }
+    # As it comes back from storage, so that the two compare equal
+    return msgspec.json.decode(canonical_json(terms), type=dict[str, Any])
 
 
 def personal_fields(*, ship_to: ShipTo, email: str) -> dict[str, str]:

@@ -145,7 +145,9 @@ class CartLine(Base, kw_only=True):
 
 
 class Checkout(Base, kw_only=True):
-    """A cart on its way to becoming an order. With *accepted_at* its life goes on in the order's row."""
+    """A cart on its way to becoming an order. With *accepted_at* its life goes on in the order's row; *state* is then
+    the one it was accepted into.
+    """
 
     __tablename__ = "checkout"
 

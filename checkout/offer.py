@@ -108,10 +108,10 @@ def price_cart(
     )
 
 
-def base_quantity(line: CartLine, sku: SkuView) -> Decimal | None:
-    """*line*'s quantity in base units, to the six decimals stock counts, rounded up; None for an unknown unit."""
-    factor = sku.factor(line.unit)
-    return None if factor is None else (line.quantity * factor).quantize(_STEP, rounding="ROUND_UP")
+def base_quantity(quantity: Decimal, unit: str, sku: SkuView) -> Decimal | None:
+    """*quantity* of *unit* in base units, to the six decimals stock counts, rounded up; None for an unknown unit."""
+    factor = sku.factor(unit)
+    return None if factor is None else (quantity * factor).quantize(_STEP, rounding="ROUND_UP")
 
 
 def base_quantities(lines: Sequence[CartLine], skus: dict[str, SkuView]) -> dict[str, Decimal]:
@@ -119,7 +119,7 @@ def base_quantities(lines: Sequence[CartLine], skus: dict[str, SkuView]) -> dict
     totals: dict[str, Decimal] = {}
     for line in lines:
         sku = skus.get(line.sku)
-        quantity = None if sku is None else base_quantity(line, sku)
+        quantity = None if sku is None else base_quantity(line.quantity, line.unit, sku)
         if quantity is not None:
             totals[line.sku] = totals.get(line.sku, Decimal(0)) + quantity
     return totals

@@ -1,0 +1,535 @@
+"""From cart to order: details, review, and the one act that makes an order."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from accounts.details import Form, check_email
+from accounts.principal import BuyerCompany, Principal
+from accounts.tax import check_country, check_tax_id
+from agreements.service import Agreements, PresentationStale
+from catalog.service import Catalog
+from checkout import canonical, store
+from checkout.carts import delivery_to
+from checkout.charging import check_chargeable
+from checkout.freight import FreightDecision
+from checkout.mails import order_mail
+from checkout.model import (
+    Cart,
+    CartState,
+    Checkout,
+    Order,
+    OrderEvent,
+    OrderLine,
+    ShipTo,
+    StockReservation,
+)
+from checkout.offer import Books, base_quantities, base_quantity, price_cart
+from checkout.settlement import finish_sale
+from checkout.states import Event, State, advance
+from checkout.totals import Totals
+from checkout.views import CheckoutView, Details, PricedCart, Review
+from kernel import events
+from kernel.clock import Clock
+from kernel.db import Database
+from kernel.errors import Conflict, Refused
+from kernel.failpoints import Failpoint
+from kernel.ids import new_id
+from kernel.jobs import enqueue
+from kernel.mail import queue_mail
+from kernel.money import Money
+
+PAY_WITHIN: Final = timedelta(days=3)
+SHOWN_FOR: Final = timedelta(hours=1)
+"""How long a reviewed price stands as the one reviewed, while it is still the price: as long as a presentation."""
+PO_LONGEST: Final = 60
+POSTCODE_LONGEST: Final = 20
+CLOSE_TASK: Final = "close_order"
+
+SAVE: Final = Failpoint("checkout.save_details")
+REVIEW: Final = Failpoint("checkout.review")
+PLACE: Final = Failpoint("checkout.place")
+
+
+class CartEmpty(Refused):
+    problem = "cart-empty"
+    title = "The cart is empty"
+
+
+class CartNotOrderable(Refused):
+    """`extra["lines"]` names the lines and why."""
+
+    problem = "cart-not-orderable"
+    title = "Some lines cannot be ordered as they are"
+
+
+class AccountNeeded(Refused):
+    problem = "account-needed"
+    title = "Ordering needs an account"
+
+
+class EmailNotVerified(Refused):
+    problem = "email-not-verified"
+    title = "Your e-mail address is not confirmed yet"
+
+
+class DetailsMissing(Refused):
+    problem = "details-missing"
+    title = "We do not know yet where to deliver"
+
+
+class FieldRefused(Refused):
+    problem = "field-refused"
+    title = "This field needs to be mended"
+
+
+class PriceChanged(Conflict):
+    """`extra` holds `old` and `new`, each `{"amount", "currency"}`."""
+
+    problem = "price-changed"
+    title = "The total has changed since you saw it"
+
+    def __init__(self, old: Money, new: Money) -> None:
+        self.old, self.new = old, new
+        super().__init__(
+            f"The total was {old} and is {new} now. Nothing was ordered: look at it and accept again.",
+            old={"amount": old.decimal, "currency": old.currency},
+            new={"amount": new.decimal, "currency": new.currency},
+        )
+
+
+class Checkouts:
+    """A guest may fill in the details; review and order need a person of a company."""
+
+    def __init__(
+        self, db: Database, clock: Clock, books: Books, catalog: Catalog, agreements: Agreements, *, base_url: str
+    ) -> None:
+        self.db = db
+        self.clock = clock
+        self.books = books
+        self.catalog = catalog
+        self.agreements = agreements
+        self.base_url = base_url
+
+    async def find(self, principal: Principal) -> CheckoutView | None:
+        """Find the checkout of the open cart."""
+        async with self.db.begin(principal.db_scope()) as session:
+            cart = await store.find_open_cart(session, principal)
+            checkout = None if cart is None else await store.find_checkout(session, cart.id)
+        return None if checkout is None else CheckoutView.of(checkout)
+
+    async def start(self, principal: Principal, *, locale: str) -> CheckoutView:
+        """Find or make the checkout of the open cart.
+
+        :raises CartEmpty: when there is nothing to order
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            _, checkout = await self._lock(session, principal, locale)
+        return CheckoutView.of(checkout)
+
+    async def save_details(self, principal: Principal, details: Details, *, locale: str) -> CheckoutView:
+        """Keep where to deliver and what to print on the invoice.
+
+        :raises accounts.details.DetailsRefused: naming every field to mend at once
+        :raises CartEmpty: when there is nothing to order
+        """
+        form = Form()
+        ship_to = _check_ship_to(form, details.ship_to)
+        po_number = form.check("po_number", _check_line, details.po_number, PO_LONGEST)
+        tax_country = ship_to.country if principal.company is None else principal.company.country
+        tax_id = form.check("tax_id", check_tax_id, details.tax_id, tax_country)
+        given_email = details.email or principal.email
+        email = None if given_email is None else form.check("email", check_email, given_email)
+        form.refuse()
+        now = self.clock.now()
+        async with self.db.begin(principal.db_scope(), SAVE) as session:
+            _, checkout = await self._lock(session, principal, locale)
+            checkout.state = advance(checkout.state, Event.EDIT)
+            checkout.version += 1
+            checkout.locale = locale
+            checkout.ship_to = msgspec.to_builtins(ship_to)
+            checkout.po_number = po_number or None
+            checkout.tax_id = None if tax_id is None else tax_id.text
+            checkout.email = email
+            checkout.details_saved_at = checkout.updated_at = now
+            events.record(session, "checkout_step_completed", journey=principal.visitor_id, at=now, step="details")
+        return CheckoutView.of(checkout)
+
+    async def review(
+        self, principal: Principal, *, locale: str, template_digest: str, stylesheet_digest: str
+    ) -> Review:
+        """Price the order for the last time before the act and issue what the buyer is asked to accept.
+
+        :param template_digest: of the page's template, as the evidence names it; *stylesheet_digest* likewise
+        :raises AccountNeeded: for a guest
+        :raises EmailNotVerified: until the person has entered the code we mailed
+        :raises CartEmpty: when there is nothing to order
+        :raises DetailsMissing: without a ship-to address
+        :raises CartNotOrderable: when a line can't be priced or delivered
+        :raises TotalNotChargeable: when no card can be charged this total
+        :raises agreements.service.SignatoryRequired: when this person may not bind the company
+        """
+        company = _buyer(principal)
+        now = self.clock.now()
+        async with self.db.begin(principal.db_scope(), REVIEW) as session:
+            cart, checkout = await self._lock(session, principal, locale)
+            checkout.state = advance(checkout.state, Event.REVIEW)
+            priced, terms, personal = await self._order_now(session, principal, company, cart, checkout, now)
+            totals, _ = _whole(priced)
+            check_chargeable(totals.total)
+            shown, previous = checkout.shown, _shown_total(checkout)
+            if shown is not None and canonical.same_offer(shown, terms) and _fresh(shown, now):
+                terms = shown
+            presentation = await self.agreements.present(
+                session,
+                principal,
+                checkout_id=checkout.id,
+                terms=terms,
+                personal=personal,
+                total=totals.total,
+                locale=locale,
+                template_digest=template_digest,
+                stylesheet_digest=stylesheet_digest,
+                pay_within=PAY_WITHIN,
+            )
+            checkout.shown = terms
+            checkout.shown_total_minor = totals.total.minor
+            checkout.currency = totals.total.currency
+            checkout.updated_at = now
+            events.record(session, "agreement_shown", journey=principal.visitor_id, at=now, locale=locale)
+        return Review(
+            checkout=CheckoutView.of(checkout),
+            cart=priced,
+            totals=totals,
+            presentation=presentation,
+            previous_total=previous if previous is not None and previous != totals.total else None,
+            pay_by=now + PAY_WITHIN,
+        )
+
+    async def place(
+        self,
+        principal: Principal,
+        *,
+        presentation_id: uuid.UUID,
+        ticked: Collection[str],
+        job_title: str,
+        ip: str,
+        user_agent: str,
+    ) -> Order:
+        """Make the order: acceptance, order, reservation, mail and event in one commit, or nothing.
+
+        Amounts come from our own prices as of now, never from the request. Submitting again, in this tab or another,
+        gives the order that was made.
+
+        :raises PriceChanged: when the total is not the one that was shown
+        :raises catalog.service.InsufficientStock: naming the lines
+        :raises CartNotOrderable: when a line can't be priced any more
+        :raises CartEmpty: when there is nothing to order
+        :raises agreements.service.PresentationStale: and the others of `Agreements.accept`
+        """
+        company = _buyer(principal)
+        now = self.clock.now()
+        async with self.db.begin(principal.db_scope(), PLACE) as session:
+            made = await self._made_already(session, principal, presentation_id)
+            if made is not None:
+                return made
+            cart = await store.lock_open_cart(session, principal)
+            checkout = None if cart is None else await store.lock_checkout_of_cart(session, cart.id)
+            # Another tab may have had the lock: its order is this one's
+            made = await self._made_already(session, principal, presentation_id)
+            if made is not None:
+                return made
+            if cart is None or checkout is None or not cart.lines:
+                raise CartEmpty("There is nothing to order: your cart is empty, or it was ordered in another tab.")
+            priced, terms, personal = await self._order_now(session, principal, company, cart, checkout, now)
+            totals, freight = _whole(priced)
+            shown = _unchanged(checkout, terms, totals.total)
+            order = self._order(principal, company, checkout, priced, totals, freight, shown, now)
+            reserved = {
+                priced.skus[code].id: quantity for code, quantity in base_quantities(cart.lines, priced.skus).items()
+            }
+            await self.catalog.reserve(session, reserved)
+            event = Event.ACCEPT if totals.total else Event.ACCEPT_FREE
+            order.number = f"T-{now.year}-{await store.next_order_number(session):06d}"
+            order.state = checkout.state = advance(checkout.state, event)
+            order.paid_at = now if order.state is State.PAID else None
+            checkout.accepted_at = checkout.updated_at = cart.updated_at = now
+            cart.state = CartState.ORDERED
+            session.add(order)
+            await session.flush()
+            acceptance = await self.agreements.accept(
+                session,
+                principal,
+                presentation_id=presentation_id,
+                checkout_id=checkout.id,
+                terms=shown,
+                personal=personal,
+                ticked=ticked,
+                job_title=job_title,
+                order_id=order.id,
+                ip=ip,
+                user_agent=user_agent,
+            )
+            order.canonical, order.canonical_digest = acceptance.order_content, acceptance.order_digest
+            session.add_all(
+                StockReservation(
+                    order_id=order.id, sku_id=sku_id, company_id=company.id, quantity=quantity, changed_at=now
+                )
+                for sku_id, quantity in reserved.items()
+            )
+            session.add(
+                OrderEvent(
+                    order_id=order.id,
+                    version=order.version,
+                    company_id=company.id,
+                    event=event.value,
+                    before=State.OPEN,
+                    after=order.state,
+                    person_id=order.person_id,
+                    at=now,
+                )
+            )
+            await session.flush()
+            await self._announce(session, order, now)
+        return order
+
+    async def _lock(self, session: AsyncSession, principal: Principal, locale: str) -> tuple[Cart, Checkout]:
+        """Lock the open cart, then its checkout, making that where there is none: always in this order."""
+        cart = await store.lock_open_cart(session, principal)
+        if cart is None or not cart.lines:
+            raise CartEmpty("Your cart is empty: put something into it first.")
+        checkout = await store.lock_checkout_of_cart(session, cart.id)
+        if checkout is None:
+            now = self.clock.now()
+            checkout = Checkout(
+                id=new_id(),
+                cart_id=cart.id,
+                visitor_id=principal.visitor_id,
+                company_id=principal.company_id,
+                person_id=cart.person_id,
+                locale=locale,
+                email=principal.email,
+                tax_id=None if principal.company is None else principal.company.tax_id,
+                currency=cart.currency,
+                created_at=now,
+                updated_at=now,
+            )
+            session.add(checkout)
+            await session.flush()
+        return cart, checkout
+
+    async def _order_now(
+        self,
+        session: AsyncSession,
+        principal: Principal,
+        company: BuyerCompany,
+        cart: Cart,
+        checkout: Checkout,
+        now: datetime,
+    ) -> tuple[PricedCart, dict[str, Any], dict[str, str]]:
+        """The cart as it would be ordered at *now*: priced, as terms, and its personal fields."""
+        view = CheckoutView.of(checkout)
+        email = view.email or principal.email
+        if view.ship_to is None or email is None:
+            raise DetailsMissing("Tell us first where to deliver.")
+        skus = await self.catalog.find_skus_in(session, {line.sku for line in cart.lines})
+        priced = price_cart(
+            cart,
+            cart.lines,
+            skus,
+            company=company,
+            delivery=delivery_to(view.ship_to, view.tax_id),
+            currency=cart.currency,
+            book=self.books.at(now),
+            at=now,
+        )
+        if any(line.refused is not None or line.names is None for line in priced.lines):
+            raise CartNotOrderable(
+                "Some lines cannot be ordered as they are; the cart says why.", lines=_problems(priced)
+            )
+        totals, freight = _whole(priced)
+        terms = canonical.order_terms(
+            checkout_id=checkout.id,
+            company=company,
+            quote=priced.quote,
+            totals=totals,
+            tax=priced.tax,
+            freight=freight,
+            po_number=view.po_number,
+            ship_to=view.ship_to,
+            pay_within_hours=int(PAY_WITHIN.total_seconds() // 3600),
+        )
+        return priced, terms, canonical.personal_fields(ship_to=view.ship_to, email=email)
+
+    async def _made_already(
+        self, session: AsyncSession, principal: Principal, presentation_id: uuid.UUID
+    ) -> Order | None:
+        order_id = await self.agreements.order_placed(session, principal, presentation_id)
+        return None if order_id is None else await store.find_order_by_id(session, order_id)
+
+    def _order(
+        self,
+        principal: Principal,
+        company: BuyerCompany,
+        checkout: Checkout,
+        priced: PricedCart,
+        totals: Totals,
+        freight: FreightDecision,
+        shown: dict[str, Any],
+        now: datetime,
+    ) -> Order:
+        assert principal.person_id is not None, "a buyer is a person"
+        assert checkout.ship_to is not None, "an order knows where to"
+        return Order(
+            id=new_id(),
+            number="",
+            company_id=company.id,
+            checkout_id=checkout.id,
+            person_id=principal.person_id,
+            state=checkout.state,
+            locale=checkout.locale,
+            email=checkout.email or principal.email or "",
+            visitor_id=principal.visitor_id,
+            currency=totals.total.currency,
+            goods_minor=totals.goods.minor,
+            freight_minor=totals.freight.minor,
+            tax_minor=totals.tax.minor,
+            total_minor=totals.total.minor,
+            price_root=shown["price_root"],
+            priced_at=datetime.fromisoformat(shown["priced_at"]),
+            canonical=shown,
+            canonical_digest="",
+            tax_inputs=msgspec.to_builtins(priced.tax),
+            freight_inputs=msgspec.to_builtins(freight),
+            ship_to=checkout.ship_to,
+            po_number=checkout.po_number,
+            tax_id=checkout.tax_id,
+            pay_by=now + PAY_WITHIN,
+            placed_at=now,
+            lines=_lines(priced, company.id),
+        )
+
+    async def _announce(self, session: AsyncSession, order: Order, now: datetime) -> None:
+        events.record(
+            session, "agreement_accepted", journey=order.visitor_id, at=now, locale=order.locale, order=order.number
+        )
+        events.record(session, "order_placed", journey=order.visitor_id, at=now, order=order.number)
+        if order.state is State.PAID:
+            await finish_sale(session, self.catalog, order, entry_id=order.id, now=now, base_url=self.base_url)
+            return
+        await queue_mail(session, order_mail("order_received", order, base_url=self.base_url), now=now)
+        await enqueue(session, CLOSE_TASK, {"order_id": str(order.id)}, run_at=order.pay_by)
+
+
+def _buyer(principal: Principal) -> BuyerCompany:
+    if principal.company is None or principal.person_id is None:
+        raise AccountNeeded("Log in, or make an account for your company; your cart comes along.")
+    if not principal.email_verified:
+        raise EmailNotVerified("Enter the code we sent to your e-mail address first.")
+    return principal.company
+
+
+def _whole(priced: PricedCart) -> tuple[Totals, FreightDecision]:
+    assert priced.totals is not None, "refused lines were refused before"
+    assert priced.freight is not None, "totals have freight"
+    return priced.totals, priced.freight
+
+
+def _problems(priced: PricedCart) -> list[dict[str, Any]]:
+    return [
+        {
+            "position": line.position,
+            "sku": line.sku,
+            "reason": "unknown_sku" if line.refused is None else line.refused.reason,
+        }
+        for line in priced.lines
+        if line.refused is not None or line.names is None
+    ]
+
+
+def _shown_total(checkout: Checkout) -> Money | None:
+    if checkout.shown_total_minor is None:
+        return None
+    return Money(checkout.shown_total_minor, checkout.currency)
+
+
+def _fresh(shown: dict[str, Any], now: datetime) -> bool:
+    return now - datetime.fromisoformat(shown["priced_at"]) < SHOWN_FOR
+
+
+def _unchanged(checkout: Checkout, terms: dict[str, Any], total: Money) -> dict[str, Any]:
+    """The terms that were shown, if *terms* are still the same offer.
+
+    :raises PriceChanged: when the same goods come to another total
+    :raises PresentationStale: when anything else differs, or nothing was shown
+    """
+    shown, shown_total = checkout.shown, _shown_total(checkout)
+    if shown is not None and canonical.same_offer(shown, terms):
+        return shown
+    if shown is not None and shown_total is not None and shown_total != total and canonical.same_goods(shown, terms):
+        raise PriceChanged(shown_total, total)
+    raise PresentationStale(
+        "Nothing was ordered: the cart or the delivery changed since you saw it. Look at it and accept again.",
+        changed=["order"],
+    )
+
+
+def _lines(priced: PricedCart, company_id: uuid.UUID) -> list[OrderLine]:
+    lines = []
+    for position, line in enumerate(priced.lines, start=1):
+        sku = priced.skus[line.sku]
+        answer = line.priced
+        assert answer is not None, "refused lines were refused before"
+        quantity = Decimal(line.quantity)
+        base = base_quantity(quantity, line.unit, sku)
+        assert base is not None, "a unit the book prices is one the catalogue sells"
+        lines.append(
+            OrderLine(
+                position=position,
+                company_id=company_id,
+                sku=line.sku,
+                sku_id=sku.id,
+                names=msgspec.to_builtins(sku.names),
+                unit=line.unit,
+                quantity=quantity,
+                base_quantity=base,
+                price_unit=answer.price_unit,
+                unit_price=answer.unit_price,
+                net=answer.net,
+                tax=answer.tax or "0",
+                tax_percent=answer.tax_percent or "0",
+                trace=msgspec.to_builtins(answer.trace),
+            )
+        )
+    return lines
+
+
+def _check_ship_to(form: Form, typed: ShipTo) -> ShipTo:
+    """Each field without surrounding blanks; what is wrong is noted in *form* under `ship_to.FIELD`."""
+
+    def line(field: str, value: str, longest: int = 100, *, required: bool = True) -> str:
+        return form.check(f"ship_to.{field}", _check_line, value, longest, required=required) or ""
+
+    return ShipTo(
+        name=line("name", typed.name),
+        line1=line("line1", typed.line1),
+        line2=line("line2", typed.line2, required=False),
+        postal_code=line("postal_code", typed.postal_code, POSTCODE_LONGEST),
+        city=line("city", typed.city),
+        region=line("region", typed.region, required=False),
+        country=form.check("ship_to.country", check_country, typed.country) or "",
+    )
+
+
+def _check_line(text: str | None, longest: int, *, required: bool = False) -> str:
+    line = " ".join((text or "").split())
+    if required and not line:
+        raise FieldRefused("Fill this in.")
+    if len(line) > longest or not line.isprintable():
+        raise FieldRefused(f"Use at most {longest} letters, digits and signs.")
+    return line

@@ -1,0 +1,90 @@
+"""What an order's person is written: order received, paid, lapsed, cancelled; in English and Spanish."""
+
+from datetime import datetime
+from typing import Final
+
+from checkout.model import Order
+from kernel.mail import Mail
+from kernel.money import Money
+
+_SUBJECTS: Final = {
+    "order_received": {
+        "en": "Order {number}: received, {total} to pay",
+        "es": "Pedido {number}: recibido, {total} por pagar",
+    },
+    "order_paid": {"en": "Order {number}: paid, thank you", "es": "Pedido {number}: pagado, gracias"},
+    "order_lapsed": {"en": "Order {number}: lapsed, unpaid", "es": "Pedido {number}: caducado sin pago"},
+    "order_cancelled": {"en": "Order {number}: cancelled", "es": "Pedido {number}: cancelado"},
+}
+_TEXTS: Final = {
+    "order_received": {
+        "en": "We have received your binding order {number} of {placed_at}.\n\n"
+        "What happens next: pay by {pay_by} here, and we ship as soon as your payment arrives:\n{pay_url}\n"
+        "The goods are reserved for you until then. Unpaid, the order lapses and nothing is owed.",
+        "es": "Hemos recibido su pedido vinculante {number} del {placed_at}.\n\n"
+        "Próximo paso: pague antes del {pay_by} aquí y lo enviaremos en cuanto llegue su pago:\n{pay_url}\n"
+        "Hasta entonces le reservamos la mercancía. Sin pago, el pedido caduca y no se debe nada.",
+    },
+    "order_paid": {
+        "en": "Your payment for order {number} has arrived. Thank you.\n\n"
+        "What happens next: we pack the goods and tell you when they leave.",
+        "es": "Ha llegado su pago del pedido {number}. Gracias.\n\n"
+        "Próximo paso: preparamos la mercancía y le avisamos cuando salga.",
+    },
+    "order_lapsed": {
+        "en": "Order {number} was not paid by {pay_by} and has lapsed. Nothing was charged and nothing is owed.\n"
+        "The goods are no longer reserved; you are welcome to order them again.",
+        "es": "El pedido {number} no se pagó antes del {pay_by} y ha caducado. No se ha cobrado ni se debe nada.\n"
+        "La mercancía ya no está reservada; puede volver a pedirla cuando quiera.",
+    },
+    "order_cancelled": {
+        "en": "Order {number} was cancelled, as you asked. Nothing was charged and nothing is owed.",
+        "es": "El pedido {number} se ha cancelado, como nos pidió. No se ha cobrado ni se debe nada.",
+    },
+}
+_PARTS: Final = {
+    "en": ("Goods", "Freight", "Tax", "Total", "Your PO number", "Order and receipt"),
+    "es": ("Mercancía", "Portes", "Impuestos", "Total", "Su número de pedido", "Pedido y justificante"),
+}
+
+
+def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
+    """The letter *kind* (`order_received`, `order_paid`, `order_lapsed`, `order_cancelled`) about *order*."""
+    locale = "es" if order.locale.startswith("es") else "en"
+    values = {
+        "number": order.number,
+        "total": _amount(order.total, locale),
+        "placed_at": _day(order.placed_at, locale),
+        "pay_by": "" if order.pay_by is None else _instant(order.pay_by, locale),
+        "pay_url": f"{base_url}/orders/{order.number}/payment",
+    }
+    goods, freight, tax, total, po_number, link = _PARTS[locale]
+    lines = [
+        f"  {line.quantity.normalize():f} {line.unit}  {line.sku}  {line.names.get(locale) or line.names['en']}"
+        for line in order.lines
+    ]
+    sums = [
+        f"  {goods}: {_amount(order.goods, locale)}",
+        f"  {freight}: {_amount(order.freight, locale)}",
+        f"  {tax}: {_amount(order.tax, locale)}",
+        f"  {total}: {_amount(order.total, locale)}",
+    ]
+    ending = [f"{po_number}: {order.po_number}"] if order.po_number else []
+    ending.append(f"{link}: {base_url}/orders/{order.number}")
+    parts = (_TEXTS[kind][locale].format(**values), "\n".join(lines), "\n".join(sums), "\n".join(ending))
+    return Mail(
+        to=order.email, subject=_SUBJECTS[kind][locale].format(**values), text="\n\n".join(parts) + "\n", kind=kind
+    )
+
+
+def _amount(money: Money, locale: str) -> str:
+    decimal = money.decimal.replace(".", ",") if locale == "es" else money.decimal
+    return f"{decimal} {money.currency}"
+
+
+def _day(at: datetime, locale: str) -> str:
+    return at.strftime("%d/%m/%Y" if locale == "es" else "%Y-%m-%d")
+
+
+def _instant(at: datetime, locale: str) -> str:
+    return f"{_day(at, locale)} {at:%H:%M} UTC"

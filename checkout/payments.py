@@ -1,0 +1,679 @@
+"""Payment through Stripe's hosted page, exactly once: attempts and calls are rows before they are requests.
+
+No transaction is open while Stripe is asked. What Stripe answers to a write is stored before it is used; what Stripe
+tells us by webhook is stored before it is read, and never trusted: `settle` fetches the Session again and moves the
+order's state, from the webhook's job, the return page and the sweep alike.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from accounts.principal import Principal
+from catalog.service import Catalog
+from checkout import store
+from checkout.charging import to_stripe
+from checkout.checkouts import CLOSE_TASK
+from checkout.model import (
+    OPEN_ATTEMPT,
+    AttemptState,
+    CallOutcome,
+    CallStep,
+    EventOutcome,
+    LiabilityReason,
+    Order,
+    PaymentAttempt,
+    StripeCall,
+    StripeEvent,
+)
+from checkout.orders import move, visible_order
+from checkout.settlement import finish_sale, give_up, hold_as_liability
+from checkout.states import Event, State, may
+from checkout.stripe_gateway import Answer, Session, StripeGateway, StripeUnavailable, session_of
+from kernel import events
+from kernel.clock import Clock
+from kernel.db import Database, for_company, for_staff, for_visitor
+from kernel.errors import Conflict, NotFound, Unavailable
+from kernel.failpoints import Failpoint
+from kernel.ids import new_id
+from kernel.jobs import enqueue
+from kernel.money import Money
+
+EVENT_TASK: Final = "handle_stripe_event"
+RESEND_WITHIN: Final = timedelta(hours=23)
+"""Stripe keeps keys for 24 hours; after that, sending again could make a second Session."""
+CLOCK_SKEW: Final = timedelta(minutes=5)
+SENDS_MOST: Final = 4
+CONFLICT_WAIT_SECONDS: Final = 0.25
+RACES_MOST: Final = 5
+SWEEP_BATCH: Final = 200
+SWEEP_GRACE: Final = timedelta(minutes=2)
+"""Attempts and events younger than this are left to the request or job that works on them."""
+DESCRIPTION_LONGEST: Final = 300
+SESSION_EVENTS: Final = frozenset(
+    {
+        "checkout.session.completed",
+        "checkout.session.async_payment_succeeded",
+        "checkout.session.async_payment_failed",
+        "checkout.session.expired",
+    }
+)
+DECLINED: Final = "payment_intent.payment_failed"
+
+START: Final = Failpoint("checkout.payment.start")
+RESEND: Final = Failpoint("checkout.payment.resend")
+ANSWER: Final = Failpoint("checkout.payment.answer")
+LOOKED_UP: Final = Failpoint("checkout.payment.looked_up")
+SETTLE: Final = Failpoint("checkout.payment.settle")
+RECEIVE: Final = Failpoint("checkout.webhook.receive")
+HANDLED: Final = Failpoint("checkout.webhook.handled")
+CLOSING: Final = Failpoint("checkout.close.begin")
+EXPIRING: Final = Failpoint("checkout.close.expire")
+EXPIRED: Final = Failpoint("checkout.close.answer")
+
+log = structlog.get_logger(__name__)
+
+
+class OrderNotPayable(Conflict):
+    problem = "order-not-payable"
+    title = "This order cannot be paid now"
+
+
+class OrderNotCancellable(Conflict):
+    problem = "order-not-cancellable"
+    title = "This order cannot be cancelled here any more"
+
+
+class PaymentUnavailable(Unavailable):
+    problem = "payment-unavailable"
+    title = "The payment page cannot be opened at the moment"
+
+
+class SessionForeign(NotFound):
+    problem = "payment-session-unknown"
+    title = "This payment does not belong to this order"
+
+
+class Payments:
+    """Every public use case is safe to call again: it finds what it did before."""
+
+    def __init__(self, db: Database, clock: Clock, catalog: Catalog, gateway: StripeGateway, *, base_url: str) -> None:
+        self.db = db
+        self.clock = clock
+        self.catalog = catalog
+        self.gateway = gateway
+        self.base_url = base_url
+
+    def job_handlers(self) -> dict[str, Callable[..., Awaitable[None]]]:
+        """What a worker registers by name; `sweep` runs every minute, and once at start-up as `recover`."""
+        return {EVENT_TASK: self.handle_event, CLOSE_TASK: self.close_job}
+
+    # --- The buyer ---
+
+    async def start(self, principal: Principal, number: str) -> str:
+        """Return the address where the buyer pays: of the attempt that is open, else of a new one.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        :raises OrderNotPayable: when it is paid, closed, or its time to pay has passed
+        :raises PaymentUnavailable: when Stripe didn't give one; nothing was charged and trying again is safe
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            order = await visible_order(session, principal, number)
+            attempt = await store.find_open_attempt(session, order.id)
+        if attempt is not None and attempt.state is AttemptState.LIVE:
+            try:
+                await self.settle(order.id)  # it may be paid or expired without our knowing
+            except StripeUnavailable:
+                log.warning("live payment not refreshed", order=order.number)
+        for _ in range(2):
+            attempt = await self._begin_attempt(order.company_id, order.id)
+            url = attempt.url if attempt.state is AttemptState.LIVE else await self._obtain(attempt)
+            if url is not None:
+                return url
+        raise PaymentUnavailable("The payment page could not be opened. Nothing was charged; please try again.")
+
+    async def returned(self, principal: Principal, number: str, session_id: str) -> Order:
+        """The buyer comes back from Stripe: settle now rather than wait for the webhook.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        :raises SessionForeign: when *session_id* is not of this order; its address proves nothing
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            order = await visible_order(session, principal, number)
+            attempts = await store.list_attempts(session, order.id)
+        if session_id not in {attempt.session_id for attempt in attempts}:
+            raise SessionForeign("This payment does not belong to this order.")
+        try:
+            await self.settle(order.id)
+        except StripeUnavailable:
+            log.warning("returned buyer's payment not settled yet", order=order.number)
+        async with self.db.begin(principal.db_scope()) as session:
+            return await visible_order(session, principal, number)
+
+    async def cancel(self, principal: Principal, number: str) -> Order:
+        """Give an unpaid order up: payment pages are closed at Stripe first, then its stock returns.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        :raises OrderNotCancellable: when it is paid or closed
+        """
+        async with self.db.begin(principal.db_scope(), CLOSING) as session:
+            found = await visible_order(session, principal, number)
+            order = await store.lock_order(session, found.id)
+            if order.state is State.PAID or not may(order.state, Event.CANCEL):
+                raise OrderNotCancellable(
+                    f"Order {number} is {order.state.value}. Write to us if you want it taken back."
+                )
+            move(session, order, Event.CANCEL, at=self.clock.now(), person_id=principal.person_id)
+            order.closing_as = State.CANCELLED
+        try:
+            await self._close(order.company_id, order.id)
+        except StripeUnavailable:
+            log.warning("closing goes on in the background", order=number)
+        async with self.db.begin(principal.db_scope()) as session:
+            return await visible_order(session, principal, number)
+
+    # --- Stripe's word ---
+
+    async def receive_webhook(self, raw: bytes, signature: str | None) -> bool:
+        """Store a verified event and enqueue its job, in one commit; False when it was here before.
+
+        :raises WebhookRefused: when it isn't Stripe's, isn't of now, or is of the other mode; nothing is stored
+        """
+        verified = self.gateway.verify_webhook(raw, signature)
+        event = StripeEvent(
+            id=verified.id,
+            type=verified.type,
+            api_version=verified.api_version,
+            livemode=verified.livemode,
+            payload=verified.payload,
+            received_at=self.clock.now(),
+        )
+        async with self.db.begin(for_visitor(), RECEIVE) as session:
+            stored = await store.insert_event(session, event)
+            if stored:
+                await enqueue(session, EVENT_TASK, {"event_id": event.id}, lock=f"stripe_event:{event.id}")
+        return stored
+
+    async def handle_event(self, event_id: str) -> None:
+        """Act on a stored event: fetch its object as it is now, settle its order, mark the event.
+
+        :raises StripeUnavailable: when Stripe can't be asked; the job comes back
+        """
+        async with self.db.begin(for_staff()) as session:
+            event = await session.get(StripeEvent, event_id)
+        if event is None or event.handled_at is not None:
+            return
+        if event.type in SESSION_EVENTS:
+            outcome, detail = await self._handle_session_event(event)
+        elif event.type == DECLINED:
+            outcome, detail = await self._handle_decline(event)
+        else:
+            outcome, detail = EventOutcome.NOTHING_TO_DO, ""
+        async with self.db.begin(for_staff(), HANDLED) as session:
+            stored = await session.get_one(StripeEvent, event_id, with_for_update=True)
+            if stored.handled_at is None:
+                stored.handled_at, stored.outcome, stored.detail = self.clock.now(), outcome, detail
+        if outcome is EventOutcome.PARKED:
+            log.error("stripe event parked", event_id=event_id, type=event.type, detail=detail)
+
+    async def settle(self, order_id: uuid.UUID, session_ids: Iterable[str] = ()) -> Order:
+        """Bring the order to what Stripe says now of its open attempts, and of *session_ids*.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or the order moved each time we looked
+        """
+        company_id = await self._company_of(order_id)
+        for _ in range(RACES_MOST):
+            async with self.db.begin(for_company(company_id)) as session:
+                read = await store.find_order_by_id(session, order_id)
+                attempts = await store.list_attempts(session, order_id)
+            assert read is not None, "orders are never deleted"
+            wanted = {attempt.session_id for attempt in attempts if attempt.state in OPEN_ATTEMPT} | set(session_ids)
+            fetched = {
+                session_id: await self.gateway.retrieve_session(session_id)
+                for session_id in sorted(wanted - {None}, key=str)
+                if session_id is not None
+            }
+            async with self.db.begin(for_company(company_id), SETTLE) as session:
+                order = await store.lock_order(session, order_id)
+                if order.version == read.version:
+                    await self._apply(session, order, fetched)
+                    return order
+        raise StripeUnavailable("The order is being worked on; we will try again.")
+
+    # --- Time and recovery ---
+
+    async def close_job(self, order_id: str) -> None:
+        """Close an order whose time to pay has passed.
+
+        :raises StripeUnavailable: while its payment page is open at Stripe; the job comes back
+        """
+        await self.lapse(uuid.UUID(order_id))
+
+    async def lapse(self, order_id: uuid.UUID) -> None:
+        """Close the order if its time to pay has passed; go on closing one that is CLOSING.
+
+        :raises StripeUnavailable: while its payment page is open at Stripe
+        """
+        company_id = await self._company_of(order_id)
+        now = self.clock.now()
+        async with self.db.begin(for_company(company_id), CLOSING) as session:
+            order = await store.lock_order(session, order_id)
+            if order.state is State.PAYABLE and order.pay_by is not None and order.pay_by <= now:
+                move(session, order, Event.PAY_BY_PASSED, at=now)
+                order.closing_as = State.LAPSED
+        if order.state is State.CLOSING:
+            await self._close(company_id, order_id)
+
+    async def recover(self) -> None:
+        """At start-up: finish what a crash interrupted."""
+        await self._sweep(grace=timedelta(0))
+
+    async def sweep(self) -> None:
+        """Each minute: what webhooks, jobs and requests left undone."""
+        await self._sweep(grace=SWEEP_GRACE)
+
+    async def _sweep(self, *, grace: timedelta) -> None:
+        now = self.clock.now()
+        async with self.db.begin(for_staff()) as session:
+            event_ids = await store.list_unhandled_events(session, before=now - grace, limit=SWEEP_BATCH)
+            in_payment = await store.list_orders_in_payment(session, before=now - grace, limit=SWEEP_BATCH)
+            overdue = await store.list_overdue_orders(session, now=now, limit=SWEEP_BATCH)
+        for event_id in event_ids:
+            await _patiently(self.handle_event(event_id), event_id=event_id)
+        for order_id, attempt_id, state in in_payment:
+            if state is not AttemptState.LIVE:
+                await _patiently(self._finish_attempt(order_id, attempt_id), order_id=str(order_id))
+            await _patiently(self.settle(order_id), order_id=str(order_id))
+        for order_id in overdue:
+            await _patiently(self.lapse(order_id), order_id=str(order_id))
+
+    # --- An attempt and its calls ---
+
+    async def _begin_attempt(self, company_id: uuid.UUID, order_id: uuid.UUID) -> PaymentAttempt:
+        """Row 9: reuse the open attempt, else write a new one and its first call, before anything is sent."""
+        now = self.clock.now()
+        async with self.db.begin(for_company(company_id), START) as session:
+            order = await store.lock_order(session, order_id)
+            _refuse_unpayable(order, now)
+            attempt = await store.find_open_attempt(session, order_id)
+            if attempt is not None:
+                return attempt
+            move(session, order, Event.PAY, at=now)
+            attempt = PaymentAttempt(
+                id=new_id(),
+                order_id=order.id,
+                company_id=company_id,
+                amount_minor=order.total_minor,
+                currency=order.currency,
+                created_at=now,
+            )
+            session.add(attempt)
+            await session.flush()
+            session.add(
+                StripeCall(
+                    id=new_id(),
+                    attempt_id=attempt.id,
+                    company_id=company_id,
+                    step=CallStep.CREATE_SESSION,
+                    idempotency_key=f"tarifa-{attempt.id}-create",
+                    request=msgspec.json.encode(self._request(order, attempt)).decode(),
+                    created_at=now,
+                    sent_at=now,
+                )
+            )
+            events.record(session, "payment_started", journey=order.visitor_id, at=now, order=order.number)
+        return attempt
+
+    def _request(self, order: Order, attempt: PaymentAttempt) -> dict[str, Any]:
+        """One line for the whole order, so that the Session's total is the order's to the cent; the goods are named."""
+        page = f"{self.base_url}/orders/{order.number}/payment"
+        goods = ", ".join(f"{line.quantity.normalize():f} x {line.sku}" for line in order.lines)
+        spanish = order.locale.startswith("es")
+        references = {"order_id": str(order.id), "order_number": order.number, "attempt_id": str(attempt.id)}
+        return {
+            "mode": "payment",
+            "ui_mode": "hosted_page",
+            "client_reference_id": str(attempt.id),
+            "customer_email": order.email,
+            "locale": "es" if spanish else "en",
+            "allowed_payment_method_types": ["card"],
+            "line_items": [
+                {
+                    "quantity": 1,
+                    "price_data": {
+                        "currency": order.currency.lower(),
+                        "unit_amount": to_stripe(order.total),
+                        "product_data": {
+                            "name": f"{'Pedido' if spanish else 'Order'} {order.number}",
+                            "description": _shortened(goods),
+                        },
+                    },
+                }
+            ],
+            "success_url": f"{page}/return?session_id={{CHECKOUT_SESSION_ID}}",
+            "cancel_url": page,
+            "metadata": references,
+            "payment_intent_data": {"metadata": references, "description": f"Order {order.number}"},
+        }
+
+    async def _obtain(self, attempt: PaymentAttempt) -> str | None:
+        """Bring a NEW or UNCERTAIN attempt to its payment page; None when it turned out dead.
+
+        The stored request is sent again under its key as long as Stripe honours that; else Stripe is searched.
+
+        :raises PaymentUnavailable: when Stripe refused, or nobody knows yet
+        """
+        for turn in range(SENDS_MOST):
+            async with self.db.begin(for_company(attempt.company_id), RESEND if turn else None) as session:
+                current = await store.lock_attempt(session, attempt.id)
+                call = await store.find_call(session, attempt.id, CallStep.CREATE_SESSION)
+                assert call is not None, "an attempt is written with its first call"
+                if current.state is AttemptState.LIVE:
+                    return current.url
+                if current.state not in OPEN_ATTEMPT:
+                    return None
+                search = _must_search(call, self.clock.now())
+                if turn or call.answered_at is not None:
+                    call.sent_at, call.sent_times = self.clock.now(), call.sent_times + 1
+            if search:
+                return await self._search(current, call)
+            answer = await self.gateway.create_session(msgspec.json.decode(call.request), key=call.idempotency_key)
+            known = await self._store_answer(current, call, answer)
+            if known.state is AttemptState.LIVE:
+                return known.url
+            if answer.status != 409:
+                break
+            await asyncio.sleep(CONFLICT_WAIT_SECONDS * (turn + 1))  # the same click, sent twice: the other one has it
+        raise PaymentUnavailable("The payment page could not be opened. Nothing was charged; please try again.")
+
+    async def _store_answer(self, attempt: PaymentAttempt, call: StripeCall, answer: Answer) -> PaymentAttempt:
+        """House rule 3: the answer and the Session's id are committed before anybody is sent there."""
+        now = self.clock.now()
+        async with self.db.begin(for_company(attempt.company_id), ANSWER) as session:
+            order = await store.lock_order(session, attempt.order_id)
+            stored = await store.lock_attempt(session, attempt.id)
+            written = await store.find_call(session, attempt.id, call.step)
+            assert written is not None, "the call was committed before it was sent"
+            if stored.state not in {AttemptState.NEW, AttemptState.UNCERTAIN}:
+                return stored  # another request had the answer first; ours says no more than that
+            _write_answer(written, answer, now)
+            if answer.outcome is CallOutcome.DONE:
+                self._adopt(session, order, stored, answer.body, now)
+            elif answer.outcome is CallOutcome.REFUSED:
+                _bury(session, order, stored, f"refused: {answer.detail}", now)
+                log.error("stripe refused a session", order=order.number, status=answer.status, detail=answer.detail)
+            elif answer.outcome is CallOutcome.UNCERTAIN:
+                stored.state, stored.detail = AttemptState.UNCERTAIN, answer.detail
+        return stored
+
+    def _adopt(
+        self, session: AsyncSession, order: Order, attempt: PaymentAttempt, body: dict[str, Any] | None, now: datetime
+    ) -> None:
+        """Take the Session as the attempt's, if it asks for exactly the order's money."""
+        try:
+            made = session_of(body or {})
+        except (msgspec.ValidationError, ValueError):
+            attempt.state, attempt.detail = AttemptState.UNCERTAIN, "the answer was no Session"
+            return
+        self._take(session, order, attempt, made, now)
+
+    def _take(self, session: AsyncSession, order: Order, attempt: PaymentAttempt, made: Session, now: datetime) -> None:
+        attempt.session_id, attempt.url = made.id, made.url
+        attempt.payment_intent_id = made.payment_intent_id
+        if made.total != Money(attempt.amount_minor, attempt.currency) or made.url is None:
+            # Nobody got its address, so nobody can pay there
+            _bury(session, order, attempt, f"the Session asks for {made.total} at {made.url}", now)
+            log.error("stripe session does not fit its order", order=order.number, total=str(made.total))
+            return
+        attempt.state = AttemptState.LIVE
+
+    async def _search(self, attempt: PaymentAttempt, call: StripeCall) -> str | None:
+        """Where the key can't tell any more, look for the Session that carries the attempt's id.
+
+        :raises PaymentUnavailable: when Stripe can't be asked
+        """
+        now = self.clock.now()
+        try:
+            found = await self.gateway.find_session(
+                str(attempt.id), since=call.created_at - CLOCK_SKEW, until=now + CLOCK_SKEW
+            )
+        except StripeUnavailable as error:
+            raise PaymentUnavailable(error.message) from error
+        if found is not None and found.paid:
+            await self.settle(attempt.order_id, [found.id])
+            return None
+        async with self.db.begin(for_company(attempt.company_id), LOOKED_UP) as session:
+            order = await store.lock_order(session, attempt.order_id)
+            stored = await store.lock_attempt(session, attempt.id)
+            if stored.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
+                if found is None or found.expired:
+                    _bury(session, order, stored, "Stripe has no open Session of it", now)
+                else:
+                    self._take(session, order, stored, found, now)
+        return stored.url if stored.state is AttemptState.LIVE else None
+
+    async def _finish_attempt(self, order_id: uuid.UUID, attempt_id: uuid.UUID) -> None:
+        async with self.db.begin(for_staff()) as session:
+            order = await store.find_order_by_id(session, order_id)
+            attempt = await session.get(PaymentAttempt, attempt_id)
+        if order is None or attempt is None or not may(order.state, Event.PAY):
+            return
+        if order.pay_by is None or order.pay_by > self.clock.now():
+            await self._obtain(attempt)
+
+    # --- What Stripe says of an order ---
+
+    async def _apply(self, session: AsyncSession, order: Order, fetched: dict[str, Session | None]) -> None:
+        now = self.clock.now()
+        for session_id, found in fetched.items():
+            attempt = await store.find_attempt_of_session(
+                session, session_id, None if found is None else found.reference
+            )
+            if attempt is None or attempt.order_id != order.id:
+                continue
+            attempt = await store.lock_attempt(session, attempt.id)
+            if attempt.session_id is None and found is not None:
+                # Its answer was lost, its webhook was not
+                attempt.session_id, attempt.url, attempt.state = found.id, found.url, AttemptState.LIVE
+            if found is None:
+                _bury(session, order, attempt, "Stripe does not know this Session", now)
+                log.error("stripe does not know a session", order=order.number, session_id=session_id)
+            elif found.paid:
+                await self._money_came(session, order, attempt, found, now)
+            elif found.expired:
+                _bury(session, order, attempt, "expired", now)
+            elif found.status == "complete":
+                log.warning("session complete but unpaid", order=order.number, payment_status=found.payment_status)
+        if order.state is State.CLOSING:
+            attempts = await store.list_attempts(session, order.id)
+            if not any(attempt.state in OPEN_ATTEMPT for attempt in attempts):
+                cancelled = order.closing_as is State.CANCELLED
+                move(session, order, Event.CLOSED_AS_CANCELLED if cancelled else Event.CLOSED_AS_LAPSED, at=now)
+                await give_up(session, self.catalog, order, now=now, base_url=self.base_url)
+
+    async def _money_came(
+        self, session: AsyncSession, order: Order, attempt: PaymentAttempt, found: Session, now: datetime
+    ) -> None:
+        """Rows 15 and 23: the order's own money settles it, any other is a liability."""
+        if attempt.state is AttemptState.SUCCEEDED:
+            return
+        attempt.state, attempt.closed_at = AttemptState.SUCCEEDED, now
+        attempt.payment_intent_id = found.payment_intent_id
+        reason = _misfit(order, found)
+        if reason is None:
+            move(session, order, Event.PAID, at=now)
+            order.paid_at = now
+            await finish_sale(session, self.catalog, order, entry_id=attempt.id, now=now, base_url=self.base_url)
+            return
+        money = found.total or Money.zero(order.currency)
+        detail = f"{money} came for order {order.number} ({order.total}, {order.state.value})"
+        move(session, order, Event.UNMATCHED_MONEY, at=now, detail=detail)
+        hold_as_liability(
+            session,
+            order=order,
+            entry_id=attempt.id,
+            session_id=found.id,
+            payment_intent_id=found.payment_intent_id,
+            reason=reason,
+            detail=detail,
+            money=money,
+            now=now,
+        )
+        log.error("money fits no open order", order=order.number, reason=reason.value, detail=detail)
+
+    async def _handle_session_event(self, event: StripeEvent) -> tuple[EventOutcome, str]:
+        session_id = event.payload["data"].get("object", {}).get("id")
+        found = await self.gateway.retrieve_session(session_id) if isinstance(session_id, str) else None
+        if found is None:
+            return EventOutcome.PARKED, f"Stripe has no Session {str(session_id)[:80]!r}"
+        async with self.db.begin(for_staff()) as session:
+            attempt = await store.find_attempt_of_session(session, found.id, found.reference)
+        if attempt is not None:
+            await self.settle(attempt.order_id, [found.id])
+            return EventOutcome.SETTLED, ""
+        if found.paid and found.total is not None:
+            await self._hold_unknown(found, found.total)
+        return EventOutcome.PARKED, f"Session {found.id} is of no order we know"
+
+    async def _hold_unknown(self, found: Session, money: Money) -> None:
+        now = self.clock.now()
+        async with self.db.begin(for_staff(), SETTLE) as session:
+            if await store.find_liability(session, found.id) is None:
+                hold_as_liability(
+                    session,
+                    order=None,
+                    entry_id=new_id(),
+                    session_id=found.id,
+                    payment_intent_id=found.payment_intent_id,
+                    reason=LiabilityReason.UNKNOWN_ORDER,
+                    detail=f"{money} came for an order we do not know",
+                    money=money,
+                    now=now,
+                )
+
+    async def _handle_decline(self, event: StripeEvent) -> tuple[EventOutcome, str]:
+        """A decline changes nothing here: the Session takes another card. It is counted, once."""
+        metadata = event.payload["data"].get("object", {}).get("metadata")
+        number = metadata.get("order_number") if isinstance(metadata, dict) else None
+        async with self.db.begin(for_staff(), HANDLED) as session:
+            stored = await session.get_one(StripeEvent, event.id, with_for_update=True)
+            order = await store.find_order(session, number) if isinstance(number, str) else None
+            if order is not None and stored.handled_at is None:
+                now = self.clock.now()
+                events.record(session, "payment_failed", journey=order.visitor_id, at=now, order=order.number)
+                stored.handled_at, stored.outcome = now, EventOutcome.NOTHING_TO_DO
+        return EventOutcome.NOTHING_TO_DO, ""
+
+    # --- Closing ---
+
+    async def _close(self, company_id: uuid.UUID, order_id: uuid.UUID) -> None:
+        """Row 16 and 17: ask Stripe to close what is open there, then let `settle` say what became of it.
+
+        :raises StripeUnavailable: while something is open
+        """
+        for attempt in await self._attempts_to_expire(company_id, order_id):
+            assert attempt.session_id is not None, "a LIVE attempt has a Session"
+            call = await self._write_expire_call(attempt)
+            answer = await self.gateway.expire_session(attempt.session_id, key=call.idempotency_key)
+            async with self.db.begin(for_company(company_id), EXPIRED) as session:
+                written = await session.get_one(StripeCall, call.id, with_for_update=True)
+                _write_answer(written, answer, self.clock.now())
+        order = await self.settle(order_id)
+        if order.state is State.CLOSING:
+            raise StripeUnavailable(f"Order {order.number} is still open at Stripe; we will try again.")
+
+    async def _attempts_to_expire(self, company_id: uuid.UUID, order_id: uuid.UUID) -> list[PaymentAttempt]:
+        """Live attempts; those without a Session die here: nobody got an address to pay at."""
+        now = self.clock.now()
+        async with self.db.begin(for_company(company_id), EXPIRING) as session:
+            order = await store.lock_order(session, order_id)
+            attempts = await store.list_attempts(session, order_id)
+            for attempt in attempts:
+                if attempt.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
+                    _bury(session, order, attempt, "closed before it had an address to pay at", now)
+        return [attempt for attempt in attempts if attempt.state is AttemptState.LIVE]
+
+    async def _write_expire_call(self, attempt: PaymentAttempt) -> StripeCall:
+        now = self.clock.now()
+        async with self.db.begin(for_company(attempt.company_id), EXPIRING) as session:
+            await store.lock_attempt(session, attempt.id)
+            last = await store.find_call(session, attempt.id, CallStep.EXPIRE_SESSION)
+            if last is not None and last.answered_at is None and now - last.created_at < RESEND_WITHIN:
+                last.sent_at, last.sent_times = now, last.sent_times + 1
+                return last
+            call_id = new_id()
+            call = StripeCall(
+                id=call_id,
+                attempt_id=attempt.id,
+                company_id=attempt.company_id,
+                step=CallStep.EXPIRE_SESSION,
+                idempotency_key=f"tarifa-{attempt.id}-expire-{call_id}",
+                request=msgspec.json.encode({"session": attempt.session_id}).decode(),
+                created_at=now,
+                sent_at=now,
+            )
+            session.add(call)
+        return call
+
+    async def _company_of(self, order_id: uuid.UUID) -> uuid.UUID:
+        async with self.db.begin(for_staff()) as session:
+            company_id = await store.company_of_order(session, order_id)
+        assert company_id is not None, "orders are never deleted"
+        return company_id
+
+
+def _refuse_unpayable(order: Order, now: datetime) -> None:
+    """:raises OrderNotPayable: unless the order waits for its money and there is time"""
+    if not may(order.state, Event.PAY):
+        raise OrderNotPayable(f"Order {order.number} is {order.state.value}.", state=order.state.value)
+    if order.pay_by is not None and order.pay_by <= now:
+        raise OrderNotPayable(f"The time to pay order {order.number} has passed.", state=order.state.value)
+
+
+def _must_search(call: StripeCall, now: datetime) -> bool:
+    """Whether sending again would be wrong: the key may be forgotten, or Stripe replays a failure it saved."""
+    saved_failure = call.outcome is CallOutcome.UNCERTAIN and call.answer_status not in {None, 409}
+    return saved_failure or now - call.created_at >= RESEND_WITHIN
+
+
+def _write_answer(call: StripeCall, answer: Answer, now: datetime) -> None:
+    call.answered_at, call.outcome = now, answer.outcome
+    call.answer_status, call.answer = answer.status, answer.body
+
+
+def _bury(session: AsyncSession, order: Order, attempt: PaymentAttempt, detail: str, now: datetime) -> None:
+    """Row 10: the attempt is dead; the order waits for another one, or closes."""
+    if attempt.state not in OPEN_ATTEMPT:
+        return
+    attempt.state, attempt.closed_at, attempt.detail = AttemptState.DEAD, now, detail
+    if may(order.state, Event.ATTEMPT_DEAD):
+        move(session, order, Event.ATTEMPT_DEAD, at=now, detail=detail)
+
+
+def _misfit(order: Order, found: Session) -> LiabilityReason | None:
+    """Why a paid Session can't settle the order, None when it can."""
+    if found.total is None or found.total.currency != order.currency:
+        return LiabilityReason.CURRENCY_DIFFERS
+    if found.total != order.total:
+        return LiabilityReason.AMOUNT_DIFFERS
+    if may(order.state, Event.PAID):
+        return None
+    return LiabilityReason.PAID_TWICE if order.state is State.PAID else LiabilityReason.ORDER_CLOSED
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= DESCRIPTION_LONGEST else text[: DESCRIPTION_LONGEST - 3] + "..."
+
+
+async def _patiently(step: Awaitable[object], **about: str) -> None:
+    """One step of a sweep: what can't be done now is done by the next one."""
+    try:
+        await step
+    except (StripeUnavailable, PaymentUnavailable) as error:
+        log.warning("left for the next sweep", reason=error.message, **about)

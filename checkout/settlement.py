@@ -1,0 +1,109 @@
+"""What money does to an order: postings, stock, letters. Each function works on a locked order, in the caller's
+transaction, and writes each effect once: an entry's id is its cause's.
+"""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from catalog.service import Catalog
+from checkout import store
+from checkout.mails import order_mail
+from checkout.model import Account, LedgerPosting, Liability, LiabilityReason, Order, ReservationState
+from kernel import events
+from kernel.ids import new_id
+from kernel.mail import queue_mail
+from kernel.money import Money
+
+
+async def finish_sale(
+    session: AsyncSession, catalog: Catalog, order: Order, *, entry_id: uuid.UUID, now: datetime, base_url: str
+) -> None:
+    """An order is PAID: post the sale, turn what is reserved into sold, write to the buyer.
+
+    :param entry_id: the payment attempt's id, or the order's own where there was nothing to pay
+    """
+    post(
+        session,
+        entry_id=entry_id,
+        order=order,
+        at=now,
+        amounts={
+            Account.STRIPE_CLEARING: order.total,
+            Account.SALES: -order.goods,
+            Account.FREIGHT: -order.freight,
+            Account.TAX_PAYABLE: -order.tax,
+        },
+    )
+    held = await store.reserved_quantities(session, order.id)
+    if held:
+        await catalog.sell(session, held)
+        await store.close_reservations(session, order.id, ReservationState.SOLD, now)
+    await queue_mail(session, order_mail("order_paid", order, base_url=base_url), now=now)
+    events.record(session, "payment_settled", journey=order.visitor_id, at=now, order=order.number)
+
+
+async def give_up(session: AsyncSession, catalog: Catalog, order: Order, *, now: datetime, base_url: str) -> None:
+    """An order has LAPSED or is CANCELLED: return what is reserved, once, and say so."""
+    held = await store.reserved_quantities(session, order.id)
+    if held:
+        await catalog.release(session, held)
+        await store.close_reservations(session, order.id, ReservationState.RETURNED, now)
+    order.closed_at = now
+    await queue_mail(session, order_mail(f"order_{order.state.value}", order, base_url=base_url), now=now)
+
+
+def hold_as_liability(
+    session: AsyncSession,
+    *,
+    order: Order | None,
+    entry_id: uuid.UUID,
+    session_id: str,
+    payment_intent_id: str | None,
+    reason: LiabilityReason,
+    detail: str,
+    money: Money,
+    now: datetime,
+) -> None:
+    """Money came that fits no open order: it is owed back, and a person decides."""
+    session.add(
+        Liability(
+            id=new_id(),
+            order_id=None if order is None else order.id,
+            company_id=None if order is None else order.company_id,
+            session_id=session_id,
+            payment_intent_id=payment_intent_id,
+            reason=reason,
+            detail=detail,
+            amount_minor=money.minor,
+            currency=money.currency,
+            opened_at=now,
+        )
+    )
+    post(
+        session,
+        entry_id=entry_id,
+        order=order,
+        at=now,
+        amounts={Account.STRIPE_CLEARING: money, Account.CUSTOMER_LIABILITY: -money},
+    )
+
+
+def post(
+    session: AsyncSession, *, entry_id: uuid.UUID, order: Order | None, at: datetime, amounts: dict[Account, Money]
+) -> None:
+    """Write an entry; its amounts sum to zero, and the database refuses it otherwise."""
+    session.add_all(
+        LedgerPosting(
+            entry_id=entry_id,
+            account=account,
+            order_id=None if order is None else order.id,
+            company_id=None if order is None else order.company_id,
+            amount_minor=money.minor,
+            currency=money.currency,
+            posted_at=at,
+        )
+        for account, money in amounts.items()
+        if money
+    )

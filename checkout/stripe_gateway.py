@@ -1,0 +1,290 @@
+"""Stripe behind one door: the only file of checkout that imports it.
+
+Every write carries our stored key and is sent once: the library's own retries make keys that don't survive a crash.
+Answers are sorted by what they prove, for that decides what may be done next. Whole answers are plain dicts, because a
+StripeObject is none.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, cast
+
+import msgspec
+import stripe
+import structlog
+from stripe import StripeClient, StripeError, WebhookSignature
+
+from checkout.charging import from_stripe
+from checkout.model import CallOutcome
+from kernel.clock import Clock
+from kernel.errors import Malformed, Unavailable
+from kernel.failpoints import Failpoint
+from kernel.money import Money
+
+API_VERSION: Final = "2026-10-28.endive"
+CONNECT_SECONDS: Final = 1.0
+READ_SECONDS: Final = 5.0
+WHOLE_SECONDS: Final = 8.0
+"""A server that drips its answer byte by byte never breaks the read time-out; this one it does."""
+TIMESTAMP_TOLERANCE_SECONDS: Final = 300
+PAGE: Final = 100
+PAGES_MOST: Final = 20
+_TIMESTAMP: Final = re.compile(r"(?:^|,)\s*t=(\d{1,12})(?=,|$)")
+
+CREATE: Final = Failpoint("checkout.stripe.create_session", call=True)
+RETRIEVE: Final = Failpoint("checkout.stripe.retrieve_session", call=True)
+EXPIRE: Final = Failpoint("checkout.stripe.expire_session", call=True)
+LIST: Final = Failpoint("checkout.stripe.list_sessions", call=True)
+
+log = structlog.get_logger(__name__)
+
+
+class StripeUnavailable(Unavailable):
+    problem = "payment-provider-unavailable"
+    title = "The payment provider does not answer at the moment"
+
+
+class WebhookRefused(Malformed):
+    problem = "webhook-refused"
+    title = "This is no webhook of ours"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back from a write. *saved*: Stripe may keep this answer for the key, so that sending the same again
+    would only repeat it.
+    """
+
+    outcome: CallOutcome
+    status: int | None
+    body: dict[str, Any] | None
+    detail: str
+    saved: bool
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A Checkout Session as Stripe has it now. *total* None: Stripe names none."""
+
+    id: str
+    url: str | None
+    status: str | None
+    payment_status: str
+    total: Money | None
+    reference: str | None
+    payment_intent_id: str | None
+    created_at: int
+
+    @property
+    def paid(self) -> bool:
+        return self.status == "complete" and self.payment_status == "paid"
+
+    @property
+    def expired(self) -> bool:
+        return self.status == "expired"
+
+
+class VerifiedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook's event whose signature holds. *payload* is stored, never trusted."""
+
+    id: str
+    type: str
+    api_version: str | None
+    livemode: bool
+    payload: dict[str, Any]
+
+
+class _Head(msgspec.Struct):
+    """What every event has; the rest is kept as it came."""
+
+    id: str
+    type: str
+    livemode: bool
+    data: dict[str, Any]
+    api_version: str | None = None
+
+
+class StripeGateway:
+    """*api_base* None is Stripe itself; the twin's address otherwise.
+
+    stripe-python speaks asynchronously through httpx, which Litestar brings along; no thread is needed. Its time-outs
+    are (connect, read, write, pool) seconds.
+    """
+
+    def __init__(
+        self, *, api_key: str, webhook_secrets: tuple[str, ...], clock: Clock, api_base: str | None = None
+    ) -> None:
+        self._http = stripe.HTTPXClient(
+            timeout=cast("float", (CONNECT_SECONDS, READ_SECONDS, READ_SECONDS, CONNECT_SECONDS))
+        )
+        self._client = StripeClient(
+            api_key,
+            base_addresses={} if api_base is None else {"api": api_base},
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+            http_client=self._http,
+        )
+        self._secrets = webhook_secrets
+        self._clock = clock
+        self.livemode = api_key.startswith(("sk_live_", "rk_live_"))
+
+    async def close(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call] # the library's own omission
+
+    async def create_session(self, request: dict[str, Any], *, key: str) -> Answer:
+        """Send a `checkout.sessions.create`; never raises for what Stripe or the network does."""
+        sessions = self._client.v1.checkout.sessions
+        return await self._write(CREATE, lambda: sessions.create_async(cast("Any", request), {"idempotency_key": key}))
+
+    async def expire_session(self, session_id: str, *, key: str) -> Answer:
+        """Ask Stripe to close a Session, with a PaymentIntent that waits for 3-D Secure."""
+        sessions = self._client.v1.checkout.sessions
+        return await self._write(EXPIRE, lambda: sessions.expire_async(session_id, {}, {"idempotency_key": key}))
+
+    async def retrieve_session(self, session_id: str) -> Session | None:
+        """Fetch a Session; None when Stripe knows none of that id.
+
+        :raises StripeUnavailable: when Stripe can't be asked
+        """
+        sessions = self._client.v1.checkout.sessions
+        try:
+            return session_of(await _called(RETRIEVE, lambda: sessions.retrieve_async(session_id)))
+        except StripeError as error:
+            if error.http_status == 404:
+                return None
+            raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+        except (TimeoutError, msgspec.ValidationError) as error:
+            raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+
+    async def find_session(self, reference: str, *, since: datetime, until: datetime) -> Session | None:
+        """Look a Session up by our reference among those created in a period: Stripe has no filter for it.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
+        """
+        sessions = self._client.v1.checkout.sessions
+        params: dict[str, Any] = {
+            "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
+            "limit": PAGE,
+        }
+        try:
+            for _ in range(PAGES_MOST):
+                page = await _called(LIST, partial(sessions.list_async, cast("Any", dict(params))))
+                found = [session_of(data) for data in page["data"] if data.get("client_reference_id") == reference]
+                if found:
+                    return found[0]
+                if not page["has_more"]:
+                    return None
+                params["starting_after"] = page["data"][-1]["id"]
+        except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+            raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+        raise StripeUnavailable("There are too many payments to look through.")
+
+    def verify_webhook(self, raw: bytes, signature: str | None) -> VerifiedEvent:
+        """Read an event that Stripe signed with one of our secrets, now.
+
+        stripe-python takes timestamps from the future; a signature that outlives its time is as bad as a replayed one.
+
+        :raises WebhookRefused: for any other body, an old or future timestamp, or an event of the other mode
+        """
+        header = signature or ""
+        if not any(self._signed(raw, header, secret) for secret in self._secrets):
+            raise WebhookRefused("The signature does not fit this body and our secrets.")
+        timestamp = _TIMESTAMP.search(header)
+        if timestamp is None:
+            raise WebhookRefused("The signature has no timestamp.")
+        if abs(int(timestamp[1]) - self._clock.now().timestamp()) > TIMESTAMP_TOLERANCE_SECONDS:
+            raise WebhookRefused(f"The signature is not of the last or next {TIMESTAMP_TOLERANCE_SECONDS} seconds.")
+        try:
+            payload = msgspec.json.decode(raw, type=dict[str, Any])
+            head = msgspec.convert(payload, _Head)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise WebhookRefused("The body is no event.") from None
+        if head.livemode != self.livemode:
+            raise WebhookRefused("The event is of the other mode: live and test never mix.")
+        return VerifiedEvent(
+            id=head.id, type=head.type, api_version=head.api_version, livemode=head.livemode, payload=payload
+        )
+
+    @staticmethod
+    def _signed(raw: bytes, header: str, secret: str) -> bool:
+        try:
+            return bool(WebhookSignature.verify_header(raw, header, secret))
+        except (stripe.SignatureVerificationError, UnicodeDecodeError):
+            return False
+
+    @staticmethod
+    async def _write(point: Failpoint, call: Callable[[], Awaitable[stripe.StripeObject]]) -> Answer:
+        try:
+            body = await _called(point, call)
+        except StripeError as error:
+            return _refusal(error)
+        except TimeoutError:
+            return Answer(
+                outcome=CallOutcome.UNCERTAIN, status=None, body=None, detail="no answer in time", saved=False
+            )
+        return Answer(outcome=CallOutcome.DONE, status=200, body=body, detail="", saved=True)
+
+
+def session_of(data: dict[str, Any]) -> Session:
+    """:raises msgspec.ValidationError: when it lacks what every Session has"""
+    raw = msgspec.convert(data, _RawSession)
+    total = None
+    if raw.amount_total is not None and raw.currency is not None:
+        total = from_stripe(raw.amount_total, raw.currency)
+    intent = raw.payment_intent
+    return Session(
+        id=raw.id,
+        url=raw.url,
+        status=raw.status,
+        payment_status=raw.payment_status,
+        total=total,
+        reference=raw.client_reference_id,
+        payment_intent_id=intent.get("id") if isinstance(intent, dict) else intent,
+        created_at=raw.created,
+    )
+
+
+class _RawSession(msgspec.Struct):
+    id: str
+    payment_status: str
+    created: int
+    status: str | None = None
+    url: str | None = None
+    amount_total: int | None = None
+    currency: str | None = None
+    client_reference_id: str | None = None
+    payment_intent: str | dict[str, Any] | None = None
+
+
+async def _called(point: Failpoint, call: Callable[[], Awaitable[stripe.StripeObject]]) -> dict[str, Any]:
+    point.reach("before_call")
+    try:
+        async with asyncio.timeout(WHOLE_SECONDS):
+            answer = await call()
+    finally:
+        point.reach("after_call")
+    return answer.to_dict(for_json=True)
+
+
+def _refusal(error: StripeError) -> Answer:
+    status = error.http_status
+    if status == 429:
+        outcome = CallOutcome.THROTTLED
+    elif isinstance(error, stripe.IdempotencyError):
+        # Our key was used for other bytes: something was done under it, and nobody here knows what
+        log.error("stripe key was reused for another request", status=status)
+        outcome = CallOutcome.UNCERTAIN
+    elif status is not None and 400 <= status < 500 and status != 409:
+        outcome = CallOutcome.REFUSED
+    else:
+        outcome = CallOutcome.UNCERTAIN
+    body = error.json_body if isinstance(error.json_body, dict) else None
+    saved = isinstance(error, stripe.IdempotencyError) or (status is not None and status >= 500)
+    return Answer(
+        outcome=outcome,
+        status=status,
+        body=body,
+        detail=(error.user_message or type(error).__name__)[:500],
+        saved=saved,
+    )
