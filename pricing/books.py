@@ -196,7 +196,7 @@ class PriceBooks:
         asked = self._elapsed()
         async with self._db.begin(for_staff()) as session:
             rows = await store.list_publications_after(session, self._last_number())
-        self._learn((row.tuple() for row in rows), asked)
+        self._learn(rows, asked)
         await self._prepare()
 
     # --- Below: how it keeps up ---

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, mapped_column
 
+from accounts.model import Person
 from kernel.db import Base, text_enum
 
 
@@ -41,7 +42,7 @@ class PriceDraft(Base):
     base_root: Mapped[bytes | None] = mapped_column(sa.ForeignKey("price_content.root"))
     state: Mapped[DraftState] = mapped_column(text_enum(DraftState))
     version: Mapped[int] = mapped_column(sa.Integer)
-    author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None] = mapped_column(default=None)
 
@@ -55,7 +56,7 @@ class PriceDraftChange(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(sa.Text(collation="C"), primary_key=True)
     content: Mapped[Any] = mapped_column(postgresql.JSONB(none_as_null=True), nullable=True)
-    changed_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    changed_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
     changed_at: Mapped[datetime]
 
 
@@ -71,8 +72,8 @@ class PricePublication(Base):
     root: Mapped[bytes] = mapped_column(sa.ForeignKey("price_content.root"))
     effective_at: Mapped[datetime]
     published_at: Mapped[datetime]
-    author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
-    published_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
+    published_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
     draft_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("price_draft.id"), unique=True)
     restores: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("price_publication.number"))
     note: Mapped[str]

@@ -114,20 +114,12 @@ async def list_publications(session: AsyncSession, *, limit: int) -> Sequence[Pr
     ).all()
 
 
-async def list_publications_after(
-    session: AsyncSession, number: int
-) -> Sequence[sa.Row[int, bytes, datetime, bytes, str]]:
+async def list_publications_after(session: AsyncSession, number: int) -> list[tuple[int, bytes, datetime, bytes, str]]:
     """(number, root, effective_at, signature, key_id) of the entries after *number*, in order."""
-    publication = PricePublication
+    log = PricePublication
     query = (
-        sa.select(
-            publication.number,
-            publication.root,
-            publication.effective_at,
-            publication.signature,
-            publication.key_id,
-        )
-        .where(publication.number > number)
-        .order_by(publication.number)
+        sa.select(log.number, log.root, log.effective_at, log.signature, log.key_id)
+        .where(log.number > number)
+        .order_by(log.number)
     )
-    return (await session.execute(query)).all()
+    return [(row.number, row.root, row.effective_at, row.signature, row.key_id) for row in await session.execute(query)]

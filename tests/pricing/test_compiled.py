@@ -1,0 +1,132 @@
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.compiled import CompiledBook, DamagedBookFile, book_path, write_book
+from pricing.content import content_of, key_of, leaves_of, packed, unpacked
+from pricing.engine import Buyer, LineRequest, MemoryBook, QuoteRequest, leaves, quote
+from pricing.engine import root as root_of
+from pricing.engine.book import BookContent, PriceList, PriceRow, SkuFacts, Tier
+from tests.pricing.books_at_random import NOON, SKUS, contents
+
+HOUSE_KEY = b"k" * 32
+BUYERS = (Buyer(), Buyer(segments=("trade",), country="ES"), Buyer(company="acme", segments=("trade", "metal")))
+
+
+def book_of(*skus: str) -> BookContent:
+    return BookContent(
+        lists=(PriceList(code="PUBLIC", currency="EUR"),),
+        rows=tuple(
+            PriceRow(list="PUBLIC", sku=sku, unit="each", tiers=(Tier(from_="0", unit_price=str(number)),))
+            for number, sku in enumerate(skus)
+        ),
+        skus=tuple(SkuFacts(sku=sku) for sku in skus),
+    )
+
+
+@given(content=contents(), quantities=st.lists(st.integers(1, 40), min_size=1, max_size=3))
+def test_a_compiled_book_prices_to_the_byte_as_the_same_book_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, content: BookContent, quantities: list[int]
+) -> None:
+    root = root_of(content, HOUSE_KEY)
+    path = write_book(content, root, tmp_path_factory.mktemp("books"))
+    compiled, memory = CompiledBook(path, root=root), MemoryBook(content, root=root)
+    for buyer in BUYERS:
+        for currency in ("EUR", "USD"):
+            request = QuoteRequest(
+                buyer=buyer,
+                currency=currency,
+                lines=tuple(
+                    LineRequest(sku=sku, unit=unit, quantity=str(quantity))
+                    for sku in (*SKUS, "NO-SUCH-SKU")
+                    for unit in (None, "box")
+                    for quantity in quantities
+                ),
+            )
+            assert msgspec.json.encode(quote(request, book=compiled, at=NOON)) == msgspec.json.encode(
+                quote(request, book=memory, at=NOON)
+            )
+
+
+@given(content=contents(), random=st.randoms(use_true_random=False))
+def test_leaves_give_the_content_back_and_its_order_does_not_matter(content: BookContent, random: object) -> None:
+    named = leaves_of(content)
+    shuffled = list(named.items())
+    random.shuffle(shuffled)  # type: ignore[attr-defined] # a Random, which Hypothesis types as object
+    again = content_of(dict(shuffled))
+    assert leaves_of(again) == named
+    assert root_of(again, HOUSE_KEY) == root_of(content, HOUSE_KEY)
+    assert {(leaf.kind, leaf.key) for leaf in leaves(content, HOUSE_KEY)} == set(named)
+    assert all(key_of(kind, noun) == key for (kind, key), noun in named.items())
+
+
+def test_what_is_kept_is_the_content_and_a_changed_byte_is_noticed() -> None:
+    content = book_of("ANVIL", "BOLT-M8")
+    root = root_of(content, HOUSE_KEY)
+    assert unpacked(packed(content), root=root, house_key=HOUSE_KEY) == content
+    other = packed(book_of("ANVIL"))
+    with pytest.raises(Exception, match="another root"):
+        unpacked(other, root=root, house_key=HOUSE_KEY)
+    with pytest.raises(Exception, match="cannot be read"):
+        unpacked(packed(content)[:-3], root=root, house_key=HOUSE_KEY)
+
+
+def test_a_book_lists_its_skus_in_byte_order_and_finds_each_alone(tmp_path: Path) -> None:
+    skus = [f"SKU-{number:04}" for number in range(500)]
+    book = CompiledBook(write_book(book_of(*reversed(skus)), "sha256:aa", tmp_path), root="sha256:aa")
+    assert list(book.skus()) == skus
+    assert len(book) == 500
+    assert [entry.facts.sku for entry in book.entries()] == skus
+    assert all((found := book.entry(sku)) is not None and found.facts.sku == sku for sku in skus)
+    assert [book.entry(sku) for sku in ("", "SKU-", "SKU-0000x", "ZZZ", "\ud800", "a" * 9999)] == [None] * 6
+
+
+def test_an_empty_book_compiles(tmp_path: Path) -> None:
+    book = CompiledBook(write_book(BookContent(), "sha256:00", tmp_path), root="sha256:00")
+    assert len(book) == 0
+    assert book.entry("ANVIL") is None
+
+
+def test_nobody_else_may_read_the_file_as_it_holds_costs(tmp_path: Path) -> None:
+    path = write_book(book_of("ANVIL"), "sha256:aa", tmp_path / "books")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("at", [0, 5, 13, 20, 60, 150, -1])
+def test_a_file_with_one_changed_byte_is_refused(tmp_path: Path, at: int) -> None:
+    path = write_book(book_of("ANVIL", "BOLT-M8"), "sha256:aa", tmp_path)
+    damaged = bytearray(path.read_bytes())
+    damaged[at] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(DamagedBookFile):
+        CompiledBook(path, root="sha256:aa")
+
+
+def test_a_file_cut_short_or_empty_is_refused(tmp_path: Path) -> None:
+    path = write_book(book_of("ANVIL", "BOLT-M8"), "sha256:aa", tmp_path)
+    whole = path.read_bytes()
+    for length in (0, 4, 14, 50, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedBookFile):
+            CompiledBook(path, root="sha256:aa")
+
+
+def test_a_file_of_another_root_is_refused(tmp_path: Path) -> None:
+    path = write_book(book_of("ANVIL"), "sha256:aa", tmp_path)
+    path.rename(book_path(tmp_path, "sha256:bb"))
+    with pytest.raises(DamagedBookFile, match="holds sha256:aa"):
+        CompiledBook(book_path(tmp_path, "sha256:bb"), root="sha256:bb")
+
+
+def test_a_book_in_use_outlives_its_file(tmp_path: Path) -> None:
+    path = write_book(book_of("ANVIL", "BOLT-M8"), "sha256:aa", tmp_path)
+    book = CompiledBook(path, root="sha256:aa")
+    path.unlink()
+    found = book.entry("BOLT-M8")
+    assert found is not None
+    assert found.rows[0].tiers[0].unit_price == "1"
