@@ -16,7 +16,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from catalog.import_sql import AFTER, REFRESH_SEARCH, UPSERTS
+from catalog.import_sql import AFTER, COUNT_ON_SALE, REFRESH_SEARCH, UPSERTS
 from catalog.views import KnownCodes
 from catalog.words import code_key, sort_key
 from kernel.csv_rows import (
@@ -396,6 +396,7 @@ async def _apply(
                 await session.execute(sa.text(statement))
     await session.execute(sa.text("ANALYZE import_touched"))
     await session.execute(sa.text(REFRESH_SEARCH))
+    await session.execute(sa.text(COUNT_ON_SALE))
 
 
 async def _copy_paths(session: AsyncSession, paths: Mapping[str, tuple[str, ...]]) -> None:

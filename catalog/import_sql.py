@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+KEPT: Final = frozenset({"on_sale", "reserved", "sold"})  # columns that a known row keeps, whatever a file says
+
 
 def _names(prefix: str) -> str:
     return f"jsonb_strip_nulls(jsonb_build_object('en', given.{prefix}_en, 'es', given.{prefix}_es))"
@@ -16,7 +18,7 @@ def _upsert(table: str, key: str, values: Mapping[str, str], source: str, *, tou
     """
     keys = key.split(", ")
     others = [column for column in values if column not in {*keys, "id"}]
-    kept = [column for column in others if column not in {"reserved", "sold"}]
+    kept = [column for column in others if column not in KEPT]
     touched = f"touched AS (INSERT INTO import_touched SELECT {touch} FROM done)," if touch else ""  # noqa: S608 - ours
     return f"""
         WITH done AS (
@@ -40,7 +42,13 @@ UPSERTS: Final = {
     "category": _upsert(
         "category",
         "code",
-        {"id": "given.id", "code": "given.code", "path": "import_path.path", "names": _names("name")},
+        {
+            "id": "given.id",
+            "code": "given.code",
+            "path": "import_path.path",
+            "names": _names("name"),
+            "on_sale": "0",
+        },
         "import_category AS given JOIN import_path ON import_path.code = given.code",
         touch="id",
     ),
@@ -183,3 +191,11 @@ REFRESH_SEARCH: Final = f"""
     )
     UPDATE sku SET search = made.words FROM made WHERE sku.id = made.id AND sku.search IS DISTINCT FROM made.words
 """  # noqa: S608 - all names are constants of this file
+COUNT_ON_SALE: Final = """
+    UPDATE category SET on_sale = counted.products FROM (
+        SELECT category.id, count(product.id) AS products FROM category
+        LEFT JOIN product ON product.category_id = category.id
+            AND product.id IN (SELECT product_id FROM sku WHERE active)
+        GROUP BY category.id
+    ) AS counted WHERE counted.id = category.id AND counted.products <> category.on_sale
+"""

@@ -18,7 +18,9 @@ WEIGHT: Final = sa.Numeric(18, 6)
 
 
 class Category(Base, kw_only=True):
-    """A node of the category tree. *path* holds the codes from the top category down to this one, itself included."""
+    """A node of the category tree. *path* holds the codes from the top category down to this one, itself included;
+    *on_sale* counts the products directly in it that have a SKU on sale, kept by the import.
+    """
 
     __tablename__ = "category"
     __table_args__ = (
@@ -31,6 +33,7 @@ class Category(Base, kw_only=True):
     parent_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("category.id"), index=True, default=None)
     path: Mapped[list[str]]
     names: Mapped[dict[str, Any]]
+    on_sale: Mapped[int] = mapped_column(default=0)
 
 
 class Brand(Base, kw_only=True):

@@ -37,7 +37,7 @@ MAX_WORDS: Final = 16
 MAX_PAGE_SIZE: Final = 200
 MAX_FACETS: Final = 8
 MAX_FACET_VALUES: Final = 30
-MAX_FACETED_SKUS: Final = 20_000  # beyond, attributes tell nothing yet and counting them takes long
+MAX_FACETED_PRODUCTS: Final = 2_500  # beyond, attributes tell little yet and counting them takes long
 CODE_MATCH: Final = 10.0  # more than any rank of words
 CODE_BEGINNING: Final = 1.0
 
@@ -50,18 +50,33 @@ class QueryTooLong(Refused):
 
 
 class _Filters(msgspec.Struct, frozen=True):
-    """What narrows a list, kept apart by facet so that a facet can be counted without its own choice."""
+    """What narrows a list. A facet's own choice stands under its key, so that the facet can be counted without it."""
 
-    everywhere: tuple[Condition, ...]
-    facets: dict[str, Condition]
+    of_product: dict[str, Condition]
+    of_sku: dict[str, Condition]
 
-    def all(self, *, but: str = "") -> tuple[Condition, ...]:
-        return (*self.everywhere, *(condition for key, condition in self.facets.items() if key != but))
+    def products(self, *, but: str = "") -> tuple[Condition, ...]:
+        """Conditions on a product, one of whose SKUs on sale meets all conditions on SKUs."""
+        skus = sa.exists().where(Sku.product_id == Product.id, *_others(self.of_sku, but))
+        return (skus, *_others(self.of_product, but))
+
+    def skus(self, *, but: str = "") -> tuple[Condition, ...]:
+        """Conditions on a SKU joined with its product."""
+        return (*_others(self.of_sku, but), *_others(self.of_product, but))
+
+
+def _others(conditions: dict[str, Condition], but: str) -> tuple[Condition, ...]:
+    return tuple(condition for key, condition in conditions.items() if key != but)
 
 
 class _Text(msgspec.Struct, frozen=True):
-    condition: Condition
-    rank: sa.ColumnElement[Any]
+    """A reading of the text searched for; None for both when there is no text."""
+
+    condition: Condition | None
+    rank: sa.ColumnElement[Any] | None
+
+
+NO_TEXT: Final = _Text(None, None)
 
 
 async def browse(session: AsyncSession, asked: Browse) -> CatalogPage | None:
@@ -97,7 +112,7 @@ async def browse(session: AsyncSession, asked: Browse) -> CatalogPage | None:
         total=total,
         page=page,
         pages=pages,
-        facets=await _facets(session, asked, filters),
+        facets=await _facets(session, asked, filters, total),
         widened=found is not strict and total > 0,
     )
 
@@ -140,9 +155,8 @@ async def _readings(session: AsyncSession, text: str) -> list[_Text]:
     if len(spoken) > MAX_WORDS:
         raise QueryTooLong(f"Search for up to {MAX_WORDS} words; a list of codes fits the quick order.")
     if not spoken:
-        if fold(text).strip():  # signs only, or a script we do not index
-            return [_Text(sa.false(), sa.literal(0.0))]
-        return [_Text(sa.true(), sa.literal(0.0))]
+        # signs alone, or a script that is not indexed, are in no product
+        return [_Text(sa.false(), None) if fold(text).strip() else NO_TEXT]
     telling = [word for word in spoken if word not in STOP_WORDS] or spoken
     strict = await _stemmed(session, telling)
     beginnings = [_beginning(word) for word in telling]
@@ -187,21 +201,23 @@ def _matching(query: str, key: str) -> _Text:
 
 
 def _filters(asked: Browse, text: _Text) -> _Filters:
-    everywhere: list[Condition] = [Sku.active.is_(sa.true()), text.condition]
-    facets: dict[str, Condition] = {}
+    of_product: dict[str, Condition] = {}
+    of_sku: dict[str, Condition] = {"active": Sku.active.is_(sa.true())}
+    if text.condition is not None:
+        of_sku["text"] = text.condition
     if asked.category:
         below = sa.select(Category.id).where(Category.path.contains([asked.category]))
-        everywhere.append(Product.category_id.in_(below))
-    if asked.in_stock:
-        everywhere.append(sa.exists().where(Stock.sku_id == Sku.id, Stock.on_hand > 0))
+        of_product["category"] = Product.category_id.in_(below)
     if asked.brands:
         named = sa.select(Brand.id).where(Brand.code.in_([_plain(code) for code in asked.brands]))
-        facets["brand"] = Product.brand_id.in_(named)
+        of_product["brand"] = Product.brand_id.in_(named)
+    if asked.in_stock:
+        of_sku["in_stock"] = sa.exists().where(Stock.sku_id == Sku.id, Stock.on_hand > 0)
     for key, values in asked.attributes.items():
-        facets[f"attribute:{key}"] = sa.or_(
+        of_sku[f"attribute:{key}"] = sa.or_(
             sa.false(), *(Sku.attributes.contains({_plain(key): _plain(value)}) for value in values)
         )
-    return _Filters(tuple(everywhere), facets)
+    return _Filters(of_product, of_sku)
 
 
 def _plain(value: str) -> str:
@@ -213,45 +229,61 @@ def _plain(value: str) -> str:
 
 
 async def _count(session: AsyncSession, filters: _Filters) -> int:
-    counted = await session.scalar(
-        sa.select(sa.func.count(sa.distinct(Sku.product_id)))
-        .join(Product, Product.id == Sku.product_id)
-        .where(*filters.all())
-    )
-    return counted or 0
+    return await session.scalar(sa.select(sa.func.count()).select_from(Product).where(*filters.products())) or 0
 
 
 async def _cards(
     session: AsyncSession, asked: Browse, filters: _Filters, text: _Text, *, limit: int, offset: int
 ) -> tuple[ProductCard, ...]:
+    picked = list(await session.scalars(_ordered(asked, filters, text).limit(limit).offset(offset)))
+    if not picked:
+        return ()
+    rows = await session.execute(
+        sa.select(Product, Brand, Category)
+        .join(Category, Category.id == Product.category_id)
+        .outerjoin(Brand, Brand.id == Product.brand_id)
+        .where(Product.id.in_(picked))
+    )
+    products = {product.id: (product, brand, category) for product, brand, category in rows}
+    skus = await store.list_skus_of_products(session, picked)
+    matched = await _matched(session, filters, text, picked)
+    return tuple(_card(*products[each], skus, matched.get(each, ())) for each in picked)
+
+
+def _ordered(asked: Browse, filters: _Filters, text: _Text) -> sa.Select[uuid.UUID]:
+    """Return the query for the ids of the products found, in the order asked for."""
     name = sa.collate(Product.sort_es if asked.locale[:2] == "es" else Product.sort_en, "C")
     code = sa.collate(Product.code, "C")
-    by_sku = sa.func.min(sa.collate(Sku.code, "C"))
-    by_rank = sa.func.max(text.rank).desc()
-    searched = bool(words(asked.text))
-    order = {
-        Sort.BEST: (by_rank, name, code) if searched else (name, code),
-        Sort.NAME: (name, code),
-        Sort.SKU: (by_sku,),
-    }
-    ranked = postgresql.aggregate_order_by(Sku.code, text.rank.desc(), sa.collate(Sku.code, "C"))
-    rows = (
-        await session.execute(
-            sa.select(Product, Brand, Category, sa.func.array_agg(ranked))
-            .join(Sku, Sku.product_id == Product.id)
-            .join(Category, Category.id == Product.category_id)
-            .outerjoin(Brand, Brand.id == Product.brand_id)
-            .where(*filters.all())
-            .group_by(Product.id, Brand.id, Category.id)
-            .order_by(*order[asked.sort])
-            .limit(limit)
-            .offset(offset)
+    if asked.sort is Sort.SKU or (asked.sort is Sort.BEST and text.rank is not None):
+        best = sa.func.min(sa.collate(Sku.code, "C")) if asked.sort is Sort.SKU else -sa.func.max(text.rank)
+        grouped = (
+            sa.select(Sku.product_id, best.label("best"))
+            .join(Product, Product.id == Sku.product_id)
+            .where(*filters.skus())
+            .group_by(Sku.product_id)
+            .subquery()
         )
-    ).all()
-    skus = await store.list_skus_of_products(session, [product.id for product, *_ in rows])
-    return tuple(
-        _card(product, brand, category, skus, matched if searched else ()) for product, brand, category, matched in rows
-    )
+        return (
+            sa.select(Product.id).join(grouped, grouped.c.product_id == Product.id).order_by(grouped.c.best, name, code)
+        )
+    return sa.select(Product.id).where(*filters.products()).order_by(name, code)
+
+
+async def _matched(
+    session: AsyncSession, filters: _Filters, text: _Text, product_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[str]]:
+    """Return the codes of the SKUs found in each product, best first; nothing without a text."""
+    found = defaultdict(list)
+    if text.rank is not None:
+        rows = await session.execute(
+            sa.select(Sku.product_id, Sku.code)
+            .join(Product, Product.id == Sku.product_id)
+            .where(Sku.product_id.in_(product_ids), *filters.skus())
+            .order_by(text.rank.desc(), sa.collate(Sku.code, "C"))
+        )
+        for product_id, code in rows:
+            found[product_id].append(code)
+    return found
 
 
 def _card(
@@ -271,30 +303,27 @@ def _card(
     )
 
 
-async def _facets(session: AsyncSession, asked: Browse, filters: _Filters) -> tuple[Facet, ...]:
+async def _facets(session: AsyncSession, asked: Browse, filters: _Filters, total: int) -> tuple[Facet, ...]:
     """Count each facet's values under all other facets' choices: brands first, then the commonest attributes."""
     facets = [await _brand_facet(session, asked, filters)]
-    size = await session.scalar(
-        sa.select(sa.func.count()).select_from(
-            sa.select(Sku.id).join(Product).where(*filters.all()).limit(MAX_FACETED_SKUS + 1).subquery()
-        )
-    )
-    if (size or 0) <= MAX_FACETED_SKUS:
-        counted = await _attribute_counts(session, filters.all())
+    if total <= MAX_FACETED_PRODUCTS:
+        counted = await _attribute_counts(session, filters.skus())
         for key in asked.attributes:
-            counted[key] = (await _attribute_counts(session, filters.all(but=f"attribute:{key}"))).get(key, [])
+            counted[key] = (await _attribute_counts(session, filters.skus(but=f"attribute:{key}"))).get(key, [])
         common = sorted(counted, key=lambda key: (key not in asked.attributes, -sum(n for _, n in counted[key]), key))
         facets += [_attribute_facet(key, counted[key], asked.attributes.get(key, ())) for key in common[:MAX_FACETS]]
     return tuple(facet for facet in facets if len(facet.values) > 1 or any(value.chosen for value in facet.values))
 
 
 async def _brand_facet(session: AsyncSession, asked: Browse, filters: _Filters) -> Facet:
+    counted = (
+        sa.select(Product.brand_id, sa.func.count().label("products"))
+        .where(*filters.products(but="brand"))
+        .group_by(Product.brand_id)
+        .subquery()
+    )
     rows = await session.execute(
-        sa.select(Brand.code, Brand.name, sa.func.count(sa.distinct(Product.id)))
-        .join(Product, Product.brand_id == Brand.id)
-        .join(Sku, Sku.product_id == Product.id)
-        .where(*filters.all(but="brand"))
-        .group_by(Brand.id)
+        sa.select(Brand.code, Brand.name, counted.c.products).join(counted, counted.c.brand_id == Brand.id)
     )
     values = [
         FacetValue(value=code, label=name, count=count, chosen=code in asked.brands) for code, name, count in rows

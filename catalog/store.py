@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from catalog.model import Brand, Category, Product, Sku, SkuCost, SkuUnit, Stock
 from catalog.views import BookCost, BookFacts, BrandRef, CategoryRef, Names, ProductView, SkuView, Unit
@@ -49,42 +50,29 @@ def brand_ref(brand: Brand | None) -> BrandRef | None:
     return None if brand is None else BrandRef(code=brand.code, name=brand.name)
 
 
-def on_sale() -> sa.ColumnElement[bool]:
-    """Tell whether a product of the enclosing query has a SKU that is sold."""
-    return sa.exists().where(Sku.product_id == Product.id, Sku.active)
-
-
 # --- reading ---
 
 
 async def list_categories(session: AsyncSession) -> tuple[CategoryCount, ...]:
     """Return all categories, parents before children."""
-    counted = (
-        sa.select(Product.category_id, sa.func.count().label("products"))
-        .where(on_sale())
-        .group_by(Product.category_id)
-        .subquery()
-    )
     rows = await session.execute(
-        sa.select(Category.code, Category.path, Category.names, sa.func.coalesce(counted.c.products, 0))
-        .outerjoin(counted, counted.c.category_id == Category.id)
-        .order_by(Category.path)
+        sa.select(Category.code, Category.path, Category.names, Category.on_sale).order_by(Category.path)
     )
     return tuple(CategoryCount(code, tuple(path), names(stored), count) for code, path, stored, count in rows)
 
 
-async def list_breadcrumb(session: AsyncSession, path: Collection[str]) -> tuple[CategoryRef, ...]:
-    """Return the categories of *path*, in its order."""
-    rows = await session.execute(sa.select(Category.code, Category.names).where(Category.code.in_(path)))
-    found = {code: names(stored) for code, stored in rows}
-    return tuple(CategoryRef(code=code, names=found[code]) for code in path)
-
-
 async def find_product(session: AsyncSession, code: str) -> ProductView | None:
     """Return a product with its SKUs on sale, of which there may be none."""
+    upper = aliased(Category)
+    breadcrumb = (
+        sa.select(sa.func.jsonb_build_array(upper.code, upper.names))
+        .where(upper.code == sa.any_(Category.path))
+        .order_by(sa.func.cardinality(upper.path))
+        .scalar_subquery()
+    )
     row = (
         await session.execute(
-            sa.select(Product, Brand, Category.path)
+            sa.select(Product, Brand, sa.func.array(breadcrumb))
             .join(Category, Category.id == Product.category_id)
             .outerjoin(Brand, Brand.id == Product.brand_id)
             .where(Product.code == code)
@@ -100,7 +88,7 @@ async def find_product(session: AsyncSession, code: str) -> ProductView | None:
         names=names(product.names),
         descriptions=names(product.descriptions),
         brand=brand_ref(brand),
-        breadcrumb=await list_breadcrumb(session, path),
+        breadcrumb=tuple(CategoryRef(code=code, names=names(stored)) for code, stored in path),
         skus=skus.get(product.id, ()),
     )
 
@@ -124,6 +112,7 @@ async def list_skus_of_products(
 
 
 async def _skus(session: AsyncSession, condition: sa.ColumnElement[bool]) -> list[tuple[uuid.UUID, SkuView]]:
+    further = sa.select(SkuUnit).where(SkuUnit.sku_id == Sku.id).order_by(SkuUnit.factor, SkuUnit.unit).correlate(Sku)
     rows = (
         await session.execute(
             sa.select(
@@ -140,13 +129,16 @@ async def _skus(session: AsyncSession, condition: sa.ColumnElement[bool]) -> lis
                 Sku.fractional,
                 Sku.active,
                 sa.func.trim_scale(sa.func.coalesce(Stock.on_hand, 0)).label("available"),
+                sa.func.array(further.with_only_columns(SkuUnit.unit).scalar_subquery()).label("units"),
+                sa.func.array(further.with_only_columns(sa.func.trim_scale(SkuUnit.factor)).scalar_subquery()).label(
+                    "factors"
+                ),
             )
             .join(Product, Product.id == Sku.product_id)
             .outerjoin(Stock, Stock.sku_id == Sku.id)
             .where(condition)
         )
     ).all()
-    units = await _units(session, [row.id for row in rows])
     return [
         (
             row.product_id,
@@ -157,7 +149,7 @@ async def _skus(session: AsyncSession, condition: sa.ColumnElement[bool]) -> lis
                 names=names(row.names),
                 attributes=row.attributes,
                 base_unit=row.base_unit,
-                units=(Unit(unit=row.base_unit, factor=ONE), *units.get(row.id, ())),
+                units=_units(row.base_unit, row.units, row.factors),
                 tax_category=row.tax_category,
                 weight_grams=row.weight_grams,
                 break_group=row.break_group,
@@ -170,16 +162,9 @@ async def _skus(session: AsyncSession, condition: sa.ColumnElement[bool]) -> lis
     ]
 
 
-async def _units(session: AsyncSession, sku_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[Unit]]:
-    rows = await session.execute(
-        sa.select(SkuUnit.sku_id, SkuUnit.unit, sa.func.trim_scale(SkuUnit.factor))
-        .where(SkuUnit.sku_id == sa.any_(sa.literal(list(sku_ids), _UUIDS)))
-        .order_by(SkuUnit.factor, SkuUnit.unit)
-    )
-    units = defaultdict(list)
-    for sku_id, unit, factor in rows:
-        units[sku_id].append(Unit(unit=unit, factor=factor))
-    return units
+def _units(base_unit: str, units: Sequence[str] | None, factors: Sequence[Decimal] | None) -> tuple[Unit, ...]:
+    further = zip(units or (), factors or (), strict=True)
+    return (Unit(unit=base_unit, factor=ONE), *(Unit(unit=unit, factor=factor) for unit, factor in further))
 
 
 def _natural(sku: SkuView) -> tuple[tuple[int, int, str], ...]:
@@ -193,18 +178,26 @@ def _natural(sku: SkuView) -> tuple[tuple[int, int, str], ...]:
 
 async def stream_book_facts(session: AsyncSession) -> AsyncIterator[BookFacts]:
     """Yield every SKU's facts by code, holding a few thousand at a time."""
-    further = sa.select(SkuUnit).where(SkuUnit.sku_id == Sku.id).correlate(Sku)
     in_order = (SkuUnit.factor, SkuUnit.unit)
+    further = (
+        sa.select(
+            SkuUnit.sku_id,
+            sa.func.array_agg(postgresql.aggregate_order_by(SkuUnit.unit, *in_order)).label("units"),
+            sa.func.array_agg(postgresql.aggregate_order_by(sa.func.trim_scale(SkuUnit.factor), *in_order)).label(
+                "factors"
+            ),
+        )
+        .group_by(SkuUnit.sku_id)
+        .subquery()
+    )
     rows = await session.stream(
         sa.select(
             Sku.code,
             Category.path,
             Brand.code,
             Sku.base_unit,
-            sa.func.array(further.with_only_columns(SkuUnit.unit).order_by(*in_order).scalar_subquery()),
-            sa.func.array(
-                further.with_only_columns(sa.func.trim_scale(SkuUnit.factor)).order_by(*in_order).scalar_subquery()
-            ),
+            further.c.units,
+            further.c.factors,
             Sku.break_group,
             Sku.tax_category,
             Sku.fractional,
@@ -213,6 +206,7 @@ async def stream_book_facts(session: AsyncSession) -> AsyncIterator[BookFacts]:
         .join(Product, Product.id == Sku.product_id)
         .join(Category, Category.id == Product.category_id)
         .outerjoin(Brand, Brand.id == Product.brand_id)
+        .outerjoin(further, further.c.sku_id == Sku.id)
         .order_by(sa.collate(Sku.code, "C")),
         execution_options={"yield_per": BATCH},
     )
@@ -222,10 +216,7 @@ async def stream_book_facts(session: AsyncSession) -> AsyncIterator[BookFacts]:
             categories=tuple(path),
             brand=brand,
             base_unit=base_unit,
-            units=(
-                Unit(unit=base_unit, factor=ONE),
-                *(Unit(unit=unit, factor=factor) for unit, factor in zip(units, factors, strict=True)),
-            ),
+            units=_units(base_unit, units, factors),
             break_group=break_group,
             tax_category=tax_category,
             fractional=fractional,

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("parent_id", sa.Uuid, nullable=True),
         sa.Column("path", postgresql.ARRAY(sa.Text), nullable=False),
         sa.Column("names", JSONB, nullable=False),
+        sa.Column("on_sale", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_category"),
         sa.UniqueConstraint("code", name="uq_category_code"),
         sa.ForeignKeyConstraint(["parent_id"], ["category.id"], name="fk_category_parent_id_category"),
