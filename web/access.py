@@ -46,9 +46,17 @@ def allows(access: Access, principal: Principal) -> bool:
 
 # Each line: method, path template, who. Keep it sorted by path, so that a reader finds a route at once.
 ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
+    ("GET", "/", Access.ANYONE),
+    ("GET", "/catalog", Access.ANYONE),
+    ("GET", "/catalog/{category}", Access.ANYONE),
     ("GET", "/health/live", Access.ANYONE),
     ("GET", "/health/ready", Access.ANYONE),
-    ("GET", "/static/{digest:str}/{name:path}", Access.ANYONE),
+    ("GET", "/prices", Access.ANYONE),
+    ("GET", "/products/{code}", Access.ANYONE),
+    ("GET", "/search", Access.ANYONE),
+    ("GET", "/skus/{code}/price", Access.ANYONE),
+    ("GET", "/static/{digest}/{name}", Access.ANYONE),
+    ("POST", "/webhooks/stripe", Access.ANYONE),
 )
 TABLE: Final = {(method, path): access for method, path, access in ROUTES}
 

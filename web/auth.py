@@ -58,7 +58,7 @@ class Authentication(ASGIMiddleware):
         await next_app(scope, receive, send)
 
     async def _principal(self, request: AnyRequest) -> Principal:
-        accounts = services_of(request).accounts
+        services = services_of(request)
         path = request.url.path
         if path.startswith(API_PREFIX):
             header = request.headers.get("authorization")
@@ -67,16 +67,16 @@ class Authentication(ASGIMiddleware):
             scheme, _, key = header.partition(" ")
             if scheme.lower() != "bearer":
                 raise Unauthenticated("Present the API key as `Authorization: Bearer trf_...`.")
-            return await accounts.authenticate_key(key.strip())
+            return await services.api_keys.authenticate_key(key.strip())
         if path.startswith(("/static/", "/health/", WEBHOOK_PREFIX)):
             return Principal.visitor(new_id())
         token = session_token_of(request)
-        found = None if token is None else await accounts.authenticate(token)
-        return Principal.visitor(new_id()) if found is None else found
+        return await services.accounts.authenticate(token)
 
 
 def _method(scope: Scope) -> str:
-    return "GET" if scope["method"] == "HEAD" else str(scope["method"])
+    method = str(scope.get("method", "GET"))
+    return "GET" if method == "HEAD" else method
 
 
 def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Response[bytes]:

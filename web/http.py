@@ -88,7 +88,7 @@ def locale_of(request: AnyRequest) -> str:
     """Return `en` or `es`: as asked by `?lang=`, chosen before, set in the account, or preferred by the browser."""
     asked = request.query_params.get("lang")
     if asked in LOCALES:
-        return asked
+        return str(asked)
     cookie = request.cookies.get(language_cookie_name(services_of(request).settings))
     if cookie in LOCALES:
         return str(cookie)

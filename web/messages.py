@@ -70,8 +70,8 @@ def _read() -> Catalog:
         return read_po(file, locale="es")
 
 
-def _texts(value: str | tuple[str, ...] | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _texts(value: str | tuple[str, ...] | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
 
 
 def main() -> int:

@@ -1,0 +1,7 @@
+"""The JSON API, under /api/v1."""
+
+from litestar.types import ControllerRouterHandler
+
+
+def routes() -> list[ControllerRouterHandler]:
+    return []

@@ -1,0 +1,7 @@
+"""Staff pages."""
+
+from litestar.types import ControllerRouterHandler
+
+
+def routes() -> list[ControllerRouterHandler]:
+    return []

@@ -1,0 +1,182 @@
+"""Fill an empty installation with the demo: `python -m sandbox.demo.load`, started by `tarifa serve` once.
+
+The seller, its catalogue and prices, the agreements, three buyer companies and people to log in as. Staff come last: an
+installation that has them is complete, and a loader that was killed goes on where it was.
+"""
+
+import asyncio
+import secrets
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from accounts.member_service import PersonTaken
+from accounts.model import MemberRole, Merchant, StaffRole
+from accounts.store import find_company_by_code
+from agreements.model import DocumentKind
+from kernel.clock import Clock, SystemClock
+from kernel.db import for_accounts, for_staff
+from kernel.money import Money
+from kernel.settings import Settings
+from sandbox.demo.files import write_demo
+from sandbox.demo.rules import COMPANIES
+from web.services import Services, build
+
+SKUS: Final = 1200
+DOCUMENTS: Final = Path(__file__).parent.parent / "demo_documents"
+FIRST_LEAD_SECONDS: Final = 3.0
+"""No worker serves prices yet, so nobody has to hear of the first book in time."""
+
+MERCHANT: Final[dict[str, Any]] = {
+    "legal_name": "Meridian Industrial Supply S.L.",
+    "trade_name": "Meridian Industrial",
+    "address": {
+        "street": "Carrer de la Química 14",
+        "postal_code": "08040",
+        "city": "Barcelona",
+        "region": "Barcelona",
+    },
+    "country": "ES",
+    "tax_id": "ESB66543214",
+    "email": "help@meridian.example",
+    "phone": "+34 930 000 140",
+    "support_hours": "Mon-Fri 8:00-18:00 CET",
+}
+PEOPLE: Final = (
+    # e-mail, name, company, role, signatory, limit, job title, locale
+    ("buyer@acme.example", "Acme buyer", "acme", MemberRole.ADMIN, True, None, "Head of purchasing", "en"),
+    ("clerk@acme.example", "Acme clerk", "acme", MemberRole.BUYER, False, None, "Purchasing clerk", "en"),
+    ("buyer@globex.example", "Globex buyer", "globex", MemberRole.ADMIN, True, None, "Plant buyer", "en"),
+    ("compras@initech.example", "Compras Initech", "initech", MemberRole.ADMIN, True, 500_000, "Jefe de compras", "es"),
+)
+STAFF: Final = (
+    ("finance@meridian.example", "Finance desk", StaffRole.FINANCE),
+    ("support@meridian.example", "Support desk", StaffRole.SUPPORT),
+    ("legal@meridian.example", "Legal desk", StaffRole.LEGAL),
+)
+
+
+async def load(services: Services, password: str, *, skus: int = SKUS) -> None:
+    """Load everything that is not there yet. All people share *password*."""
+    await load_prices(services, skus=skus)
+    await load_documents(services)
+    await load_people(services, password)
+
+
+async def load_prices(services: Services, *, skus: int = SKUS) -> None:
+    """Import the generated catalogue and price files and publish them, unless something is published."""
+    if await services.pricing.list_publications(limit=1):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        await asyncio.to_thread(write_demo, Path(folder), skus=skus, on=services.clock.now().date())
+        imported = await services.pricing.import_folder(Path(folder), by=None, title="Demo prices")
+    if not imported.report.ok or imported.draft_id is None:
+        raise SystemExit("\n".join(str(error) for error in imported.report.errors[:20]))
+    await services.pricing.publish(imported.draft_id, by=None, note="The demo's first price book")
+
+
+async def load_people(services: Services, password: str) -> None:
+    """Make the seller, the companies, their members and the staff."""
+    await services.members.set_merchant(Merchant(**MERCHANT))
+    for row in COMPANIES:
+        async with services.db.begin(for_accounts()) as session:
+            company = await find_company_by_code(session, row["code"])
+        company = company or await services.members.create_company(
+            code=row["code"],
+            name=row["name"],
+            country=row["country"],
+            tax_id=row["tax_id"] or None,
+            currency=row["currency"],
+            segments=[segment for segment in row["segments"].split(";") if segment],
+        )
+        for email, person, of, role, signatory, limit, title, locale in PEOPLE:
+            if of == company.code:
+                with suppress(PersonTaken):
+                    await services.members.create_member(
+                        company.id,
+                        email=email,
+                        name=person,
+                        password=password,
+                        role=role,
+                        signatory=signatory,
+                        signing_limit=None if limit is None else Money(limit, company.currency),
+                        job_title=title,
+                        locale=locale,
+                    )
+    for email, name, staff_role in STAFF:
+        with suppress(PersonTaken):
+            await services.members.create_staff(email=email, name=name, password=password, role=staff_role)
+
+
+class DemoDocument(msgspec.Struct, frozen=True):
+    code: str
+    kind: DocumentKind
+    countries: list[str] | None
+
+
+class DemoVersion(msgspec.Struct, frozen=True):
+    code: str
+    label: str
+    locale: str
+    title: str
+    material: bool
+    file: str
+
+
+class DemoDocuments(msgspec.Struct, frozen=True):
+    documents: list[DemoDocument]
+    versions: list[DemoVersion]
+
+
+async def load_documents(services: Services) -> None:
+    """Publish the demo's agreements in both languages; those published already stay as they are."""
+    described = msgspec.json.decode((DOCUMENTS / "documents.json").read_bytes(), type=DemoDocuments)
+    async with services.db.begin(for_staff()) as session:
+        for position, document in enumerate(described.documents, start=1):
+            await services.agreements.define_document(
+                session, code=document.code, kind=document.kind, position=position, countries=document.countries
+            )
+        for version in described.versions:
+            await services.agreements.publish_version(
+                session,
+                code=version.code,
+                label=version.label,
+                locale=version.locale,
+                title=version.title,
+                source=(DOCUMENTS / version.file).read_text(encoding="utf-8"),
+                material=version.material,
+            )
+
+
+def shared_password(path: Path) -> str:
+    """Draw a password for this installation alone, once, so that no demo left open is entered with a known one; keep it
+    with the log-ins where `tarifa serve` prints them from, readable by its user alone.
+    """
+    if path.exists():
+        return path.read_text().splitlines()[0].split()[5]
+    password = f"demo-{secrets.token_hex(4)}"
+    lines = [f"Log in with the password  {password}  as"]
+    lines += [f"  {email:<28} {company} ({role.value})" for email, _, company, role, *_ in PEOPLE]
+    lines += [f"  {email:<28} staff ({role.value})" for email, _, role in STAFF]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n")
+    return password
+
+
+async def main(clock: Clock) -> None:
+    settings = msgspec.structs.replace(Settings.from_environment(), lead_time_seconds=FIRST_LEAD_SECONDS)
+    services = build(settings, clock=clock)
+    try:
+        await services.books.refresh()
+        await load(services, shared_password(settings.var / "demo-log-ins.txt"))
+    finally:
+        await services.gateway.close()
+        await services.db.close()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(SystemClock())))

@@ -1,0 +1,106 @@
+"""The command line: `bin/tarifa --help`.
+
+Exit codes: 0 done; 1 done and something was found (errors in a file, lines that differ, breaks); 2 could not be done,
+with a sentence on standard error that says why.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kernel.errors import DomainError
+from kernel.settings import SettingsError
+from kernel.signing import KeyringRefused
+
+FOUND: Final = 1
+IMPOSSIBLE: Final = 2
+
+
+class CommandFailed(Exception):
+    """Says in one sentence why the command could not be done."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        run: Callable[[argparse.Namespace], int] = parsed.run
+        return run(parsed)
+    except (CommandFailed, SettingsError, KeyringRefused, DomainError) as error:
+        message = error.message if isinstance(error, DomainError) else str(error)
+        print(message, file=sys.stderr)
+        return IMPOSSIBLE
+    except KeyboardInterrupt:
+        return 130
+
+
+def called_from(path: str) -> Path:
+    """Return *path* as seen from where the caller stood, not from the project's root."""
+    return Path(os.environ.get("TARIFA_CALLED_FROM", ".")) / path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tarifa", description="Self-service B2B commerce: prices, agreements, orders."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="start the database, the test payments if no Stripe key is set, the shop")
+    serve.add_argument("--no-demo-data", action="store_true", help="leave an empty installation empty")
+    serve.set_defaults(run=_serve)
+
+    importing = commands.add_parser("import", help="import catalogue and price files (docs/import-files.md)")
+    importing.add_argument("folder", help="holds the CSV files; absent ones are left as they are")
+    importing.add_argument("--title", default="", help="title of the price draft it makes")
+    importing.set_defaults(run=_asynchronous("import_files"))
+
+    price = commands.add_parser("price", help="price a SKU, with the trace that says why")
+    price.add_argument("sku")
+    price.add_argument("--quantity", default="1")
+    price.add_argument("--unit", default=None, help="the base unit unless said")
+    price.add_argument("--currency", default="EUR")
+    price.add_argument("--company", default=None, help="code of the buyer's company; nobody in particular unless said")
+    price.add_argument("--at", default=None, help="instant such as 2026-12-01T00:00:00Z; now unless said")
+    price.add_argument("--json", action="store_true", help="the whole answer as the API gives it")
+    price.set_defaults(run=_asynchronous("price"))
+
+    publish = commands.add_parser("publish", help="publish a price draft, the newest open one unless said")
+    publish.add_argument("draft", nargs="?", default=None, help="id of the draft")
+    publish.add_argument("--at", default=None, help="instant at which it takes effect; as soon as possible unless said")
+    publish.add_argument("--note", default="", help="why, for the history")
+    publish.add_argument("--check", action="store_true", help="only say what the publication gate finds")
+    publish.set_defaults(run=_asynchronous("publish"))
+
+    replay = commands.add_parser("replay-orders", help="evaluate past order lines and compare with what was charged")
+    replay.add_argument("lines", help="CSV file of order lines (docs/import-files.md)")
+    replay.add_argument("--exceptions", default=None, metavar="FILE", help="write every differing line with its trace")
+    replay.set_defaults(run=_asynchronous("replay_orders"))
+
+    reconcile = commands.add_parser("reconcile", help="compare our orders with Stripe's objects, both ways, and report")
+    reconcile.add_argument("--days", type=int, default=30, help="how far back (Stripe keeps events for 30 days)")
+    reconcile.set_defaults(run=_asynchronous("reconcile"))
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from web.serve import serve
+
+    return serve(demo_data=not arguments.no_demo_data)
+
+
+def _asynchronous(name: str) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        from web import commands
+
+        command: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = getattr(commands, name)
+        return asyncio.run(command(arguments))
+
+    return run
+
+
+if __name__ == "__main__":
+    sys.exit(main())

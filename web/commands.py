@@ -1,0 +1,193 @@
+"""What the commands of `bin/tarifa` do, over the same services as the shop."""
+
+import argparse
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from accounts.store import find_company_by_code
+from checkout.tax import HOME
+from kernel.csv_rows import ImportReport
+from kernel.db import for_accounts
+from kernel.settings import Settings
+from pricing.engine import Buyer, LineRequest, QuoteRequest, quote
+from pricing.engine.explain import explain, refusal_text
+from pricing.engine.request import PricedLine, RefusedLine
+from pricing.model import DraftState
+from pricing.replay_orders import replay
+from web.cli import FOUND, CommandFailed, called_from
+from web.serve import prepare_environment
+from web.services import Services, build
+
+SHOWN_ERRORS = 50
+SHOWN_GROUPS = 20
+
+
+async def import_files(arguments: argparse.Namespace) -> int:
+    """Import a folder's files: all, or with one error nothing."""
+    folder = called_from(arguments.folder)
+    if not folder.is_dir():
+        raise CommandFailed(f"{arguments.folder} is no folder. Name the folder that holds the CSV files.")
+    async with _services() as services:
+        imported = await services.pricing.import_folder(folder, by=None, title=arguments.title)
+        if not imported.report.ok:
+            _print_errors(imported.report)
+            return FOUND
+        for name, count in imported.report.counts.items():
+            print(f"  {name:<22} {count}")
+        for note in imported.report.notes:
+            print(f"  {note}")
+        if imported.draft_id is not None:
+            print(f"Prices wait in draft {imported.draft_id}. Publish them: bin/tarifa publish")
+    return 0
+
+
+async def price(arguments: argparse.Namespace) -> int:
+    """Price one line and say why."""
+    async with _services() as services:
+        at = services.clock.now() if arguments.at is None else _instant(arguments.at)
+        buyer = await _buyer(services, arguments.company)
+        request = QuoteRequest(
+            buyer=buyer,
+            currency=arguments.currency,
+            lines=(LineRequest(sku=arguments.sku, quantity=arguments.quantity, unit=arguments.unit),),
+        )
+        answer = quote(request, book=await services.books.past(at), at=at)
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        return 0
+    line = answer.lines[0]
+    if isinstance(line, RefusedLine):
+        print(refusal_text(line, "en"))
+    else:
+        print("\n".join(explain(line.trace, line.quantity, "en")))
+        print(f"{line.quantity} x {line.sku} = {line.subtotal} {answer.currency}")
+    print(f"price book {answer.root}")
+    return 0 if isinstance(line, PricedLine) else FOUND
+
+
+async def publish(arguments: argparse.Namespace) -> int:
+    """Publish a draft, after the gate's findings were printed."""
+    async with _services() as services:
+        draft_id = await _draft(services, arguments.draft)
+        findings = await services.pricing.findings(draft_id)
+        for finding in findings[:SHOWN_ERRORS]:
+            print(f"  {finding.severity.value:<8} {finding.message}")
+        if len(findings) > SHOWN_ERRORS:
+            print(f"  ... and {len(findings) - SHOWN_ERRORS} more")
+        if arguments.check:
+            return FOUND if findings else 0
+        published = await services.pricing.publish(
+            draft_id,
+            by=None,
+            effective_at=None if arguments.at is None else _instant(arguments.at),
+            note=arguments.note,
+        )
+        print(f"Publication {published.number}: in force from {published.effective_at.isoformat()}")
+        print(f"price book {published.root.hex()}")
+    return 0
+
+
+async def replay_orders(arguments: argparse.Namespace) -> int:
+    """Evaluate past order lines with the current book at each line's date, and compare."""
+    path = called_from(arguments.lines)
+    if not path.is_file():
+        raise CommandFailed(f"{arguments.lines} is no file. Name a CSV file of order lines.")
+    async with _services() as services:
+        latest = services.books.published()
+        if not latest:
+            raise CommandFailed("No price book is published yet. Import and publish one first.")
+        book = await services.books.load(latest[-1].root)
+        report = ImportReport()
+        result = replay(path, book, report, progress=_progress("lines"))
+    print(file=sys.stderr)
+    if not report.ok:
+        _print_errors(report)
+    print(f"{result.equal:,} of {result.lines:,} lines come out equal to what was charged")
+    for group in result.groups[:SHOWN_GROUPS]:
+        rules = ", ".join(group.rules) or "no rule"
+        reason = f" ({group.reason})" if group.reason else ""
+        print(f"  {group.count:>7,}  {group.outcome}{reason}  by {rules}")
+        for example in group.examples:
+            asked = example.asked
+            got = example.priced.subtotal if isinstance(example.priced, PricedLine) else example.priced.reason
+            print(
+                f"           {asked.reference}/{asked.line} {asked.quantity} x {asked.sku}: {asked.expected} -> {got}"
+            )
+    if arguments.exceptions is not None:
+        called_from(arguments.exceptions).write_bytes(msgspec.json.format(msgspec.json.encode(result.groups)))
+    return 0 if result.equal == result.lines and report.ok else FOUND
+
+
+async def reconcile(arguments: argparse.Namespace) -> int:
+    """Compare our orders with Stripe's objects, both ways."""
+    async with _services() as services:
+        breaks = await services.payments.reconcile(since=services.clock.now() - timedelta(days=arguments.days))
+    for found in breaks:
+        print(f"  {found.kind:<28} {found.reference}  {found.detail}")
+    print(f"{len(breaks)} breaks" if breaks else "No break: our orders and Stripe's objects agree.")
+    return FOUND if breaks else 0
+
+
+@asynccontextmanager
+async def _services() -> AsyncIterator[Services]:
+    """The services over the installation's database, which is started when it does not run yet."""
+    prepare_environment(Settings.from_environment(), os.environ)
+    services = build(Settings.from_environment())
+    try:
+        await services.books.refresh()
+        yield services
+    finally:
+        await services.gateway.close()
+        await services.db.close()
+
+
+async def _buyer(services: Services, code: str | None) -> Buyer:
+    if code is None:
+        return Buyer(country=HOME)
+    async with services.db.begin(for_accounts()) as session:
+        company = await find_company_by_code(session, code)
+    if company is None:
+        raise CommandFailed(f"There is no company {code}.")
+    return Buyer(company=company.code, segments=tuple(company.segments), country=company.country)
+
+
+async def _draft(services: Services, text: str | None) -> uuid.UUID:
+    if text is not None:
+        try:
+            return uuid.UUID(text)
+        except ValueError:
+            raise CommandFailed(f"{text} is no draft's id. `bin/tarifa import` prints the id it made.") from None
+    drafts = await services.pricing.list_drafts(DraftState.OPEN)
+    if not drafts:
+        raise CommandFailed("There is no open price draft. Import prices or edit them at the desk first.")
+    return max(drafts, key=lambda draft: draft.created_at).id
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailed(f"{text} is no instant. Write it like 2026-12-01T00:00:00Z.") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _progress(what: str) -> Callable[[int], None]:
+    def show(number: int) -> None:
+        print(f"\r  {number:,} {what}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _print_errors(report: ImportReport) -> None:
+    for error in report.errors[:SHOWN_ERRORS]:
+        print(f"  {error}", file=sys.stderr)
+    more = report.errors_total - min(len(report.errors), SHOWN_ERRORS)
+    if more:
+        print(f"  ... and {more} more", file=sys.stderr)
+    print("Nothing was imported. Mend these rows and run it again.", file=sys.stderr)

@@ -1,0 +1,161 @@
+"""The composition root: every service of this installation, made once from the settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from accounts import store as accounts_store
+from accounts.key_service import ApiKeys
+from accounts.member_service import Members
+from accounts.model import Merchant
+from accounts.passwords import Passwords
+from accounts.service import Accounts
+from agreements.service import Agreements
+from catalog.service import Catalog
+from checkout.carts import Carts
+from checkout.checkouts import Checkouts
+from checkout.orders import Orders
+from checkout.payments import Payments
+from checkout.stripe_gateway import StripeGateway
+from kernel.clock import Clock, SystemClock
+from kernel.db import Database, for_accounts
+from kernel.jobs import Jobs
+from kernel.mail import SEND_TASK, FolderTransport, PostOffice, SmtpTransport, Transport
+from kernel.settings import Settings, SettingsError
+from kernel.signing import Keyring
+from pricing.books import PriceBooks
+from pricing.service import Pricing
+from web.journey import Journey
+
+log = structlog.get_logger(__name__)
+
+HOURLY: Final = "7 * * * *"
+EVERY_MINUTE: Final = "* * * * *"
+
+UNNAMED: Final = Merchant(
+    legal_name="Tarifa",
+    trade_name="Tarifa",
+    address={},
+    country="ES",
+    tax_id="",
+    email="help@localhost",
+    phone="",
+    support_hours="",
+)
+"""Shown until the installation is set up."""
+
+
+class Services(msgspec.Struct, kw_only=True):
+    """What handlers call."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    keyring: Keyring
+    accounts: Accounts
+    members: Members
+    api_keys: ApiKeys
+    catalog: Catalog
+    books: PriceBooks
+    pricing: Pricing
+    agreements: Agreements
+    carts: Carts
+    checkouts: Checkouts
+    orders: Orders
+    gateway: StripeGateway
+    payments: Payments
+    jobs: Jobs
+    post_office: PostOffice
+    journey: Journey
+    merchant: Merchant = UNNAMED
+
+
+def build(settings: Settings, *, clock: Clock | None = None, passwords: Passwords | None = None) -> Services:
+    """Make the services. Nothing runs or connects yet: `running` does that.
+
+    :raises SettingsError: when no database or no Stripe key is named (`tarifa serve` starts both for a demo)
+    :raises KeyringRefused: when the keyring is missing in production, unsafe or broken
+    """
+    if settings.database_url is None:
+        raise SettingsError("DATABASE_URL is not set. `bin/tarifa serve` starts a database of its own and sets it.")
+    clock = clock or SystemClock()
+    passwords = passwords or Passwords()
+    db = Database.connect(settings.database_url)
+    keyring = Keyring.from_settings(settings, now=clock.now())
+    catalog = Catalog(db, clock)
+    books = PriceBooks(
+        db, clock, keyring, folder=settings.var / "books", lead=timedelta(seconds=settings.lead_time_seconds)
+    )
+    host = settings.base_url.partition("://")[2]
+    agreements = Agreements(clock, keyring, origin=f"{host}/agreements")
+    gateway = StripeGateway(
+        api_key=settings.stripe_api_key or "sk_test_none",
+        webhook_secrets=settings.stripe_webhook_secrets,
+        clock=clock,
+        api_base=settings.stripe_api_base,
+    )
+    orders = Orders(db)
+    transport: Transport = (
+        FolderTransport(settings.var / "mail") if settings.smtp_url is None else SmtpTransport(settings.smtp_url)
+    )
+    services = Services(
+        settings=settings,
+        clock=clock,
+        db=db,
+        keyring=keyring,
+        accounts=Accounts(db, clock, passwords, base_url=settings.base_url),
+        members=Members(db, clock, passwords, base_url=settings.base_url),
+        api_keys=ApiKeys(db, clock),
+        catalog=catalog,
+        books=books,
+        pricing=Pricing(db, clock, books, keyring, catalog),
+        agreements=agreements,
+        carts=Carts(db, clock, books, catalog),
+        checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
+        orders=orders,
+        gateway=gateway,
+        payments=Payments(db, clock, catalog, gateway, base_url=settings.base_url),
+        jobs=Jobs(settings.database_url),
+        post_office=PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}"),
+        journey=Journey(db, clock),
+    )
+    _register_jobs(services)
+    return services
+
+
+@asynccontextmanager
+async def running(services: Services, *, background: bool = True) -> AsyncIterator[None]:
+    """Run what goes on beside the requests while the block lasts: price books, jobs, recovery of payments."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(services.db.close)
+        stack.push_async_callback(services.gateway.close)
+        await load_merchant(services)
+        await services.books.start()
+        stack.push_async_callback(services.books.stop)
+        await stack.enter_async_context(services.journey.flushing())
+        if background:
+            await stack.enter_async_context(services.jobs.worker())
+            await services.payments.recover()
+        yield
+
+
+async def load_merchant(services: Services) -> None:
+    """Read the seller's details, which every page shows."""
+    async with services.db.begin(for_accounts()) as session:
+        try:
+            services.merchant = await accounts_store.find_merchant(session)
+        except accounts_store.MerchantMissing:
+            log.warning("the seller's details are not set yet")
+
+
+def _register_jobs(services: Services) -> None:
+    jobs = services.jobs
+    jobs.register(SEND_TASK, services.post_office.send)
+    for task, handler in services.payments.job_handlers().items():
+        jobs.register(task, handler)
+    jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
+    jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
