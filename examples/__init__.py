@@ -1,0 +1,1 @@
+"""Worked examples: other sellers' data in Tarifa's import files."""
