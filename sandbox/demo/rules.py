@@ -111,7 +111,14 @@ QUANTITY_RULES: Final[tuple[Row, ...]] = (
 )
 
 BOUNDS: Final[tuple[Row, ...]] = (
-    {"code": "HOUSE-FLOOR", "kind": "floor", "basis": "margin", "value": "4", "disclosed": "no"},
+    {
+        "code": "HOUSE-FLOOR",
+        "kind": "floor",
+        "exclude_categories": "SEATING.CHAIRS.LOUNGE",  # whose clearance may go below
+        "basis": "margin",
+        "value": "13",
+        "disclosed": "no",
+    },
 )
 
 
