@@ -72,3 +72,30 @@ def test_it_stops_when_asked_and_says_when_its_port_is_taken(tmp_path: Path, rec
         process.terminate()
         assert process.wait(timeout=5) == 0
         assert time.monotonic() - started < 5
+
+
+def test_it_goes_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    starter = (
+        "import subprocess, sys, time; "
+        "subprocess.Popen([sys.executable, '-m', 'sandbox.stripe_twin', '--port', '0', '--exit-with-parent', "
+        f"'--file', {str(tmp_path / 'twin.sqlite')!r}]); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", starter], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found is not None
+        process.kill()
+        for _ in range(100):
+            try:
+                httpx.get(found[0])
+            except httpx.TransportError:
+                return
+            time.sleep(0.05)
+        pytest.fail("the twin outlived the process that started it")
+
+
+def test_a_webhook_without_a_secret_is_refused_at_the_start() -> None:
+    command = [sys.executable, "-m", "sandbox.stripe_twin", "--webhook", "http://127.0.0.1:8000/webhooks/stripe"]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
+    assert refused.returncode == 2
+    assert "always signed" in refused.stderr

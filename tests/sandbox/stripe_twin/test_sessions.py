@@ -1,4 +1,5 @@
 import datetime as dt
+import threading
 from pathlib import Path
 
 import httpx
@@ -84,6 +85,31 @@ def test_a_session_is_paid_once_however_often_the_button_is_pressed(
     outcomes = [twin.control.pay_at_once(session.id).outcome for _ in range(3)]
     assert outcomes == ["paid", "closed", "closed"]
     assert len(twin.control.objects("charge")) == 1
+
+
+def test_paying_races_with_closing_and_with_itself_and_one_wins(client: stripe.StripeClient, twin: RunningTwin) -> None:
+    for _ in range(5):
+        session = client.v1.checkout.sessions.create(session_params())
+        outcomes: list[str | None] = []
+
+        def pay(session_id: str = session.id, outcomes: list[str | None] = outcomes) -> None:
+            outcomes.append(twin.control.pay_at_once(session_id).outcome)
+
+        def close(session_id: str = session.id, outcomes: list[str | None] = outcomes) -> None:
+            try:
+                outcomes.append(client.v1.checkout.sessions.expire(session_id).status)
+            except stripe.InvalidRequestError:
+                outcomes.append("refused")
+
+        threads = [threading.Thread(target=act) for act in (pay, close, pay)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(map(str, outcomes)) in (["closed", "paid", "refused"], ["closed", "closed", "expired"])
+    sessions = twin.control.objects("checkout.session")
+    paid = [session for session in sessions if session["payment_status"] == "paid"]
+    assert len(twin.control.objects("charge")) == len(paid)
 
 
 def test_expiring_a_session_cancels_its_intent_even_within_3d_secure(
