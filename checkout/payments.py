@@ -370,7 +370,7 @@ class Payments:
         :raises PaymentUnavailable: when Stripe refused, or nobody knows yet
         """
         for turn in range(SENDS_MOST):
-            async with self.db.begin(for_company(attempt.company_id), RESEND if turn else None) as session:
+            async with self.db.begin(for_company(attempt.company_id), RESEND) as session:
                 current = await store.lock_attempt(session, attempt.id)
                 call = await store.find_call(session, attempt.id, CallStep.CREATE_SESSION)
                 assert call is not None, "an attempt is written with its first call"

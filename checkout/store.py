@@ -150,7 +150,7 @@ async def reserved_quantities(session: AsyncSession, order_id: uuid.UUID) -> dic
     query = sa.select(StockReservation.sku_id, StockReservation.quantity).where(
         StockReservation.order_id == order_id, StockReservation.state == ReservationState.RESERVED
     )
-    return dict((await session.execute(query)).tuples().all())
+    return {row.sku_id: row.quantity for row in await session.execute(query)}
 
 
 async def close_reservations(session: AsyncSession, order_id: uuid.UUID, state: ReservationState, at: datetime) -> None:
@@ -260,4 +260,4 @@ async def list_orders_in_payment(
         .order_by(PaymentAttempt.created_at)
         .limit(limit)
     )
-    return (await session.execute(query)).tuples().all()
+    return [(row.order_id, row.id, row.state) for row in await session.execute(query)]

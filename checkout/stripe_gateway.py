@@ -7,7 +7,7 @@ StripeObject is none.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, cast
@@ -115,9 +115,7 @@ class StripeGateway:
     def __init__(
         self, *, api_key: str, webhook_secrets: tuple[str, ...], clock: Clock, api_base: str | None = None
     ) -> None:
-        self._http = stripe.HTTPXClient(
-            timeout=cast("float", (CONNECT_SECONDS, READ_SECONDS, READ_SECONDS, CONNECT_SECONDS))
-        )
+        self._http = _HttpClient(timeout=cast("float", (CONNECT_SECONDS, READ_SECONDS, READ_SECONDS, CONNECT_SECONDS)))
         self._client = StripeClient(
             api_key,
             base_addresses={} if api_base is None else {"api": api_base},
@@ -224,6 +222,15 @@ class StripeGateway:
                 outcome=CallOutcome.UNCERTAIN, status=None, body=None, detail="no answer in time", saved=False
             )
         return Answer(outcome=CallOutcome.DONE, status=200, body=body, detail="", saved=True)
+
+
+class _HttpClient(stripe.HTTPXClient):
+    """stripe-python hands httpx its encoded form as `data`, which httpx deprecates for text: it is `content`."""
+
+    def _get_request_args_kwargs(self, method: str, url: str, headers: Mapping[str, str], post_data: Any) -> list[Any]:
+        positional, named = super()._get_request_args_kwargs(method, url, headers, post_data)
+        named["content"] = named.pop("data") or None
+        return [positional, named]
 
 
 def session_of(data: dict[str, Any]) -> Session:
