@@ -12,13 +12,25 @@ down_revision = None
 
 def upgrade() -> None:
     op.execute(f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}")
+    # After a transaction that set it, a pooled connection shows the scope as '' and not as unset: say so loudly too,
+    # for rows silently missing pass for an empty table. STABLE, or tarifa_may_see could not be inlined.
+    op.execute(
+        """
+        CREATE FUNCTION tarifa_refuse_scope() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+        BEGIN
+            RAISE EXCEPTION 'the transaction says no scope in tarifa.scope' USING ERRCODE = 'insufficient_privilege';
+        END $$
+        """
+    )
     op.execute(
         """
         CREATE FUNCTION tarifa_may_see(company uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
             SELECT CASE current_setting('tarifa.scope')
                 WHEN 'staff' THEN true
                 WHEN 'company' THEN company = current_setting('tarifa.company')::uuid
-                ELSE false
+                WHEN 'visitor' THEN false
+                WHEN 'accounts' THEN false
+                ELSE tarifa_refuse_scope()
             END
         $$
         """
