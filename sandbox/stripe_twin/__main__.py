@@ -2,11 +2,9 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 from sandbox.stripe_twin.server import Server
@@ -36,8 +34,6 @@ def main() -> int:
         signal.signal(name, lambda *_: threading.Thread(target=server.shutdown).start())
     if arguments.with_parent:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
-    if arguments.exit_with_parent:
-        threading.Thread(target=_stop_without_parent, args=(server, os.getppid()), daemon=True).start()
     print(f"Stripe twin (test payments) on {server.base_url}, file {arguments.file}", flush=True)
     server.serve_forever(poll_interval=0.1)
     server.close_connections()
@@ -52,13 +48,6 @@ def _stop_with_parent(server: Server) -> None:
     server.shutdown()
 
 
-def _stop_without_parent(server: Server, parent: int) -> None:
-    """A twin whose starter was killed with -9 would keep the port from the next one."""
-    while os.getppid() == parent:
-        time.sleep(0.25)
-    server.shutdown()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.stripe_twin", description="A Stripe test server.")
     parser.add_argument("--port", type=int, default=12111, help="on 127.0.0.1; 0 takes a free one")
@@ -66,7 +55,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--webhook", metavar="URL", help="where events go")
     parser.add_argument("--webhook-secret", metavar="whsec_...", help="signs them")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes")
-    parser.add_argument("--exit-with-parent", action="store_true", help="stop when the process that started it is gone")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return parser
 

@@ -22,6 +22,7 @@ from sandbox.stripe_twin.errors import StripeError
 from sandbox.stripe_twin.faults import Fault
 from sandbox.stripe_twin.pages import FormState
 from sandbox.stripe_twin.sessions import Attempt
+from sandbox.stripe_twin.spanish import preferred_language, speaker
 from sandbox.stripe_twin.store import Record
 from sandbox.stripe_twin.twin import Twin
 
@@ -185,33 +186,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif match := re.fullmatch(r"/3ds/(pi_\w+)/(\w+)", path):
             self._serve_authentication(match[1], match[2], form)
         elif path == "/":
-            self._send_page(200, pages.message_page("Stripe test server", "It runs. Pay from the shop's checkout."))
+            self._send_message(200, "Stripe test server", "It runs. Pay from the shop's checkout.")
         else:
-            self._send_page(404, pages.message_page("Not found", "There is no such page on the Stripe test server."))
+            self._send_message(404, "Not found", "There is no such page on the Stripe test server.")
 
     def _serve_payment(self, session_id: str, query: dict[str, str], form: dict[str, str]) -> None:
         twin = self.server.twin
         session = twin.find_session(session_id)
         if session is None:
-            self._send_page(
-                404, pages.message_page("Not found", "There is no such payment. Start again from the shop.")
-            )
+            self._send_message(404, "Not found", "There is no such payment. Start again from the shop.")
             return
+        language = self._language(session)
         if session.body["status"] != "open":
-            self._send_page(200, pages.closed_page(session), session)
+            self._send_page(200, pages.closed_page(session, language), session)
             return
         if self.command == "GET":
-            self._send_page(200, pages.payment_page(session, FormState(self._prefilled(query))), session)
+            self._send_page(200, pages.payment_page(session, FormState(self._prefilled(query)), language), session)
             return
         now = time.gmtime(twin.clock.seconds())
         try:
             entry = read_entry(form, year=now.tm_year, month=now.tm_mon)
             attempt = twin.pay(session_id, entry)
         except ContractViolation as error:
-            self._send_page(500, pages.message_page("The Stripe twin made a mistake", error.message), session)
+            page = pages.message_page("The Stripe twin made a mistake", error.message, language)
+            self._send_page(500, page, session)
         except StripeError as error:
             state = FormState(form, error.message, error.body["error"].get("param"))
-            self._send_page(422, pages.payment_page(session, state), session)
+            self._send_page(422, pages.payment_page(session, state, language), session)
         else:
             self._follow(attempt, session, form)
 
@@ -220,15 +221,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         intent = twin.store.find(intent_id, "payment_intent")
         session = twin.find_session(intent.private["session"]) if intent else None
         if intent is None or session is None:
-            self._send_page(
-                404, pages.message_page("Not found", "There is no such payment. Start again from the shop.")
-            )
+            self._send_message(404, "Not found", "There is no such payment. Start again from the shop.")
         elif session.body["status"] != "open":
-            self._send_page(200, pages.closed_page(session), session)
+            self._send_page(200, pages.closed_page(session, self._language(session)), session)
         elif intent.private.get("authentication") != token:
             self._redirect(f"/c/pay/{session.id}", session)
         elif self.command == "GET":
-            self._send_page(200, pages.authentication_page(session, intent), session)
+            self._send_page(200, pages.authentication_page(session, intent, self._language(session)), session)
         else:
             attempt, session = twin.authenticate(intent_id, token, passed=form.get("answer") == "pass")
             self._follow(attempt, session, {})
@@ -238,11 +237,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._redirect(attempt.location, session)
             return
         current = self.server.twin.find_session(session.id) or session
+        language = self._language(current)
         if attempt.outcome == "closed":
-            self._send_page(200, pages.closed_page(current), current)
+            self._send_page(200, pages.closed_page(current, language), current)
             return
-        state = FormState({**form, "cvc": ""}, f"{attempt.message} Try another card.")
-        self._send_page(402, pages.payment_page(current, state), current)
+        state = FormState({**form, "cvc": ""}, attempt.message)
+        self._send_page(402, pages.payment_page(current, state, language), current)
+
+    def _language(self, session: Record | None) -> str:
+        locale = session.body["locale"] if session is not None else None
+        return preferred_language(locale, self.headers.get("Accept-Language", ""))
 
     @staticmethod
     def _prefilled(query: dict[str, str]) -> dict[str, str]:
@@ -264,6 +268,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send_page(self, status: int, page: str, session: Record | None = None) -> None:
         self._send(status, page.encode(), "text/html; charset=utf-8", _page_headers(session))
+
+    def _send_message(self, status: int, title: str, text: str) -> None:
+        language = self._language(None)
+        self._send_page(status, pages.message_page(title, speaker(language)(text), language))
 
     def _send_json(self, status: int, document: Any) -> None:
         self._send(status, json.dumps(document, indent=2).encode(), "application/json", {})

@@ -66,7 +66,11 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
         raise not_implemented("Checkout Sessions without a payment (a total of 0)")
     session = account.create(
         "checkout.session",
-        private={"line_items": items, "payment_intent_data": params.get("payment_intent_data", {})},
+        private={
+            "line_items": items,
+            "details": [line["price_data"]["product_data"].get("description") for line in params["line_items"]],
+            "payment_intent_data": params.get("payment_intent_data", {}),
+        },
         **{name: params[name] for name in _COPIED if name in params},
         adaptive_pricing={"enabled": False},
         allowed_payment_method_types=_card_of(params.get("allowed_payment_method_types")),

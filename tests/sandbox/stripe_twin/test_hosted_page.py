@@ -5,6 +5,8 @@ import httpx
 import stripe
 
 from sandbox.stripe_twin import RunningTwin
+from sandbox.stripe_twin.cards import TEST_CARDS
+from sandbox.stripe_twin.spanish import SPANISH
 from tests.sandbox.stripe_twin.receiver import line, session_params
 
 CARD = {
@@ -106,3 +108,32 @@ def test_the_policy_lets_the_form_lead_back_to_the_shop_and_nowhere_else(client:
 def test_an_unknown_payment_is_not_found(twin: RunningTwin) -> None:
     assert httpx.get(f"{twin.base_url}/c/pay/cs_test_none").status_code == 404
     assert httpx.get(f"{twin.base_url}/3ds/pi_none/x").status_code == 404
+
+
+def test_a_spanish_session_is_spanish_to_its_end_and_a_browser_may_wish(client: stripe.StripeClient) -> None:
+    url = new_session(client, locale="es")
+    page = httpx.get(url).text
+    assert '<html lang="es">' in page
+    assert "PAGOS DE PRUEBA" in page
+    assert "Pagar 24.68 EUR" in page
+    for card in TEST_CARDS:
+        if card.behaviour == "decline":
+            cvc = {"cvc": "1234"} if card.brand == "amex" else {}
+            declined = httpx.post(url, data={**CARD, **cvc, "number": card.number})
+            assert SPANISH[card.message] in html.unescape(declined.text)
+    assert "escriba" in httpx.post(url, data={**CARD, "cvc": ""}).text.lower()
+    bank = httpx.post(url, data={**CARD, "number": "4000002500003155"}).headers["Location"]
+    assert "Su banco pregunta" in httpx.get(bank).text
+    assert "No hemos podido autenticar" in httpx.post(bank, data={"answer": "fail"}).text
+    httpx.post(url, data=CARD)
+    assert "Este pedido está pagado" in httpx.get(url).text
+    wished = httpx.get(new_session(client, locale="auto"), headers={"Accept-Language": "es-ES,es;q=0.9"})
+    assert '<html lang="es">' in wished.text
+
+
+def test_the_goods_are_described(client: stripe.StripeClient) -> None:
+    product = {"name": "Order T-1001", "description": "2 x CRUNCHY-ARMCHAIR"}
+    priced = {"currency": "eur", "unit_amount": 2468, "product_data": product}
+    page = httpx.get(new_session(client, line_items=[{"quantity": 1, "price_data": priced}])).text
+    assert "Order T-1001" in page
+    assert "2 x CRUNCHY-ARMCHAIR" in page

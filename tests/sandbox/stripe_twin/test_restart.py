@@ -77,8 +77,8 @@ def test_it_stops_when_asked_and_says_when_its_port_is_taken(tmp_path: Path, rec
 def test_it_goes_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     starter = (
         "import subprocess, sys, time; "
-        "subprocess.Popen([sys.executable, '-m', 'sandbox.stripe_twin', '--port', '0', '--exit-with-parent', "
-        f"'--file', {str(tmp_path / 'twin.sqlite')!r}]); time.sleep(60)"
+        "twin = subprocess.Popen([sys.executable, '-m', 'sandbox.stripe_twin', '--port', '0', '--with-parent', "
+        f"'--file', {str(tmp_path / 'twin.sqlite')!r}], stdin=subprocess.PIPE); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", starter], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
