@@ -296,7 +296,7 @@ class Agreements:
             seller=merchant.legal_name,
             self_declared=authority is Authority.SELF_DECLARED,
         )
-        content = msgspec.to_builtins(
+        signed = canonical_json(
             {
                 "type": PRESENTATION_TYPE,
                 "presentation_id": presentation_id,
@@ -320,7 +320,8 @@ class Agreements:
                 "notices": wording.notices(locale, versions, pay_within=pay_within),
             }
         )
-        signature = self.keyring.sign(Purpose.PRESENTATION, canonical_json(content))
+        content: dict[str, Any] = msgspec.json.decode(signed)
+        signature = self.keyring.sign(Purpose.PRESENTATION, signed)
         presentation = Presentation(
             id=presentation_id,
             company_id=actor.company.id,
