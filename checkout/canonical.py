@@ -48,7 +48,7 @@ def order_terms(
             "country": ship_to.country,
         },
         "currency": quote.currency,
-        "lines": [_line(position, line) for position, line in enumerate(quote.lines, start=1)],
+        "lines": [_line(position, line, tax) for position, line in enumerate(quote.lines, start=1)],
         "goods": totals.goods.decimal,
         "freight": totals.freight.decimal,
         "freight_tax": totals.freight_tax.decimal,
@@ -101,7 +101,7 @@ def instant_text(at: datetime) -> str:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _line(position: int, line: object) -> dict[str, Any]:
+def _line(position: int, line: object, tax: TaxDecision) -> dict[str, Any]:
     if not isinstance(line, PricedLine):
         raise TypeError("an order holds priced lines only")
     return {
@@ -113,5 +113,5 @@ def _line(position: int, line: object) -> dict[str, Any]:
         "unit_price": line.unit_price,
         "net": line.net,
         "tax": line.tax,
-        "tax_percent": line.tax_percent,
+        "tax_percent": tax.percent(line.tax_category),
     }

@@ -502,7 +502,7 @@ def _lines(priced: PricedCart, company_id: uuid.UUID) -> list[OrderLine]:
                 unit_price=answer.unit_price,
                 net=answer.net,
                 tax=answer.tax or "0",
-                tax_percent=answer.tax_percent or "0",
+                tax_percent=priced.tax.percent(answer.tax_category),
                 trace=msgspec.to_builtins(answer.trace),
             )
         )

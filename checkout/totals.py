@@ -48,7 +48,7 @@ def add_up(quote: Quote, tax: TaxDecision, freight: FreightDecision) -> Totals:
     numerator, denominator = ratio(percent)
     freight_tax = Money(divide(freight.freight.minor * numerator, denominator * _HUNDRED, Mode.HALF_UP), quote.currency)
     lines = [line for line in quote.lines if isinstance(line, PricedLine)]
-    rows = _rows(lines, quote.net, quote.tax)
+    rows = _rows(lines, tax, quote.net, quote.tax)
     rows[percent] = _plus(rows.get(percent), percent, freight.freight, freight_tax)
     total_tax = quote.tax + freight_tax
     return Totals(
@@ -65,13 +65,13 @@ def add_up(quote: Quote, tax: TaxDecision, freight: FreightDecision) -> Totals:
     )
 
 
-def _rows(lines: Sequence[PricedLine], net: Money, tax: Money) -> dict[str, TaxRow]:
+def _rows(lines: Sequence[PricedLine], decision: TaxDecision, net: Money, tax: Money) -> dict[str, TaxRow]:
     """By percent, highest first. The policy may keep fractions of a cent per line or round tax per order: the parts
     are the whole spread by weight, so that they add up.
     """
     by_percent: dict[str, list[PricedLine]] = {}
     for line in lines:
-        by_percent.setdefault(normal(line.tax_percent or "0"), []).append(line)
+        by_percent.setdefault(normal(decision.percent(line.tax_category)), []).append(line)
     percents = sorted(by_percent, key=lambda percent: ratio(percent)[0] / ratio(percent)[1], reverse=True)
     if not percents:
         return {}

@@ -16,7 +16,17 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from accounts.model import Authority, Company, MemberRole, Membership, Merchant, Person, StaffRole, TaxIdCheck, TaxStatus
+from accounts.model import (
+    Authority,
+    Company,
+    MemberRole,
+    Membership,
+    Merchant,
+    Person,
+    StaffRole,
+    TaxIdCheck,
+    TaxStatus,
+)
 from accounts.principal import BuyerCompany, Principal, PrincipalKind
 from agreements.imports import load_documents
 from agreements.service import Agreements
