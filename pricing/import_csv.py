@@ -29,7 +29,7 @@ from kernel.csv_rows import (
     whole,
     yes_no,
 )
-from kernel.money import Mode, currencies
+from kernel.money import Mode
 from pricing.content import LeafName, Leaves, changed, key_of
 from pricing.engine.book import (
     Adjustment,
@@ -70,7 +70,6 @@ from pricing.facts import category_path, decimal_text
 
 TITLE_LENGTH: Final = 300
 PERCENT_MOST: Final = Decimal(100)
-_CURRENCIES: Final = frozenset(currencies())
 _PRICE: Final = decimal(12, least=Decimal(0))
 _QUANTITY: Final = decimal(6, least=Decimal(0))
 _ABOVE_ZERO: Final = decimal(6, above=Decimal(0))
@@ -90,13 +89,6 @@ def _quantity(cell: str) -> str:
 
 def _positive(cell: str) -> str:
     return decimal_text(_ABOVE_ZERO(cell))
-
-
-def known_currency(cell: str) -> str:
-    """An ISO 4217 code that is in use."""
-    if currency(cell) not in _CURRENCIES:
-        raise CellError("must be a current ISO 4217 currency")
-    return cell
 
 
 def country(cell: str) -> str:
@@ -584,7 +576,7 @@ def _currency_prices(cell: str) -> tuple[CurrencyPrice, ...]:
         name, colon, price = part.strip().partition(":")
         if not colon:
             raise CellError("must hold CURRENCY:PRICE such as EUR:9.90;USD:11.50, joined by semicolons")
-        prices.append(CurrencyPrice(currency=known_currency(name.strip()), price=_amount(price.strip())))
+        prices.append(CurrencyPrice(currency=currency(name.strip()), price=_amount(price.strip())))
     if len({price.currency for price in prices}) < len(prices):
         raise CellError("names a currency twice")
     return tuple(prices)
@@ -677,7 +669,7 @@ FILES: Final = (
         ("code",),
         (
             Column("code", code),
-            Column("currency", known_currency),
+            Column("currency", currency),
             *_AUDIENCE,
             Column("priority", whole, optional=True, empty=0),
             *_WINDOW,
@@ -733,7 +725,7 @@ FILES: Final = (
             Column("min_quantity", _quantity, optional=True),
             Column("max_quantity", _quantity, optional=True),
             *(Column(name, _amount, optional=True) for name in _AMOUNT_CONDITIONS),
-            Column("currencies", many(known_currency), optional=True, empty=()),
+            Column("currencies", many(currency), optional=True, empty=()),
             Column("countries", many(country), optional=True, empty=()),
             *_WINDOW,
             Column("effect", choice("percent", "amount", "fixed_price", "quantity_table", "buy_get")),

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from kernel.csv_rows import Column, ImportReport, code, decimal, instant, many, read_rows, text
+from kernel.csv_rows import Column, ImportReport, code, currency, decimal, instant, many, read_rows, text
 from kernel.money import ratio, ratio_text
 from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.facts import decimal_text
-from pricing.import_csv import country, known_currency
+from pricing.import_csv import country
 
 EXAMPLES_KEPT: Final = 3
 PROGRESS_EVERY: Final = 1000
@@ -124,7 +124,7 @@ def read_order_lines(path: Path, report: ImportReport) -> Iterator[OrderLine]:
     """The rows of the file that are right; the others are in *report*."""
     seen: set[int] = set()
     for row in read_rows(path, COLUMNS, report):
-        reference, line, sku, unit, quantity, currency, at, company, segments, delivery, expected = row.values
+        reference, line, sku, unit, quantity, paid_in, at, company, segments, delivery, expected = row.values
         key = hash((reference, line))  # millions of lines: a number each, not their texts
         if key in seen:
             report.refuse(path.name, row.line, "line", line, f"order {reference} has this line already")
@@ -137,7 +137,7 @@ def read_order_lines(path: Path, report: ImportReport) -> Iterator[OrderLine]:
             sku=sku,
             unit=unit,
             quantity=quantity,
-            currency=currency,
+            currency=paid_in,
             at=at,
             buyer=Buyer(company=company, segments=segments, country=delivery),
             expected=expected,
@@ -176,7 +176,7 @@ COLUMNS: Final = (
     Column("sku", text(200)),
     Column("unit", code, optional=True),
     Column("quantity", _quantity),
-    Column("currency", known_currency),
+    Column("currency", currency),
     Column("at", instant),
     Column("company", text(200), optional=True),
     Column("segments", many(code), optional=True, empty=()),
