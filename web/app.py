@@ -69,7 +69,10 @@ def create_app(services: Services, *, background: bool = True, describe: bool = 
     )
     app.state.services = services
     unnamed = missing(
-        (method, route.path_format) for route in app.routes for method in getattr(route, "methods", ()) if method != "OPTIONS"
+        (method, route.path_format)
+        for route in app.routes
+        for method in getattr(route, "methods", ())
+        if method != "OPTIONS"
     )
     if unnamed and not describe:
         raise RuntimeError(f"web/access.py must name who may call {unnamed}")
@@ -115,6 +118,7 @@ def answer_error(request: AnyRequest, error: Exception) -> Response[Any]:
             status=problem.status,
             heading=problem.title,
             detail=problem.detail,
+            number=problem.status,
             slug=problem.type.rpartition("/")[2],
         )
     except Exception:

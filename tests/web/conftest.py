@@ -1,0 +1,160 @@
+"""A running shop over the demo's data: loaded once, then cloned for each test."""
+
+import asyncio
+import fcntl
+import itertools
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import msgspec
+import psycopg
+import pytest
+from argon2 import PasswordHasher
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from psycopg import sql
+
+from accounts.passwords import Passwords
+from kernel.clock import FixedClock
+from kernel.db import APP_ROLE, OWNER_ROLE
+from kernel.embedded import EmbeddedServer
+from kernel.settings import Settings
+from sandbox.demo.load import load
+from tests.conftest import NOW, TEST_VAR
+from web.app import create_app
+from web.services import Services, build
+
+PASSWORD = "demo-password-of-tests"
+FAST_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+DEMO_SKUS = 1200
+_numbers = itertools.count()
+
+
+class Shop(msgspec.Struct):
+    """The application with its services, for tests that look behind a page."""
+
+    app: Litestar
+    services: Services
+    clock: FixedClock
+
+    def client(self) -> "Browser":
+        return Browser(self.app)
+
+
+class Browser(AsyncTestClient[Litestar]):
+    """A client that behaves as a browser on our own pages: keeps cookies, says where it is, sends form tokens."""
+
+    def __init__(self, app: Litestar) -> None:
+        super().__init__(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+        self.headers.update({"accept": "text/html", "sec-fetch-site": "same-origin"})
+
+    async def token(self, path: str = "/login") -> str:
+        """Return the form token that a page carries for this session."""
+        found = re.search(r'name="form_token" value="([0-9a-f]+)"', (await self.get(path)).text)
+        assert found, f"{path} holds no form"
+        return found[1]
+
+    async def submit(self, path: str, form: dict[str, str] | None = None, *, page: str = "/login") -> object:
+        return await self.post(
+            path, data={"form_token": await self.token(page), **(form or {})}, follow_redirects=False
+        )
+
+    async def log_in(self, email: str) -> None:
+        answer = await self.post(
+            "/login",
+            data={"form_token": await self.token(), "email": email, "password": PASSWORD},
+            follow_redirects=False,
+        )
+        assert answer.status_code == 303, answer.text
+
+
+@pytest.fixture(scope="session")
+def demo_template(server: EmbeddedServer, template: str) -> str:
+    """A database with the demo loaded at NOW, and the keyring that signed its publication."""
+    name = template.replace("template", "demo")
+    with (TEST_VAR / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+            ready = connection.execute(
+                "select 1 from pg_database where datname = %s and shobj_description(oid, 'pg_database') = 'ready'",
+                (name,),
+            ).fetchone()
+            if ready is None:
+                connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+                connection.execute(
+                    sql.SQL("create database {} template {} owner {}").format(
+                        sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER_ROLE)
+                    )
+                )
+                asyncio.run(_load(server.url(name, APP_ROLE)))
+                connection.execute(sql.SQL("comment on database {} is 'ready'").format(sql.Identifier(name)))
+    return name
+
+
+async def _load(url: str) -> None:
+    services = build(demo_settings(url), clock=FixedClock(NOW), passwords=FAST_PASSWORDS)
+    try:
+        await services.books.refresh()
+        await load(services, PASSWORD, skus=DEMO_SKUS)
+    finally:
+        await services.gateway.close()
+        await services.db.close()
+
+
+def demo_settings(url: str, **more: str) -> Settings:
+    """Settings of a test shop. Keyring and compiled books are shared by all of them, as the template is."""
+    return Settings.from_environment(
+        {"VAR": str(TEST_VAR / "demo"), "DATABASE_URL": url, "STRIPE_WEBHOOK_SECRET": "whsec_test", **more}
+    )
+
+
+@pytest.fixture
+def demo_database_url(server: EmbeddedServer, demo_template: str) -> Iterator[str]:
+    with _cloned(server, demo_template, f"shop_{os.getpid()}_{next(_numbers)}") as url:
+        yield url
+
+
+@contextmanager
+def _cloned(server: EmbeddedServer, demo_template: str, name: str) -> Iterator[str]:
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {} owner {}").format(
+                sql.Identifier(name), sql.Identifier(demo_template), sql.Identifier(OWNER_ROLE)
+            )
+        )
+    yield server.url(name, APP_ROLE)
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+async def shop(demo_database_url: str) -> AsyncIterator[Shop]:
+    """The shop a minute after the demo's prices took effect. Its books are running; no background worker is."""
+    async with _open(demo_database_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def read_only_shop(server: EmbeddedServer, demo_template: str) -> AsyncIterator[Shop]:
+    """The same shop for tests that only look; they share it."""
+    with _cloned(server, demo_template, f"shop_read_only_{os.getpid()}") as url:
+        async with _open(url) as opened:
+            yield opened
+
+
+@asynccontextmanager
+async def _open(url: str) -> AsyncIterator[Shop]:
+    clock = FixedClock(NOW)
+    clock.advance(minutes=1)
+    services = build(demo_settings(url), clock=clock, passwords=FAST_PASSWORDS)
+    app = create_app(services, background=False)
+    async with AsyncTestClient(app):
+        yield Shop(app, services, clock)
+
+
+@pytest.fixture
+async def browser(shop: Shop) -> Browser:
+    """A visitor's browser."""
+    return shop.client()

@@ -1,0 +1,67 @@
+"""What a visitor sees before doing anything."""
+
+import re
+
+import pytest
+
+from tests.web.conftest import Browser, Shop
+
+
+@pytest.fixture
+async def browser(read_only_shop: Shop) -> Browser:
+    return read_only_shop.client()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/catalog", "/search?q=bolt", "/search?q=%27%22%3C%3E%26%7C%21", "/prices", "/products/CRUNCHY-ARMCHAIR",
+     "/skus/CRUNCHY-ARMCHAIR/price?quantity=12", "/catalog/FASTENERS?in_stock=yes&sort=sku&page=1"],
+)  # fmt: skip
+@pytest.mark.parametrize("language", ["en", "es"])
+async def test_every_page_is_served_in_both_languages(browser: Browser, path: str, language: str) -> None:
+    answer = await browser.get(f"{path}{'&' if '?' in path else '?'}lang={language}")
+
+    assert answer.status_code == 200, answer.text
+    assert f'<html lang="{language}">' in answer.text
+
+
+async def test_no_page_loads_anything_from_elsewhere(browser: Browser) -> None:
+    page = (await browser.get("/products/CRUNCHY-ARMCHAIR")).text
+
+    assert not [url for url in re.findall(r'(?:src|href|action)="([^"]+)"', page) if url.startswith(("http", "//"))]
+
+
+async def test_a_product_page_shows_the_ladder_that_the_engine_prices(browser: Browser, read_only_shop: Shop) -> None:
+    page = (await browser.get("/products/CRUNCHY-ARMCHAIR")).text
+
+    assert "€249.00" in page
+    assert read_only_shop.services.books.at(read_only_shop.clock.now()).root in page
+
+
+async def test_a_product_that_does_not_exist_is_a_page_that_says_so(browser: Browser) -> None:
+    answer = await browser.get("/products/NO-SUCH-THING")
+
+    assert answer.status_code == 404
+    assert "There is no such product" in answer.text
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "99999999999999999999", "²"])
+async def test_a_page_number_that_is_none_is_refused(browser: Browser, number: str) -> None:
+    assert (await browser.get(f"/catalog?page={number}")).status_code == 400
+
+
+@pytest.mark.parametrize("quantity", ["0", "-1", "1.5", "NaN", "1e3", "10000000000000000000000000000000", "%00", "abc"])
+async def test_why_this_price_answers_any_quantity_with_a_price_or_a_reason(browser: Browser, quantity: str) -> None:
+    answer = await browser.get(f"/skus/CRUNCHY-ARMCHAIR/price?quantity={quantity}")
+
+    assert answer.status_code == 200
+    assert 'class="note warn"' in answer.text or "Line total" in answer.text
+
+
+async def test_a_log_in_link_never_leads_elsewhere(browser: Browser) -> None:
+    from web.http import safe_next
+
+    for target in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb"):
+        assert safe_next(target) == "/"
+    assert safe_next("/cart?x=1") == "/cart?x=1"
+    assert (await browser.get("/")).status_code == 200
