@@ -52,10 +52,10 @@ def payment_page(session: Record, state: FormState, language: str) -> str:
 <ul class="lines">{"".join(_line(item, detail, say) for item, detail in items)}</ul>
 <p class="total"><span>{say("Total due")}</span> <strong>{total}</strong></p>
 </section>
-<section class="payment" aria-labelledby="payment-title">
+<section class="payment" id="pay" aria-labelledby="payment-title">
 <h2 id="payment-title">{say("Pay with card")}</h2>
 {_alert(state, say)}
-<form method="post" action="/c/pay/{session.id}" novalidate>
+<form method="post" action="/c/pay/{session.id}#pay" novalidate>
 {_email_field(state, email, say)}
 {_field(state, say, "number", "Card number", "1234 1234 1234 1234", autocomplete="cc-number")}
 <div class="pair">
@@ -189,7 +189,7 @@ def _field(
 
 def _card_table(session_id: str, say: Say) -> str:
     rows = "".join(
-        f'<tr><td><a href="/c/pay/{session_id}?card={card.number}"><code>{_grouped(card.number)}</code></a></td>'
+        f'<tr><td><a href="/c/pay/{session_id}?card={card.number}#pay"><code>{_grouped(card.number)}</code></a></td>'
         f"<td>{say(card.title)}</td></tr>"
         for card in TEST_CARDS
     )
