@@ -72,9 +72,10 @@ def tiers(said: str) -> tuple[Tier, ...]:
     return tuple(found)
 
 
-def row(said: str, *, sku: str = "CRUNCHY-ARMCHAIR", of: str = "LIST", unit: str = "each", **more: Any) -> PriceRow:
+def row(said: str, *, sku: str = "CRUNCHY-ARMCHAIR", of: str = "LIST", unit: str = "", **more: Any) -> PriceRow:
     parts = tiers(said)
     more.setdefault("model", "flat" if len(parts) == 1 else "volume")
+    unit = unit or ("metre" if sku == "ROPE" else "each")
     return PriceRow(list=of, sku=sku, unit=unit, tiers=parts, **more)
 
 

@@ -148,7 +148,7 @@ def test_a_break_group_adds_up_for_tiers_and_quantity_conditions() -> None:
     grouped = book(
         row("0:10 10:8"),
         row("0:30 10:25", sku="STOOL"),
-        row("0:1", sku="ROPE"),
+        row("0:1", sku="ROPE", unit="each"),
         skus=(chair, stool, SkuFacts(sku="ROPE")),
         adjustments=(rule("TWELVE", "10", conditions=at_least("12")),),
     )
