@@ -280,6 +280,7 @@ class Members:
 
     async def set_merchant(self, merchant: Merchant) -> None:
         """Write the seller's details, over those that were there."""
+        merchant.singleton = True  # merge looks for the key among the attributes set, not among the defaults
         async with self._db.begin(for_staff()) as session:
             await session.merge(merchant)
 

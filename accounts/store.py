@@ -126,7 +126,7 @@ async def list_members(session: AsyncSession, company_id: uuid.UUID) -> list[Mem
         .where(Membership.company_id == company_id)
         .order_by(Person.name, Person.id)
     )
-    return [MemberRow(membership, person) for membership, person in (await session.execute(query)).tuples()]
+    return [MemberRow(membership, person) for membership, person in (await session.execute(query))]
 
 
 async def count_admins(session: AsyncSession, company_id: uuid.UUID) -> int:
@@ -151,7 +151,7 @@ async def find_live_session(session: AsyncSession, token: str, now: datetime) ->
         .outerjoin(Company, Company.id == BrowserSession.company_id)
         .where(BrowserSession.token_sha256 == token_digest(token), BrowserSession.expires_at > now)
     )
-    row = (await session.execute(query)).tuples().one_or_none()
+    row = (await session.execute(query)).one_or_none()
     return None if row is None else Recognised(*row)
 
 
@@ -284,7 +284,7 @@ def _live_token(token: str, purpose: TokenPurpose, now: datetime) -> sa.Select[O
 
 async def find_key(session: AsyncSession, key_id: str) -> KeyRow | None:
     query = sa.select(ApiKey, Company).join(Company, Company.id == ApiKey.company_id).where(ApiKey.key_id == key_id)
-    row = (await session.execute(query)).tuples().one_or_none()
+    row = (await session.execute(query)).one_or_none()
     return None if row is None else KeyRow(*row)
 
 
@@ -335,7 +335,7 @@ async def count_attempt(session: AsyncSession, limit: Limit, subject: str, now: 
         )
         .returning(AttemptCounter.window_started_at, AttemptCounter.count)
     )
-    started_at, count = (await session.execute(statement)).tuples().one()
+    started_at, count = (await session.execute(statement)).one()
     return started_at + limit.window if count > limit.count else None
 
 
