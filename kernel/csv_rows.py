@@ -74,6 +74,7 @@ class ImportReport:
         self.notes: list[str] = []
         self.counts: dict[str, FileCount] = {}
         self._max_errors = max_errors
+        self._files: list[str] = []
 
     @property
     def ok(self) -> bool:
@@ -86,9 +87,13 @@ class ImportReport:
             self.errors.append(RowError(file, line, column, _shown(value), message))
 
     def sort(self) -> None:
-        """Order the errors by file and line, files in the order they were first met."""
-        files = {file: at for at, file in enumerate(dict.fromkeys(error.file for error in self.errors))}
-        self.errors.sort(key=lambda error: (files[error.file], error.line))
+        """Order the errors by file, as they were read, and line."""
+        place = {file: at for at, file in enumerate(self._files)}
+        self.errors.sort(key=lambda error: (place.get(error.file, len(place)), error.line))
+
+    def reading(self, file: str) -> None:
+        """Note that *file* is read now."""
+        self._files.append(file)
 
 
 class CellError(ValueError):
@@ -134,6 +139,7 @@ def read_rows(
     says so. A row with errors is yielded, not `whole`, when all of its *key* columns are right, and left out otherwise.
     """
     file = path.name
+    report.reading(file)
     size = path.stat().st_size
     if size > max_bytes:
         report.refuse(file, 0, "", "", f"the file has {size:,} bytes, more than the {max_bytes:,} allowed; split it")

@@ -1,12 +1,16 @@
 """A small supplier: bolts, hoses and a chair, written to files and imported as any other catalogue is."""
 
+import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from catalog.service import Catalog
-from kernel.clock import FixedClock
-from kernel.db import Database
+from kernel.clock import FixedClock, SystemClock
+from kernel.db import APP_ROLE, Database
+from kernel.embedded import EmbeddedServer
 
 FILES = {
     "categories.csv": """code,parent,name_en,name_es
@@ -55,3 +59,22 @@ async def catalog(empty_catalog: Catalog, tmp_path: Path) -> Catalog:
     report = await empty_catalog.import_folder(write_files(tmp_path / "import", FILES))
     assert report.ok, report.errors
     return empty_catalog
+
+
+@pytest.fixture(scope="module")
+async def shared_catalog(
+    server: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Catalog]:
+    """The same for tests that only read, imported once for a module."""
+    folder = tmp_path_factory.mktemp("shared")
+    name = f"shared_{uuid.uuid4().hex}"
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    opened = Database.connect(server.url(name, APP_ROLE))
+    catalog = Catalog(opened, SystemClock())
+    report = await catalog.import_folder(write_files(folder, FILES))
+    assert report.ok, report.errors
+    yield catalog
+    await opened.close()
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())

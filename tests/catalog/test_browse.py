@@ -9,6 +9,11 @@ from catalog.service import Catalog, CategoryUnknown, ProductUnknown
 from catalog.views import Browse, CatalogPage, Facet, Sort, StockStatus
 
 
+@pytest.fixture
+def catalog(shared_catalog: Catalog) -> Catalog:
+    return shared_catalog
+
+
 def codes(page: CatalogPage) -> list[str]:
     return [product.code for product in page.products]
 
