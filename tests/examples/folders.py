@@ -76,3 +76,11 @@ def _paths(folder: Path) -> dict[str, tuple[str, ...]]:
         return (*path(parents[code]), code) if parents[code] else (code,)
 
     return {code: path(code) for code in parents}
+
+
+def examples_of(markdown: str) -> dict[str, str]:
+    """The CSV examples of docs/import-files.md, by the file name that heads their section."""
+    return {
+        section.partition("\n")[0].strip(): section.partition("```csv\n")[2].partition("```")[0]
+        for section in markdown.split("\n### ")[1:]
+    }

@@ -9,8 +9,10 @@ import pytest
 
 from examples.adventureworks import convert, prove
 from examples.adventureworks.tables import MissingTable, read_lines, read_tables
+from kernel.csv_rows import ImportReport
 from pricing.engine import Buyer, LineRequest, MemoryBook, QuoteRequest, check, quote
 from pricing.engine.request import PricedLine
+from pricing.replay_orders import replay
 from tests.examples.folders import Row, book_of, content_of_folder, rows
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "adventureworks" / "sample"
@@ -41,6 +43,15 @@ def test_the_sample_has_200_lines_of_consumers_and_dealers() -> None:
 @pytest.mark.parametrize("line", LINES, ids=[line["reference"] for line in LINES])
 def test_the_engine_asks_what_the_seller_charged(book: MemoryBook, line: Row) -> None:
     assert Decimal(priced(book, line).subtotal) == Decimal(line["expected_line_total"])
+
+
+def test_the_replay_command_counts_all_200_as_equal(book: MemoryBook) -> None:
+    report = ImportReport()
+
+    result = replay(SAMPLE / "replay" / "lines.csv", book, report)
+
+    assert report.ok
+    assert (result.equal, result.lines, result.groups) == (200, 200, ())
 
 
 def test_the_trace_shows_the_discount_that_is_taken_twice(book: MemoryBook) -> None:

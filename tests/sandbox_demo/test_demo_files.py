@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from sandbox.demo.endings import dollar_price, euro_price
 from sandbox.demo.files import COLUMNS, write_demo
+from tests.examples.folders import examples_of
 
 ROOT = Path(__file__).parents[2]
 Row = dict[str, str]
@@ -270,30 +270,11 @@ def test_rules_move_with_the_reference_date(tmp_path: Path) -> None:
 
 
 def test_the_files_have_the_columns_that_the_documentation_names(folder: Path) -> None:
-    documented = headers_of((ROOT / "docs" / "import-files.md").read_text(encoding="utf-8"))
+    documented = examples_of((ROOT / "docs" / "import-files.md").read_text(encoding="utf-8"))
 
     assert {path.name for path in folder.iterdir()} == COLUMNS.keys()
     for name, columns in COLUMNS.items():
-        assert tuple(documented[name]) == columns, name
-
-
-def headers_of(markdown: str) -> dict[str, list[str]]:
-    """The header of each example, by the file name in the heading or sentence before it."""
-    return dict(_headers(markdown))
-
-
-def _headers(markdown: str) -> Iterator[tuple[str, list[str]]]:
-    name, in_example = "", False
-    for line in markdown.splitlines():
-        if line.startswith("## "):
-            name = ""
-        elif line.startswith("### "):
-            name = line.removeprefix("### ")
-        elif line.startswith("`companies.csv`"):
-            name = "companies.csv"
-        elif in_example:
-            yield name, line.split(",")
-        in_example = line == "```csv"
+        assert tuple(documented[name].partition("\n")[0].split(",")) == columns, name
 
 
 @pytest.mark.parametrize(

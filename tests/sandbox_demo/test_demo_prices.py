@@ -1,6 +1,7 @@
 """The demo's files are a price book without findings, and its named SKUs cost what a pencil says they cost."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_past_promotion_is_over_and_a_price_rise_is_announced(book: MemoryBook
     assert [step.rule for step in line.trace.steps if step.rule] == ["PUBLIC-EUR"]
     assert line.valid_until == new_year
     dearer = priced(book, "acme", "EUR", ("5", "each", "PAPR-120"), at=new_year)
-    assert float(dearer.subtotal) > float(line.subtotal)
+    assert Decimal(dearer.subtotal) > Decimal(line.subtotal)
 
 
 def test_clearance_takes_thirty_percent_off_the_lounge_but_not_off_the_armchair(book: MemoryBook) -> None:
@@ -124,7 +125,7 @@ def test_the_house_floor_stops_the_deepest_discount_without_naming_itself(book: 
 
     [bound] = [step for step in gloves.trace.steps if step.phase == "bound"]
     assert bound.rule is None
-    assert float(bound.after) > float(bound.before or 0)
+    assert Decimal(bound.after) > Decimal(bound.before or 0)
 
 
 @pytest.mark.parametrize(
