@@ -55,7 +55,7 @@ def payment_page(session: Record, state: FormState, language: str) -> str:
 <section class="payment" id="pay" aria-labelledby="payment-title">
 <h2 id="payment-title">{say("Pay with card")}</h2>
 {_alert(state, say)}
-<form method="post" action="/c/pay/{session.id}#pay" novalidate>
+<form method="post" action="/c/pay/{session.id}" novalidate>
 {_email_field(state, email, say)}
 {_field(state, say, "number", "Card number", "1234 1234 1234 1234", autocomplete="cc-number")}
 <div class="pair">
@@ -155,7 +155,7 @@ def _alert(state: FormState, say: Say) -> str:
     if not state.message:
         return ""
     again = f" {say('Try another card.')}" if state.field is None else ""
-    return f'<p class="alert" role="alert">{escape(say(state.message))}{again}</p>'
+    return f'<p class="alert" role="alert" tabindex="-1" autofocus>{escape(say(state.message))}{again}</p>'
 
 
 def _email_field(state: FormState, email: str | None, say: Say) -> str:

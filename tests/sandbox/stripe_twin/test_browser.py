@@ -24,7 +24,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     """A browser without JavaScript, wide and narrow."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page(java_script_enabled=False, viewport={"width": request.param, "height": 800})
+        yield browser.new_page(java_script_enabled=False, viewport={"width": request.param, "height": 480})
         browser.close()
 
 
@@ -40,6 +40,7 @@ def test_a_buyer_is_declined_then_fails_then_passes_3d_secure_and_comes_back(
     page.get_by_role("link", name="4000 0000 0000 9995").click()
     page.get_by_role("button", name="Pay 24.68 EUR").click()
     expect(page.get_by_role("alert")).to_contain_text("insufficient funds")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
 
     page.get_by_role("link", name="4000 0025 0000 3155").click()
     page.get_by_role("button", name="Pay 24.68 EUR").click()
