@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,6 @@ class House:
     acme: Principal
     globex: Principal
     staff: Principal
-    extra: dict[str, Any] = field(default_factory=dict)
 
     async def fill(self, principal: Principal, sku: str = "CRUNCHY-ARMCHAIR", quantity: str = "2") -> None:
         await self.carts.add(principal, sku=sku, quantity=quantity)
