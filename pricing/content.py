@@ -4,7 +4,7 @@ A leaf is named by its kind and key, as in `pricing.engine.leaves`; a draft is a
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from pricing.engine.book import (
     SkuFacts,
     Strategy,
 )
+from pricing.engine.leaves import objects
 from pricing.engine.leaves import root as root_of
 
 Key = tuple[str, ...]
@@ -65,7 +66,7 @@ class ContentDamaged(Exception):
 
 
 def leaves_of(content: BookContent) -> Leaves:
-    return dict(_objects(content))
+    return {(kind, key): noun for kind, key, noun in objects(content)}
 
 
 def content_of(leaves: Mapping[LeafName, Any]) -> BookContent:
@@ -105,7 +106,7 @@ def frame_leaves(frame: Frame) -> Leaves:
 def entry_leaves(entry: SkuEntry) -> Leaves:
     """The leaves of one SKU."""
     per_sku = BookContent(rows=entry.rows, skus=(entry.facts,), costs=entry.costs)
-    return {name: noun for name, noun in _objects(per_sku) if name[0] in {"row", "sku", "cost"}}
+    return {(kind, key): noun for kind, key, noun in objects(per_sku) if kind in {"row", "sku", "cost"}}
 
 
 def sku_of(name: LeafName) -> str | None:
@@ -235,20 +236,3 @@ def publication_message(number: int, root: str, effective_at: datetime) -> bytes
     return canonical_json(
         {"number": number, "root": root, "effective_at": effective_at.astimezone(UTC).isoformat()},
     )
-
-
-def _objects(content: BookContent) -> Iterator[tuple[LeafName, Any]]:
-    yield ("strategy", ()), content.strategy
-    yield ("policy", ()), content.policy
-    yield ("layers", ()), content.layers
-    for kind, nouns in (
-        ("list", content.lists),
-        ("row", content.rows),
-        ("adjustment", content.adjustments),
-        ("bound", content.bounds),
-        ("quantity_rule", content.quantity_rules),
-        ("sku", content.skus),
-        ("cost", content.costs),
-    ):
-        for noun in nouns:
-            yield (kind, key_of(kind, noun)), noun

@@ -162,8 +162,22 @@ def _request(buyer: Buyer, currency: str, line: LineRequest, tax: TaxInput | Non
 
 
 def _continues(before: Rung, rung: Rung) -> bool:
-    """Whether the price is the one of the rung before."""
-    return rung.each == before.each and rung.line.unit_price == before.line.unit_price
+    """Whether the price is the one of the rung before: the same unit price of the same list, and nothing but it."""
+    return (
+        rung.line.unit_price is not None
+        and (rung.line.unit_price, rung.line.price_unit) == (before.line.unit_price, before.line.price_unit)
+        and rung.line.trace.list == before.line.trace.list
+        and _acts_on_line(rung.line) == _acts_on_line(before.line) == []
+    )
+
+
+def _acts_on_line(line: PricedLine) -> list[str]:
+    """Rules and fees that make the line other than unit price x quantity."""
+    return [
+        step.rule or step.reason
+        for step in line.trace.steps
+        if step.phase in {"line", "line_bound"} or "fee" in step.params
+    ]
 
 
 def _quantities(book: Book, entry: SkuEntry, asked: UnitFact, buyer: Buyer, currency: str) -> Iterator[str]:

@@ -31,9 +31,10 @@ from pricing.content import Key, LeafName, Leaves
 from pricing.draft_book import DraftBook
 from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.book import BookContent
+from pricing.engine.check import Finding, Severity
 from pricing.engine.leaves import root as root_of
 from pricing.engine.request import PricedLine, RefusedLine
-from pricing.findings import Finding, Severity, list_findings
+from pricing.findings import finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
 from pricing.model import DraftState, PriceDraft, PricePublication
 
@@ -368,8 +369,8 @@ class Pricing:
             errors = [finding for finding in prepared.findings if finding.severity is Severity.ERROR]
             if errors:
                 raise FindingsStopPublication(
-                    f"{len(errors)} errors stop the publication; the first: {errors[0].message}",
-                    findings=[msgspec.to_builtins(finding) for finding in errors[:SHOWN_CLASHES]],
+                    f"{len(errors)} errors stop the publication; the first: {finding_text(errors[0], 'en')}",
+                    findings=[_reported(finding) for finding in errors[:SHOWN_CLASHES]],
                 )
             await self.books.compile(content, prepared.root)
             published = await self._commit(prepared, by=by, effective_at=effective_at, note=note)
@@ -402,7 +403,7 @@ class Pricing:
                 root=root,
                 content=None,
                 leaf_count=0,
-                findings=tuple(list_findings(content, sold=catalogue.sold, at=self.clock.now())),
+                findings=list_findings(content, sold=catalogue.sold, at=self.clock.now()),
                 follows=last.number,
                 draft_id=None,
                 draft_version=0,
@@ -564,7 +565,7 @@ class Pricing:
                 root=root_of(content, self.keyring.house_key),
                 content=leaf.packed(content),
                 leaf_count=len(leaves) + len(catalogue.leaves),
-                findings=tuple(list_findings(content, sold=catalogue.sold, at=now)),
+                findings=list_findings(content, sold=catalogue.sold, at=now),
                 follows=0 if last is None else last.number,
                 draft_id=draft.id,
                 draft_version=draft.version,
@@ -624,7 +625,7 @@ class Pricing:
                 draft_id=prepared.draft_id,
                 restores=prepared.restores,
                 note=note,
-                findings=[msgspec.to_builtins(finding) for finding in prepared.findings],
+                findings=[_reported(finding) for finding in prepared.findings],
                 signature=signed.signature,
                 key_id=signed.key_id,
             )
@@ -698,6 +699,11 @@ def _clash(message: str, sides: Sequence[tuple[LeafName, Any, Any]]) -> DraftCla
         for name, theirs, yours in sides[:SHOWN_CLASHES]
     ]
     return DraftClash(message, clashes=clashes, count=len(sides))
+
+
+def _reported(finding: Finding) -> dict[str, Any]:
+    """As it is kept with a publication and told in an error: with its words, which a later release may change."""
+    return {**msgspec.to_builtins(finding), "text": finding_text(finding, "en")}
 
 
 def _seconds(lead: timedelta) -> str:
