@@ -143,6 +143,8 @@ def explain(trace: Trace, quantity: str, language: str) -> tuple[str, ...]:
 
 
 def _column(language: str) -> int:
+    if language not in LANGUAGES:
+        raise ValueError(f"there are no texts in {language}")
     return LANGUAGES.index(language)
 
 

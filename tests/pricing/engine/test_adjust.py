@@ -33,6 +33,7 @@ from pricing.engine.book import (
 )
 from tests.pricing.engine.cast import (
     ACME,
+    CHAIR,
     GLOBEX,
     INITECH,
     NOW,
@@ -408,10 +409,8 @@ def test_an_undisclosed_bound_is_not_named() -> None:
 
 def test_a_margin_is_kept_over_cost() -> None:
     margin = Bound(code="M", side=Side.FLOOR, scope=Scope(everything=True), limit=MarginLimit(percent="25"))
-    costs = (
-        Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="6.1"),
-        Cost(sku="CRUNCHY-ARMCHAIR", currency="USD", cost="9"),
-    )
+    said = ("USD", "9"), ("EUR", "6.1")
+    costs = tuple(Cost(sku=CHAIR.sku, currency=currency, cost=cost) for currency, cost in said)
     kept = book(TEN, adjustments=(rule("R", "50"),), bounds=(margin,), costs=costs)
     by_box = book(row("0:100", unit="box"), adjustments=(rule("R", "50"),), bounds=(margin,), costs=costs)
 
