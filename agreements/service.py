@@ -240,14 +240,7 @@ class Agreements:
 
         Each document's newest label in force; in *locale*, else in English, else in the language there is.
         """
-        in_force = await store.list_versions_in_force(session, self.clock.now())
-        current: dict[str, list[DocumentVersion]] = {}
-        for version in in_force:
-            if version.document.countries is None or country in version.document.countries:
-                texts = current.setdefault(version.document.code, [])
-                if not texts or texts[0].label == version.label:
-                    texts.append(version)
-        return tuple(_in_language(texts, locale) for texts in current.values())
+        return await self._in_force(session, country, locale, texts=True)
 
     # the act
 
@@ -279,7 +272,7 @@ class Agreements:
         """
         actor = _actor(principal)
         authority = await self._authority(session, actor, total)
-        versions = await self.required(session, actor.company.country, locale)
+        versions = await self._in_force(session, actor.company.country, locale, texts=False)
         if not any(version.document.kind is DocumentKind.AGREE for version in versions):
             raise DocumentsMissing("No document to agree to is in force; legal staff must publish one first.")
         merchant = await find_merchant(session)
@@ -345,11 +338,14 @@ class Agreements:
     async def order_placed(
         self, session: AsyncSession, principal: Principal, presentation_id: uuid.UUID
     ) -> uuid.UUID | None:
-        """The order that this person's presentation has made already; None when it is still open or not theirs."""
+        """The order this presentation made, or another of its checkout (a second tab); None while there is none, and
+        for a presentation that is not this person's.
+        """
         found = await store.find_presentation(session, presentation_id)
         if found is None or (found.company_id, found.actor_id) != (principal.company_id, principal.person_id):
             return None
-        return found.order_id
+        other = await store.find_acceptance_of_checkout(session, found.checkout_id)
+        return None if other is None else other.order_id
 
     async def accept(
         self,
@@ -506,6 +502,18 @@ class Agreements:
 
     # helpers in call order
 
+    async def _in_force(
+        self, session: AsyncSession, country: str, locale: str, *, texts: bool
+    ) -> tuple[DocumentVersion, ...]:
+        in_force = await store.list_versions_in_force(session, self.clock.now(), texts=texts)
+        current: dict[str, list[DocumentVersion]] = {}
+        for version in in_force:
+            if version.document.countries is None or country in version.document.countries:
+                same_label = current.setdefault(version.document.code, [])
+                if not same_label or same_label[0].label == version.label:
+                    same_label.append(version)
+        return tuple(_in_language(same_label, locale) for same_label in current.values())
+
     async def _authority(self, session: AsyncSession, actor: "_Actor", total: Money) -> Authority:
         """Where this person's power to bind the company at *total* comes from, as the company's list says now."""
         membership = await find_membership(session, actor.company.id, actor.person_id)
@@ -538,7 +546,7 @@ class Agreements:
         content = presentation.content
         signature = Signature(presentation.key_id, presentation.signature)
         _, order_digest = canonical_order(terms, personal, presentation.salts)
-        versions = await self.required(session, actor.company.country, presentation.locale)
+        versions = await self._in_force(session, actor.company.country, presentation.locale, texts=False)
         changed = [
             what
             for what, differs in (

@@ -210,6 +210,21 @@ async def test_a_consumed_presentation_names_its_order_and_orders_nothing_again(
     assert (await count_evidence(step.database))["Acceptance"] == 1
 
 
+async def test_the_second_tabs_presentation_leads_to_the_order_of_the_first(step: Step, globex: Principal) -> None:
+    first, second = await step.present(), await step.present()
+    async with step.database.begin(step.principal.db_scope()) as session:
+        assert await step.agreements.order_placed(session, step.principal, second.id) is None
+
+    made = await step.accept(first)
+
+    with pytest.raises(PresentationConsumed) as refused:
+        await step.accept(second)
+    assert refused.value.order_id == made.order_id
+    async with step.database.begin(step.principal.db_scope()) as session:
+        assert await step.agreements.order_placed(session, step.principal, second.id) == made.order_id
+        assert await step.agreements.order_placed(session, globex, second.id) is None
+
+
 async def test_sixteen_accepts_at_once_from_two_tabs_make_one_acceptance(step: Step) -> None:
     tabs = [await step.present(), await step.present()]
 
