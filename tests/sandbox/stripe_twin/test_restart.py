@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,3 +100,41 @@ def test_a_webhook_without_a_secret_is_refused_at_the_start() -> None:
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
     assert refused.returncode == 2
     assert "always signed" in refused.stderr
+
+
+def test_kill_9_in_the_middle_of_work_leaves_nothing_half_done(tmp_path: Path, receiver: Receiver) -> None:
+    file = tmp_path / "twin.sqlite"
+    acknowledged: dict[str, str] = {}
+
+    def buy(client: stripe.StripeClient, url: str, worker: int) -> None:
+        for number in range(1000):
+            key = f"attempt-{worker}-{number}"
+            try:
+                session = client.v1.checkout.sessions.create(session_params(), {"idempotency_key": key})
+                acknowledged[key] = session.id
+                httpx.post(f"{url}/_twin/pay", json={"session": session.id})
+            except (stripe.APIConnectionError, httpx.TransportError):
+                return
+
+    with twin_process(file, webhook=receiver.url) as (url, process):
+        client = client_of(url)
+        workers = [threading.Thread(target=buy, args=(client, url, worker)) for worker in range(3)]
+        for worker in workers:
+            worker.start()
+        while len(acknowledged) < 15:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        for worker in workers:
+            worker.join()
+    with twin_process(file, webhook=receiver.url) as (url, _):
+        client = client_of(url)
+        for key, session_id in acknowledged.items():
+            assert client.v1.checkout.sessions.create(session_params(), {"idempotency_key": key}).id == session_id
+        httpx.post(f"{url}/_twin/drain", json={"timeout": 20}, timeout=30)
+        sessions = httpx.get(f"{url}/_twin/objects?type=checkout.session").json()
+        paid = {session["id"] for session in sessions if session["payment_status"] == "paid"}
+        charges = httpx.get(f"{url}/_twin/objects?type=charge").json()
+        told = {event.data.object["id"] for event in receiver.events() if event.type == "checkout.session.completed"}
+        assert len(charges) == len(paid) > 0
+        assert told == paid
+        assert httpx.get(f"{url}/_twin/violations").json() == []
