@@ -32,6 +32,7 @@ from kernel.csv_rows import (
     text,
     yes_no,
 )
+from kernel.errors import Conflict
 from kernel.ids import new_id
 
 BATCH: Final = 2_000
@@ -171,16 +172,32 @@ FILE_NAMES: Final = tuple(file.name for file in FILES)
 _FILE_NAME: Final = {file.table: file.name for file in FILES}
 
 
+class ImportRunning(Conflict):
+    problem = "import-running"
+    title = "Another import is running"
+
+
 async def import_files(session: AsyncSession, folder: Path, report: ImportReport) -> None:
-    """Import the catalogue files that *folder* holds, unless *report* has errors then; the caller rolls back."""
-    await session.execute(sa.select(sa.func.pg_advisory_xact_lock(IMPORT_LOCK)))
+    """Import the catalogue files that *folder* holds, unless *report* has errors then; the caller rolls back.
+
+    :raises ImportRunning: when another import takes longer than a lock is waited for
+    """
+    present = await asyncio.to_thread(_present, folder)
+    if present is None:
+        report.refuse(folder.name, 0, "", "", "there is no such folder")
+        return
+    try:
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(IMPORT_LOCK)))
+    except sa.exc.OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise ImportRunning("Another import is running; start this one again when it is done.") from None
+        raise
     rows: dict[str, int] = {}
     for file in FILES:
         await session.execute(sa.text(f"DROP TABLE IF EXISTS pg_temp.import_{file.table}"))
         await session.execute(sa.text(_staging_table(file)))
-        path = folder / file.name
-        if path.is_file():
-            rows[file.name] = await _stage(session, file, path, report)
+        if file.name in present:
+            rows[file.name] = await _stage(session, file, present[file.name], report)
             await session.execute(sa.text(f"ANALYZE import_{file.table}"))
     for file in FILES:
         if rows.get(file.name):
@@ -190,6 +207,10 @@ async def import_files(session: AsyncSession, folder: Path, report: ImportReport
     report.sort()
     if report.ok:
         await _apply(session, paths, rows, report)
+
+
+def _present(folder: Path) -> dict[str, Path] | None:
+    return {name: folder / name for name in FILE_NAMES if (folder / name).is_file()} if folder.is_dir() else None
 
 
 async def known_codes(session: AsyncSession) -> KnownCodes:
@@ -388,15 +409,16 @@ async def _apply(
     await session.execute(sa.text("CREATE TEMPORARY TABLE import_touched (id uuid) ON COMMIT DROP"))
     await _copy_paths(session, paths)
     for file in FILES:
+        if file is UNITS:  # what takes long goes before stock, whose changed rows orders wait for
+            await session.execute(sa.text("ANALYZE import_touched"))
+            await session.execute(sa.text(REFRESH_SEARCH))
+            await session.execute(sa.text(COUNT_ON_SALE))
         if file.name in rows:
             added, changed = (await session.execute(sa.text(UPSERTS[file.table]))).one()
             count = rows[file.name]
             report.counts[file.name] = FileCount(count, added, changed, count - added - changed)
             for statement in AFTER.get(file.table, ()):
                 await session.execute(sa.text(statement))
-    await session.execute(sa.text("ANALYZE import_touched"))
-    await session.execute(sa.text(REFRESH_SEARCH))
-    await session.execute(sa.text(COUNT_ON_SALE))
 
 
 async def _copy_paths(session: AsyncSession, paths: Mapping[str, tuple[str, ...]]) -> None:

@@ -112,7 +112,9 @@ UPSERTS: Final = {
         "stock",
         "sku_id",
         {"sku_id": "sku.id", "on_hand": "given.on_hand", "reserved": "0", "sold": "0"},
-        f"import_stock AS given {_OF_SKU}",
+        # a count that stays would be locked too, and an order wait for the whole import
+        f"import_stock AS given {_OF_SKU} LEFT JOIN stock AS before ON before.sku_id = sku.id "
+        "WHERE before.on_hand IS DISTINCT FROM given.on_hand",
     ),
 }
 AFTER: Final = {

@@ -276,12 +276,11 @@ async def _matched(
     found = defaultdict(list)
     if text.rank is not None:
         rows = await session.execute(
-            sa.select(Sku.product_id, Sku.code)
+            sa.select(Sku.product_id, Sku.code, text.rank)
             .join(Product, Product.id == Sku.product_id)
             .where(Sku.product_id.in_(product_ids), *filters.skus())
-            .order_by(text.rank.desc(), sa.collate(Sku.code, "C"))
         )
-        for product_id, code in rows:
+        for product_id, code, _ in sorted(rows, key=lambda row: (-row[2], store.natural(row[1]))):
             found[product_id].append(code)
     return found
 

@@ -83,7 +83,10 @@ class Catalog:
         return await store.find_skus(session, codes)
 
     async def import_folder(self, folder: Path) -> ImportReport:
-        """Import the catalogue files of *folder*; with one error in them, nothing is imported."""
+        """Import the catalogue files of *folder*; with one error in them, nothing is imported.
+
+        :raises ImportRunning: when another import takes longer than a lock is waited for
+        """
         report = ImportReport()
         async with self.db.begin(for_staff()) as session:
             await self.import_into(session, folder, report)

@@ -108,7 +108,7 @@ async def list_skus_of_products(
         session, sa.and_(Sku.active, Sku.product_id == sa.any_(sa.literal(list(product_ids), _UUIDS)))
     ):
         found[product_id].append(sku)
-    return {product_id: tuple(sorted(skus, key=_natural)) for product_id, skus in found.items()}
+    return {product_id: tuple(sorted(skus, key=lambda sku: natural(sku.code))) for product_id, skus in found.items()}
 
 
 async def _skus(session: AsyncSession, condition: sa.ColumnElement[bool]) -> list[tuple[uuid.UUID, SkuView]]:
@@ -167,9 +167,9 @@ def _units(base_unit: str, units: Sequence[str] | None, factors: Sequence[Decima
     return (Unit(unit=base_unit, factor=ONE), *(Unit(unit=unit, factor=factor) for unit, factor in further))
 
 
-def _natural(sku: SkuView) -> tuple[tuple[int, int, str], ...]:
-    """Order M8X40 before M8X100."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", sku.code)
+def natural(code: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what orders M8X40 before M8X100."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", code)
     return tuple((0, int(part), part) if part[0] in "0123456789" else (1, 0, part) for part in parts)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from catalog.import_csv import FILE_NAMES
+from catalog.import_csv import FILE_NAMES, ImportRunning
 from catalog.model import Sku, SkuCost
 from catalog.service import Catalog
 from catalog.views import BookCost, Unit
@@ -244,6 +244,34 @@ async def test_two_imports_at_once_queue(empty_catalog: Catalog, tmp_path: Path)
 
     assert all(report.ok for report in reports)
     assert sorted(report.counts["skus.csv"].added for report in reports) == [0, 7]
+
+
+async def test_an_import_that_would_wait_too_long_says_so(empty_catalog: Catalog, tmp_path: Path) -> None:
+    write_files(tmp_path, FILES)
+
+    async with empty_catalog.db.begin(for_staff()) as running, empty_catalog.db.begin(for_staff()) as waiting:
+        await empty_catalog.import_into(running, tmp_path, ImportReport())
+        await waiting.execute(sa.text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(ImportRunning, match="start this one again"):
+            await empty_catalog.import_into(waiting, tmp_path, ImportReport())
+        await waiting.rollback()
+
+
+async def test_an_order_does_not_wait_for_an_import_that_leaves_its_stock_as_it_is(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    bolt = (await catalog.find_skus(["HB-88-M8X40"]))["HB-88-M8X40"]
+
+    async with catalog.db.begin(for_staff()) as importing, catalog.db.begin(for_staff()) as ordering:
+        await catalog.import_into(importing, write_files(tmp_path / "again", FILES), ImportReport())
+        await ordering.execute(sa.text("SET LOCAL lock_timeout = '50ms'"))
+        await catalog.reserve(ordering, {bolt.id: Decimal(1)})
+
+
+async def test_a_missing_folder_is_an_error(empty_catalog: Catalog, tmp_path: Path) -> None:
+    report = await empty_catalog.import_folder(tmp_path / "nowhere")
+
+    assert [str(error) for error in report.errors] == ["nowhere:0: there is no such folder"]
 
 
 async def test_a_stock_count_leaves_reservations_apart(catalog: Catalog, tmp_path: Path) -> None:
