@@ -18,6 +18,7 @@ from kernel.settings import Settings
 from pricing.engine import Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.explain import explain, refusal_text
 from pricing.engine.request import PricedLine, RefusedLine
+from pricing.findings import finding_text
 from pricing.model import DraftState
 from pricing.replay_orders import replay
 from web.cli import FOUND, CommandFailed, called_from
@@ -77,7 +78,7 @@ async def publish(arguments: argparse.Namespace) -> int:
         draft_id = await _draft(services, arguments.draft)
         findings = await services.pricing.findings(draft_id)
         for finding in findings[:SHOWN_ERRORS]:
-            print(f"  {finding.severity.value:<8} {finding.message}")
+            print(f"  {finding.severity.value:<8} {finding_text(finding, 'en')}")
         if len(findings) > SHOWN_ERRORS:
             print(f"  ... and {len(findings) - SHOWN_ERRORS} more")
         if arguments.check:
