@@ -1,5 +1,6 @@
 """How often somebody may knock: by account and by socket address, counted in the database for all workers together."""
 
+import ipaddress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,6 +29,17 @@ CODE_BY_ACCOUNT: Final = Limit("code_account", 20, timedelta(days=1))
 """20 guesses a day at one of a million codes."""
 INVITATIONS_BY_COMPANY: Final = Limit("invitation_company", 50, timedelta(days=1))
 LONGEST_WINDOW: Final = timedelta(days=1)
+
+
+def network(address: str) -> str:
+    """What counts as one place: an IPv4 address, or an IPv6 one's /64 network, which one caller owns whole."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((ip, 64), strict=False))
 
 
 class TooManyAttempts(DomainError):

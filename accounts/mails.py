@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from kernel.mail import Mail
 
-INVITATION_PATH: Final = "/account/invitation"
-RESET_PATH: Final = "/account/reset-password"
+INVITATION_PATH: Final = "/invitation"
+RESET_PATH: Final = "/password-reset"
 
 _TEXTS: Final = {
     ("email_code", "en"): (

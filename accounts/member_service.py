@@ -140,7 +140,7 @@ class Members:
         async with self._db.begin(principal.db_scope()) as session:
             membership = await self._locked_member(session, company_id, person_id)
             if membership.role is MemberRole.ADMIN and role is not MemberRole.ADMIN:
-                await self._keep_an_admin(session, company_id)
+                await self._give_up_admin(session, company_id, person_id)
             limit = signing_limit if signatory else None
             own_act = principal.person_id == person_id
             if not signatory:
@@ -160,7 +160,7 @@ class Members:
     async def remove_member(
         self, principal: Principal, person_id: uuid.UUID, *, company_id: uuid.UUID | None = None
     ) -> None:
-        """End a membership and the sessions under it. What the person ordered stays.
+        """End a membership, the sessions under it and an admin's open invitations. What the person ordered stays.
 
         :raises NoSuchMember: when the person is none of the company's
         :raises LastAdmin: when nobody would be left to administer the company
@@ -169,7 +169,7 @@ class Members:
         async with self._db.begin(principal.db_scope()) as session:
             membership = await self._locked_member(session, company_id, person_id)
             if membership.role is MemberRole.ADMIN:
-                await self._keep_an_admin(session, company_id)
+                await self._give_up_admin(session, company_id, person_id)
             await session.delete(membership)
 
     # -- invitations -------------------------------------------------------------------------------------------------
@@ -241,6 +241,16 @@ class Members:
                 raise NoSuchInvitation("It may have been accepted already; look among the members.")
 
     # -- the company -------------------------------------------------------------------------------------------------
+
+    async def list_companies(self, principal: Principal) -> Sequence[Company]:
+        """List every company, by code, for the merchant's own people.
+
+        :raises NotAllowed: to anybody else
+        """
+        if principal.kind is not PrincipalKind.STAFF:
+            raise NotAllowed("Log in as one of the shop's own people.")
+        async with self._db.begin(principal.db_scope()) as session:
+            return await store.list_companies(session)
 
     async def change_company(
         self,
@@ -381,9 +391,10 @@ class Members:
             raise NoSuchMember("They may have been removed; look at the list of members.")
         return membership
 
-    async def _keep_an_admin(self, session: AsyncSession, company_id: uuid.UUID) -> None:
+    async def _give_up_admin(self, session: AsyncSession, company_id: uuid.UUID, person_id: uuid.UUID) -> None:
         if await store.count_admins(session, company_id) <= 1:
             raise LastAdmin("Make somebody else an admin first.")
+        await store.delete_invitations_by(session, company_id, person_id)
 
     async def _person(
         self, email: str, name: str, password: str, locale: str, *, staff_role: StaffRole | None

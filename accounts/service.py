@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts import lifetimes, limits, mails, store
 from accounts.details import Form, check_email, check_locale, check_name
-from accounts.limits import Limit, TooManyAttempts
+from accounts.limits import Limit, TooManyAttempts, network
 from accounts.model import (
     Authority,
     BrowserSession,
@@ -197,6 +197,18 @@ class Accounts:
             browser.company_id = company.id
             return await self._rotate(session, browser, person)
 
+    async def change_details(self, principal: Principal, *, name: str, locale: str) -> Principal:
+        """Set one's own name and the language of one's letters.
+
+        :raises NameRefused: when it cannot be a name
+        """
+        clean_name = check_name(name)
+        async with self._db.begin(for_accounts()) as session:
+            _, person = await self._own_session(session, principal)
+            person.name = clean_name
+            person.locale = check_locale(locale)
+            return msgspec.structs.replace(principal, name=person.name, locale=person.locale)
+
     async def delete_expired(self) -> None:
         """Delete what can serve nobody any more: a periodic job."""
         async with self._db.begin(for_accounts()) as session:
@@ -245,7 +257,7 @@ class Accounts:
 
         now = self._clock.now()
         async with self._db.begin(for_accounts()) as session:
-            await _allow(session, limits.SIGN_UP_BY_ADDRESS, address, now)
+            await _allow(session, limits.SIGN_UP_BY_ADDRESS, network(address), now)
         password_hash = await self._passwords.hash(password)
         async with self._db.begin(for_accounts()) as session:
             person = Person(
@@ -335,7 +347,7 @@ class Accounts:
         """
         now = self._clock.now()
         async with self._db.begin(for_accounts()) as session:
-            await _allow(session, limits.MAIL_BY_ADDRESS, address, now)
+            await _allow(session, limits.MAIL_BY_ADDRESS, network(address), now)
             person = await store.find_person_by_email(session, _known_form(email))
             if person is None or await store.count_attempt(session, limits.MAIL_BY_ACCOUNT, person.email, now):
                 return
@@ -470,14 +482,14 @@ class Accounts:
         now, account = self._clock.now(), email.strip().lower()
         async with self._db.begin(for_accounts()) as session:
             await _allow(session, limits.LOG_IN_BY_ACCOUNT, account, now)
-            await _allow(session, limits.LOG_IN_BY_ADDRESS, address, now)
+            await _allow(session, limits.LOG_IN_BY_ADDRESS, network(address), now)
             person = await store.find_person_by_email(session, _known_form(email))
         right = await self._passwords.verify(password, None if person is None else person.password_hash)
         if person is None or not right:
             raise WrongCredentials("Check both, or ask for a new password.")
         async with self._db.begin(for_accounts()) as session:
             await store.forgive_attempts(session, limits.LOG_IN_BY_ACCOUNT, account)
-            await store.forgive_attempt(session, limits.LOG_IN_BY_ADDRESS, address)
+            await store.forgive_attempt(session, limits.LOG_IN_BY_ADDRESS, network(address))
         return person
 
     async def _still(self, session: AsyncSession, known: Person) -> Person:

@@ -110,8 +110,10 @@ async def add_person(session: AsyncSession, person: Person) -> bool:
     try:
         async with session.begin_nested():
             session.add(person)
-    except IntegrityError:
-        return False
+    except IntegrityError as error:
+        if "uq_person_email" in str(error.orig):
+            return False
+        raise
     return True
 
 
@@ -268,6 +270,17 @@ async def delete_invitation(session: AsyncSession, company_id: uuid.UUID, invita
         .returning(OneTimeToken.id)
     )
     return (await session.scalars(statement)).one_or_none() is not None
+
+
+async def delete_invitations_by(session: AsyncSession, company_id: uuid.UUID, person_id: uuid.UUID) -> None:
+    """Withdraw what somebody sent who may not invite any more."""
+    await session.execute(
+        sa.delete(OneTimeToken).where(
+            OneTimeToken.company_id == company_id,
+            OneTimeToken.person_id == person_id,
+            OneTimeToken.used_at.is_(None),
+        )
+    )
 
 
 def _live_token(token: str, purpose: TokenPurpose, now: datetime) -> sa.Select[OneTimeToken]:

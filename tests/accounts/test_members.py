@@ -243,6 +243,17 @@ async def test_support_administers_any_company_it_names(members: Members, cast: 
         await members.invite(staff, "boss@globex.example", MemberRole.ADMIN, company_id=new_id())
 
 
+async def test_only_staff_see_the_list_of_companies(members: Members, cast: Cast) -> None:
+    globex, acme = await cast.company("globex"), await cast.company("acme")
+    boss = await cast.member(globex.id, "boss@globex.example", MemberRole.ADMIN)
+
+    listed = await members.list_companies(await cast.staff(StaffRole.FINANCE))
+
+    assert [company.id for company in listed] == [acme.id, globex.id]
+    with pytest.raises(NotAllowed):
+        await members.list_companies(boss)
+
+
 async def test_finance_does_not_administer_companies(members: Members, cast: Cast) -> None:
     company, staff = await cast.company(), await cast.staff(StaffRole.FINANCE)
 
@@ -331,6 +342,24 @@ async def test_a_removed_members_sessions_end(accounts: Accounts, members: Membe
     assert (await accounts.authenticate(session.token)).session_id is None
     with pytest.raises(NoSuchMember):
         await members.remove_member(boss, buyer.person_id)
+
+
+async def test_invitations_of_an_admin_who_is_one_no_more_stop_working(
+    accounts: Accounts, members: Members, cast: Cast, letters: Letters
+) -> None:
+    company = await cast.company()
+    boss = await cast.member(company.id, "boss@globex.example", MemberRole.ADMIN)
+    rogue = await cast.member(company.id, "rogue@globex.example", MemberRole.ADMIN)
+    assert rogue.person_id is not None
+    await members.invite(boss, "second@globex.example", MemberRole.BUYER)
+    await members.invite(rogue, "backdoor@rogue.example", MemberRole.ADMIN)
+    backdoor = await letters.token("invitation")
+
+    await members.change_member(boss, rogue.person_id, role=MemberRole.BUYER, signatory=False)
+
+    assert [row.email for row in await members.list_invitations(boss)] == ["second@globex.example"]
+    with pytest.raises(TokenExpired):
+        await accounts.find_invitation(backdoor)
 
 
 async def test_an_admin_mends_the_companys_details(members: Members, cast: Cast) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from accounts.details import LOCALES, check_locale, check_name
 from accounts.keys import PresentedKey
+from accounts.limits import network
 from accounts.mails import _TEXTS
 from accounts.model import TaxIdCheck, TaxStatus
 from accounts.passwords import MAXIMUM_LENGTH, MINIMUM_LENGTH, Passwords, WeakPassword, check_password
@@ -191,6 +192,21 @@ def test_names_lose_surplus_blanks_only() -> None:
     assert check_name("  Acme\t Tools ") == "Acme Tools"
     assert check_locale("es") == "es"
     assert check_locale("fr") == "en"
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("unix", "unix"),
+        ("", ""),
+    ],
+)
+def test_a_caller_with_many_ipv6_addresses_counts_as_one(address: str, place: str) -> None:
+    assert network(address) == place
 
 
 def test_every_letter_is_written_in_every_language() -> None:

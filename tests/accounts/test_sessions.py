@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts import lifetimes
+from accounts.details import NameRefused
 from accounts.limits import LOG_IN_BY_ACCOUNT, LOG_IN_BY_ADDRESS, TooManyAttempts
 from accounts.model import Authority, BrowserSession, MemberRole, Person, StaffRole
 from accounts.passwords import Passwords
@@ -198,6 +199,36 @@ async def test_a_hash_of_older_costs_is_renewed_at_log_in(cast: Cast, database: 
         stored = (await session.scalars(sa.select(Person.password_hash))).one()
     assert "m=65536,t=3,p=4" in stored
     assert (await cast.log_in("buyer@acme.example")).principal.email == "buyer@acme.example"
+
+
+async def test_a_person_sets_their_own_name_and_language(accounts: Accounts, cast: Cast) -> None:
+    opened = await cast.sign_up()
+
+    changed = await accounts.change_details(opened.principal, name=" Acme  Purchasing ", locale="es")
+
+    assert (changed.name, changed.locale) == ("Acme Purchasing", "es")
+    assert await accounts.authenticate(opened.token) == changed
+    with pytest.raises(NameRefused):
+        await accounts.change_details(opened.principal, name="", locale="es")
+
+
+async def test_a_password_changed_while_the_old_one_is_checked_wins(
+    cast: Cast, accounts: Accounts, database: Database, clock: FixedClock, passwords: Passwords
+) -> None:
+    victim = await cast.sign_up()
+
+    class Slow(Passwords):
+        async def verify(self, password: str, stored: str | None) -> bool:
+            right = await passwords.verify(password, stored)
+            await accounts.change_password(
+                victim.principal, current=PASSWORD, new="seven-copper-spoons", address=OFFICE
+            )
+            return right
+
+    slow = Accounts(database, clock, Slow(passwords._hasher), base_url="https://shop.example")
+
+    with pytest.raises(WrongCredentials, match="changed meanwhile"):
+        await slow.log_in(email="buyer@acme.example", password=PASSWORD, token=None, address=OFFICE)
 
 
 async def test_log_out_ends_the_session_and_the_journey(accounts: Accounts, cast: Cast) -> None:
