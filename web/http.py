@@ -35,6 +35,10 @@ class Form:
     def get(self, name: str, default: str = "") -> str:
         return next((value.strip() for key, value in self._pairs if key == name), default)
 
+    def raw(self, name: str) -> str:
+        """The field exactly as typed, blanks included."""
+        return next((value for key, value in self._pairs if key == name), "")
+
     def all(self, name: str) -> tuple[str, ...]:
         return tuple(value.strip() for key, value in self._pairs if key == name)
 

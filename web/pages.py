@@ -81,6 +81,7 @@ def page(
             query=request.url.query,
             htmx=is_htmx(request),
             merchant=services.merchant,
+            mail_folder=services.settings.smtp_url is None,
             **context,
         )
     )

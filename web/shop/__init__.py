@@ -2,9 +2,9 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import catalog
+from web.shop import catalog, entrance
 
 
 def routes() -> list[ControllerRouterHandler]:
     """Every page of the shop."""
-    return [*catalog.HANDLERS]
+    return [*catalog.HANDLERS, *entrance.HANDLERS]
