@@ -1,0 +1,1 @@
+"""Who buys and who sells: companies, members, staff, sign-up, log-in, sessions, invitations, API keys."""
