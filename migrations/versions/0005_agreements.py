@@ -108,6 +108,7 @@ def upgrade() -> None:
             actor_id uuid NOT NULL CONSTRAINT fk_acceptance_actor_id_person REFERENCES person (id),
             ticked text[] NOT NULL,
             accepted_at timestamptz NOT NULL,
+            order_content jsonb NOT NULL,
             order_digest text NOT NULL,
             ledger_seq bigint NOT NULL CONSTRAINT uq_acceptance_ledger_seq UNIQUE
                 CONSTRAINT fk_acceptance_ledger_seq_acceptance_ledger REFERENCES acceptance_ledger (seq),
