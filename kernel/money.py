@@ -124,6 +124,7 @@ def fixed(units: int, decimals: int) -> str:
     return f"{'-' if units < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
+@lru_cache(maxsize=65_536)
 def ratio_text(numerator: int, denominator: int) -> str:
     """An exact number as text: the normal decimal form, or `"n/d"` in lowest terms where the decimals never end.
 

@@ -33,7 +33,7 @@ from pricing.engine.request import (
     Trace,
 )
 from pricing.engine.rules import Kind, Ratio, ReadyQuantityRule
-from pricing.engine.select import select
+from pricing.engine.select import reached, select
 from pricing.engine.tax import Taxed, Totals, tax_lines, totals
 
 MAX_QUANTITY: Ratio = (10**9, 1)
@@ -242,7 +242,7 @@ def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None
     if not line.quantity[0]:
         return None
     quantities: list[Ratio] = []
-    if at_break is not None:
+    if at_break is not None and _may_pay(line, at_break):
         quantities.append(at_break)
     for rule, counted in line.wanted:
         # a percentage can only pay for the units it needs if these, after it, are fewer than those asked for
@@ -255,6 +255,21 @@ def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None
         if amount is not None and amount < line.amount_units:
             return Cliff(quantity=text(quantity), subtotal=fixed(amount, context.line_places))
     return None
+
+
+def _may_pay(line: Line, quantity: Ratio) -> bool:
+    """Whether *quantity* could cost less than the line, as cheaply as that can be said.
+
+    Steady rules and bounds keep the order of two amounts, so the list's own amounts decide where there are no others.
+    """
+    if not all(rule.steady for level in line.matched[:2] for _, rules in level for rule in rules):
+        return True
+    assert line.list_price is not None
+    base = times(quantity, line.asked)
+    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
+    tier = line.tiers[reached(line.tiers, over(counted, line.factor))]
+    there = plus(times(ratio(tier.unit_price), over(base, line.factor)), ratio(tier.flat_fee))
+    return less(there, plus(times(line.list_price, line.row_quantity), line.fee))
 
 
 def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:

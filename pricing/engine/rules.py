@@ -63,7 +63,8 @@ class Kind(IntEnum):
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An adjustment made ready. *layer* and *group* are positions; *factor* multiplies (5 % off: 95/100); *amount* is
-    signed, or the fixed price; *table* is `(from, factor)` descending; *free* and *complete* are units a set.
+    signed, or the fixed price; *table* is `(from, factor)` descending; *free* and *complete* are units a set. A
+    *steady* rule takes the same percentage off (or puts it on) whatever the quantity and the amounts.
     """
 
     code: str
@@ -81,6 +82,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     params: dict[str, str] = {}
     factor: Ratio = (1, 1)
     amount: Ratio = (0, 1)
+    steady: bool = False
     table: tuple[tuple[Ratio, Ratio], ...] = ()
     free: Ratio = (0, 1)
     complete: Ratio = (1, 1)
@@ -405,6 +407,7 @@ def _ready_rules(frame: Frame) -> Iterable[tuple[Scope, Audience, Rule]]:
 
 def _ready_rule(what: str, noun: Adjustment, layer: Layer, position: int, group: int) -> Rule:
     kind, numbers = _ready_effect(what, noun, layer)
+    conditions = _ready_conditions(what, noun, layer.level)
     return Rule(
         code=noun.code,
         titles=noun.titles,
@@ -415,8 +418,9 @@ def _ready_rule(what: str, noun: Adjustment, layer: Layer, position: int, group:
         exclusive=noun.exclusive,
         starts_at=noun.starts_at,
         ends_at=noun.ends_at,
-        conditions=_ready_conditions(what, noun, layer.level),
+        conditions=conditions,
         kind=kind,
+        steady=kind is Kind.FACTOR and all(reason.startswith("other") for reason, _, _ in conditions),
         **numbers,
     )
 
