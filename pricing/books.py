@@ -26,7 +26,7 @@ from kernel.errors import NotFound, Unavailable
 from kernel.signing import Keyring, Signature
 from pricing import store
 from pricing.compiled import SUFFIX, UNFINISHED, CompiledBook, DamagedBookFile, book_path, write_book
-from pricing.content import publication_message, root_bytes, root_text, unpacked
+from pricing.content import Kept, publication_message, root_bytes, root_text, unpacked
 from pricing.engine.book import BookContent
 
 SILENCE_SHARE: Final = 0.8
@@ -289,8 +289,8 @@ class PriceBooks:
         except (FileNotFoundError, DamagedBookFile):
             return None
 
-    def _compile_kept(self, root: str, kept: bytes) -> CompiledBook:
-        return self._compile(root, lambda: unpacked(kept, root=root, house_key=self._keyring.house_key))
+    def _compile_kept(self, root: str, kept: Kept) -> CompiledBook:
+        return self._compile(root, lambda: unpacked(kept, self._keyring))
 
     def _compile(self, root: str, content: Callable[[], BookContent]) -> CompiledBook:
         """One process of a machine compiles, others wait and find its file."""

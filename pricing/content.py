@@ -6,12 +6,15 @@ A leaf is named by its kind and key, as in `pricing.engine.leaves`; a draft is a
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
 from kernel.canonical import canonical_json, digest
 from kernel.errors import Malformed
+from kernel.money import MalformedDecimal, normal
+from kernel.signing import Keyring, Signature
 from pricing.engine.book import (
     Adjustment,
     BookContent,
@@ -51,6 +54,30 @@ KINDS: Final[dict[str, Any]] = {
 EDITED: Final = frozenset(KINDS) - {"sku", "cost"}
 """What a draft may change; the rest is copied from the catalogue at publication."""
 _COMPRESSION: Final = 3
+_NUMBER_FIELDS: Final = frozenset(
+    [
+        "above",
+        "amount",
+        "buy",
+        "flat_fee",
+        "free",
+        "from",
+        "get",
+        "max_line_amount",
+        "max_quantity",
+        "max_subtotal",
+        "maximum",
+        "min_line_amount",
+        "min_quantity",
+        "min_subtotal",
+        "minimum",
+        "multiple",
+        "percent",
+        "price",
+        "size",
+        "unit_price",
+    ]
+)
 
 
 class LeafMalformed(Malformed):
@@ -118,14 +145,14 @@ def sku_of(name: LeafName) -> str | None:
 
 
 def noun_of(kind: str, key: Key, content: Any) -> Any:
-    """The noun that JSON-able *content* describes.
+    """The noun that JSON-able *content* describes. Its numbers need not be in normal form: 12.50 is taken for 12.5.
 
     :raises LeafMalformed: when it is none of its kind, or not the one that *key* names
     """
     if kind not in KINDS:
         raise LeafMalformed(f"A price book has no {kind!r}; it has {', '.join(KINDS)}.")
     try:
-        noun = msgspec.convert(content, KINDS[kind])
+        noun = msgspec.convert(_normal(content), KINDS[kind])
     except msgspec.ValidationError as error:
         raise LeafMalformed(f"{kind} {' / '.join(key)}: {error}", kind=kind, key=list(key)) from error
     for name in ("starts_at", "ends_at"):
@@ -140,6 +167,20 @@ def noun_of(kind: str, key: Key, content: Any) -> Any:
             key=list(key),
         )
     return noun
+
+
+def _normal(content: Any, field: str = "") -> Any:
+    """*content* with the decimals in its number fields in normal form; what is no decimal is left to be refused."""
+    if isinstance(content, dict):
+        return {name: _normal(value, name) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_normal(value, field) for value in content]
+    if isinstance(content, str) and field in _NUMBER_FIELDS:
+        try:
+            return normal(content)
+        except MalformedDecimal:
+            return content
+    return content
 
 
 def key_of(kind: str, noun: Any) -> Key:
@@ -199,20 +240,37 @@ def clashes(
 # --- Bytes ---
 
 
-def packed(content: BookContent) -> bytes:
-    """The content as compressed JSON; the same content in the same order gives the same bytes."""
-    return zlib.compress(msgspec.json.encode(content, order="sorted"), _COMPRESSION)
+class Kept(msgspec.Struct, frozen=True):
+    """A content as the database keeps it: compressed JSON, and the house's word that *root* names these bytes."""
+
+    root: bytes
+    content: bytes
+    signature: Signature
 
 
-def unpacked(kept: bytes, *, root: str, house_key: bytes) -> BookContent:
-    """:raises ContentDamaged: when *kept* is not the content that *root* names"""
+def packed(content: BookContent, keyring: Keyring) -> Kept:
+    """Name the content by its root, and sign the two together.
+
+    :raises DuplicateKey: when two of its objects have the same key
+    """
+    root = root_bytes(root_of(content, keyring.house_key))
+    compressed = zlib.compress(msgspec.json.encode(content, order="sorted"), _COMPRESSION)
+    return Kept(root, compressed, keyring.sign("publication", _content_message(root, compressed)))
+
+
+def unpacked(kept: Kept, keyring: Keyring) -> BookContent:
+    """:raises ContentDamaged: when it is not what the house kept under this root"""
+    root = root_text(kept.root)
+    if not keyring.verify("publication", kept.signature, _content_message(kept.root, kept.content)):
+        raise ContentDamaged(f"The content kept under {root} is not what the house signed.")
     try:
-        content = msgspec.json.decode(zlib.decompress(kept), type=BookContent)
+        return msgspec.json.decode(zlib.decompress(kept.content), type=BookContent)
     except (zlib.error, msgspec.MsgspecError) as error:
-        raise ContentDamaged(f"The content of {root} cannot be read: {error}") from error
-    if root_of(content, house_key) != root:
-        raise ContentDamaged(f"The content kept under {root} has another root.")
-    return content
+        raise ContentDamaged(f"This release cannot read the content of {root}: {error}") from error
+
+
+def _content_message(root: bytes, content: bytes) -> bytes:
+    return canonical_json({"root": root_text(root), "content": f"sha256:{sha256(content).hexdigest()}"})
 
 
 def root_text(root: bytes) -> str:

@@ -20,7 +20,10 @@ class DraftState(StrEnum):
 
 
 class PriceContent(Base):
-    """One book's leaves, compressed (`pricing.content`). Named by its root, so it never changes."""
+    """One book's leaves, compressed (`pricing.content`). Named by its root, so it never changes.
+
+    The house signs root and bytes together: a reader then knows what the root names without computing it again.
+    """
 
     __tablename__ = "price_content"
 
@@ -28,6 +31,8 @@ class PriceContent(Base):
     content: Mapped[bytes] = mapped_column(deferred=True)
     leaf_count: Mapped[int] = mapped_column(sa.Integer)
     created_at: Mapped[datetime]
+    signature: Mapped[bytes]
+    key_id: Mapped[str]
 
 
 class PriceDraft(Base):

@@ -32,7 +32,6 @@ from pricing.draft_book import DraftBook
 from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.book import BookContent
 from pricing.engine.check import Finding, Severity
-from pricing.engine.leaves import root as root_of
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.findings import finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
@@ -138,7 +137,7 @@ class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """All that a publication needs, made before the log is locked, and what must not have moved since."""
 
     root: str
-    content: bytes | None
+    kept: leaf.Kept | None
     leaf_count: int
     findings: tuple[Finding, ...]
     follows: int
@@ -397,11 +396,11 @@ class Pricing:
                 catalogue = await facts.read(self.catalog, session)
             assert kept is not None, "the log's foreign key keeps every published content"
             root = leaf.root_text(restored.root)
-            content = await asyncio.to_thread(leaf.unpacked, kept, root=root, house_key=self.keyring.house_key)
+            content = await asyncio.to_thread(leaf.unpacked, kept, self.keyring)
             await self.books.compile(content, root)
             prepared = _Prepared(
                 root=root,
-                content=None,
+                kept=None,
                 leaf_count=0,
                 findings=list_findings(content, sold=catalogue.sold, at=self.clock.now()),
                 follows=last.number,
@@ -527,10 +526,7 @@ class Pricing:
             return {}
         kept = await store.find_content(session, root)
         assert kept is not None, "foreign keys keep every content that is referred to"
-        content = await asyncio.to_thread(
-            leaf.unpacked, kept, root=leaf.root_text(root), house_key=self.keyring.house_key
-        )
-        return leaf.leaves_of(content)
+        return leaf.leaves_of(await asyncio.to_thread(leaf.unpacked, kept, self.keyring))
 
     async def _published_leaves(self, number: int) -> Leaves:
         async with self.db.begin(for_staff()) as session:
@@ -561,9 +557,10 @@ class Pricing:
         def make() -> tuple[_Prepared, BookContent]:
             leaves = {name: noun for name, noun in leaf.applied(latest, changes).items() if name[0] in leaf.EDITED}
             content = leaf.content_of(leaves | catalogue.leaves)
+            kept = leaf.packed(content, self.keyring)
             return _Prepared(
-                root=root_of(content, self.keyring.house_key),
-                content=leaf.packed(content),
+                root=leaf.root_text(kept.root),
+                kept=kept,
                 leaf_count=len(leaves) + len(catalogue.leaves),
                 findings=list_findings(content, sold=catalogue.sold, at=now),
                 follows=0 if last is None else last.number,
@@ -579,14 +576,10 @@ class Pricing:
         self, prepared: _Prepared, *, by: uuid.UUID | None, effective_at: datetime | None, note: str
     ) -> PricePublication | None:
         """Append to the log; None when something moved since it was prepared."""
-        if prepared.content is not None:  # on its own, as it is large and the log is not to wait for it
+        if prepared.kept is not None:  # on its own, as it is large and the log is not to wait for it
             async with self.db.begin(for_staff()) as session:
                 await store.add_content(
-                    session,
-                    root=leaf.root_bytes(prepared.root),
-                    content=prepared.content,
-                    leaf_count=prepared.leaf_count,
-                    created_at=self.clock.now(),
+                    session, prepared.kept, leaf_count=prepared.leaf_count, created_at=self.clock.now()
                 )
         async with self.db.begin(for_staff(), PUBLISH) as session:
             await store.lock_publications(session)

@@ -9,22 +9,31 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from kernel.signing import Signature
+from pricing.content import Kept
 from pricing.model import DraftState, PriceContent, PriceDraft, PriceDraftChange, PricePublication
 
 _LOG_LOCK = 0x7461726966_01  # "tarif": serialises publications
 _BATCH = 2000
 
 
-async def find_content(session: AsyncSession, root: bytes) -> bytes | None:
-    """The compressed leaves of *root*."""
-    return await session.scalar(sa.select(PriceContent.content).where(PriceContent.root == root))
+async def find_content(session: AsyncSession, root: bytes) -> Kept | None:
+    """The compressed leaves of *root* and the house's signature."""
+    query = sa.select(PriceContent.content, PriceContent.signature, PriceContent.key_id)
+    row = (await session.execute(query.where(PriceContent.root == root))).one_or_none()
+    return None if row is None else Kept(root, row.content, Signature(row.key_id, row.signature))
 
 
-async def add_content(
-    session: AsyncSession, *, root: bytes, content: bytes, leaf_count: int, created_at: datetime
-) -> None:
-    """Keep *content* under its root; the same content a second time changes nothing."""
-    values = {"root": root, "content": content, "leaf_count": leaf_count, "created_at": created_at}
+async def add_content(session: AsyncSession, kept: Kept, *, leaf_count: int, created_at: datetime) -> None:
+    """Keep a content under its root; the same content a second time changes nothing."""
+    values = {
+        "root": kept.root,
+        "content": kept.content,
+        "leaf_count": leaf_count,
+        "created_at": created_at,
+        "signature": kept.signature.signature,
+        "key_id": kept.signature.key_id,
+    }
     await session.execute(insert(PriceContent).values(values).on_conflict_do_nothing())
 
 

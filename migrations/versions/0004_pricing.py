@@ -21,6 +21,8 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.Column("leaf_count", sa.Integer, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("signature", sa.LargeBinary, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("root", name="pk_price_content"),
         sa.CheckConstraint("octet_length(root) = 32", name="ck_price_content_root_is_sha256"),
         sa.CheckConstraint("leaf_count >= 0", name="ck_price_content_leaf_count"),

@@ -1,4 +1,6 @@
 import stat
+import zlib
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -6,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.canonical import canonical_json
+from kernel.signing import Keyring
 from pricing.compiled import CompiledBook, DamagedBookFile, book_path, write_book
-from pricing.content import content_of, key_of, leaves_of, packed, unpacked
+from pricing.content import ContentDamaged, Kept, content_of, key_of, leaves_of, packed, root_text, unpacked
 from pricing.engine import Buyer, LineRequest, MemoryBook, QuoteRequest, leaves, quote
 from pricing.engine import root as root_of
 from pricing.engine.book import BookContent, PriceList, PriceRow, SkuFacts, Tier
@@ -64,15 +68,28 @@ def test_leaves_give_the_content_back_and_its_order_does_not_matter(content: Boo
     assert all(key_of(kind, noun) == key for (kind, key), noun in named.items())
 
 
-def test_what_is_kept_is_the_content_and_a_changed_byte_is_noticed() -> None:
+def test_what_is_kept_is_the_content_and_nobody_else_can_put_another_in_its_place(keyring: Keyring) -> None:
     content = book_of("ANVIL", "BOLT-M8")
-    root = root_of(content, HOUSE_KEY)
-    assert unpacked(packed(content), root=root, house_key=HOUSE_KEY) == content
-    other = packed(book_of("ANVIL"))
-    with pytest.raises(Exception, match="another root"):
-        unpacked(other, root=root, house_key=HOUSE_KEY)
-    with pytest.raises(Exception, match="cannot be read"):
-        unpacked(packed(content)[:-3], root=root, house_key=HOUSE_KEY)
+    kept = packed(content, keyring)
+    assert root_text(kept.root) == root_of(content, keyring.house_key)
+    assert unpacked(kept, keyring) == content
+    other = packed(book_of("ANVIL"), keyring)
+    for forged in (
+        Kept(kept.root, other.content, kept.signature),
+        Kept(kept.root, other.content, other.signature),
+        Kept(kept.root, kept.content[:-3], kept.signature),
+        packed(content, Keyring.generate(now=NOON)),
+    ):
+        with pytest.raises(ContentDamaged, match="not what the house signed"):
+            unpacked(forged, keyring)
+
+
+def test_a_content_of_another_release_is_refused_and_not_guessed(keyring: Keyring) -> None:
+    strange = zlib.compress(b'{"colour": "red"}')
+    message = canonical_json({"content": "sha256:" + sha256(strange).hexdigest(), "root": root_text(bytes(32))})
+    kept = Kept(bytes(32), strange, keyring.sign("publication", message))
+    with pytest.raises(ContentDamaged, match="cannot read"):
+        unpacked(kept, keyring)
 
 
 def test_a_book_lists_its_skus_in_byte_order_and_finds_each_alone(tmp_path: Path) -> None:

@@ -188,6 +188,12 @@ async def test_an_editor_who_did_not_see_the_last_change_gets_both_sides(pricing
         await pricing.put_change(draft.id, "row", ANVIL, row("96"), by=None)  # says there was nothing
 
 
+async def test_a_number_typed_with_zeros_at_its_end_is_the_same_number(pricing: Pricing) -> None:
+    draft = await anvil_at(pricing, "90.50")
+    (change,) = await pricing.list_changes(draft)
+    assert change.after["tiers"][0]["unit_price"] == "90.5"
+
+
 async def test_setting_a_price_back_to_what_it_was_is_no_change(pricing: Pricing) -> None:
     draft = await anvil_at(pricing, "90")
     (change,) = await pricing.list_changes(draft)
