@@ -11,7 +11,7 @@ from catalog.service import Catalog
 from catalog.views import SkuView
 from checkout import store
 from checkout.model import Cart, CartLine, CartState, ShipTo
-from checkout.offer import Books, Delivery, delivery_for, price_cart
+from checkout.offer import DEFAULT_TABLES, Books, Delivery, Tables, delivery_for, price_cart
 from checkout.states import Event, advance
 from checkout.views import CheckoutView, PasteError, PasteReport, PricedCart
 from kernel import events
@@ -66,11 +66,14 @@ class CurrencyFixed(Conflict):
 class Carts:
     """A cart belongs to a person of a company, or to a guest's browser until it joins at log-in."""
 
-    def __init__(self, db: Database, clock: Clock, books: Books, catalog: Catalog) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, books: Books, catalog: Catalog, *, tables: Tables = DEFAULT_TABLES
+    ) -> None:
         self.db = db
         self.clock = clock
         self.books = books
         self.catalog = catalog
+        self.tables = tables
 
     async def priced(self, principal: Principal, *, country: str | None = None) -> PricedCart:
         """Price the open cart as of now; without one, an empty cart is answered and none is made.
@@ -95,6 +98,7 @@ class Carts:
             delivery=delivery,
             currency=_currency(principal) if cart is None else cart.currency,
             book=self.books.at(at),
+            tables=self.tables,
             at=at,
         )
 

@@ -29,7 +29,7 @@ from checkout.model import (
     ShipTo,
     StockReservation,
 )
-from checkout.offer import Books, base_quantities, base_quantity, price_cart
+from checkout.offer import DEFAULT_TABLES, Books, Tables, base_quantities, base_quantity, price_cart
 from checkout.settlement import finish_sale
 from checkout.states import Event, State, advance
 from checkout.totals import Totals
@@ -107,7 +107,15 @@ class Checkouts:
     """A guest may fill in the details; review and order need a person of a company."""
 
     def __init__(
-        self, db: Database, clock: Clock, books: Books, catalog: Catalog, agreements: Agreements, *, base_url: str
+        self,
+        db: Database,
+        clock: Clock,
+        books: Books,
+        catalog: Catalog,
+        agreements: Agreements,
+        *,
+        base_url: str,
+        tables: Tables = DEFAULT_TABLES,
     ) -> None:
         self.db = db
         self.clock = clock
@@ -115,6 +123,7 @@ class Checkouts:
         self.catalog = catalog
         self.agreements = agreements
         self.base_url = base_url
+        self.tables = tables
 
     async def find(self, principal: Principal) -> CheckoutView | None:
         """Find the checkout of the open cart."""
@@ -346,6 +355,7 @@ class Checkouts:
             delivery=delivery_to(view.ship_to, view.tax_id),
             currency=cart.currency,
             book=self.books.at(now),
+            tables=self.tables,
             at=now,
         )
         if any(line.refused is not None or line.names is None for line in priced.lines):

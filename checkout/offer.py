@@ -11,7 +11,9 @@ from accounts.model import TaxStatus
 from accounts.principal import BuyerCompany
 from catalog.views import SkuView
 from checkout import freight, tax
+from checkout.freight import FreightDecision, FreightTable
 from checkout.model import Cart, CartLine
+from checkout.tax import TaxTable
 from checkout.totals import add_up
 from checkout.views import PricedCart, PricedCartLine
 from kernel.money import Money, normal
@@ -36,6 +38,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     assumed: bool
 
 
+class Tables(msgspec.Struct, frozen=True, kw_only=True):
+    """The data tax and freight are decided by."""
+
+    tax: TaxTable = tax.TABLE
+    freight: FreightTable = freight.TABLE
+
+
+DEFAULT_TABLES: Final = Tables()
+
+
 def delivery_for(company: BuyerCompany | None, country: str | None) -> Delivery:
     """Before a ship-to address: the country asked about, else the company's, else the house's own."""
     return Delivery(
@@ -55,6 +67,7 @@ def price_cart(
     delivery: Delivery,
     currency: str,
     book: Book,
+    tables: Tables,
     at: datetime,
 ) -> PricedCart:
     """Price *lines* (of *cart*) for *company*, None being a guest.
@@ -68,7 +81,7 @@ def price_cart(
         exempt=company is not None and company.tax_status is TaxStatus.EXEMPT,
         categories=frozenset(skus[line.sku].tax_category for line in lines if line.sku in skus),
         on=at.date(),
-        table=tax.TABLE,
+        table=tables.tax,
     )
     answer = quote(
         QuoteRequest(
@@ -88,7 +101,7 @@ def price_cart(
     )
     consignment = None
     if lines and answer.net is not None:
-        consignment = _freight(lines, skus, answer.net, delivery)
+        consignment = _freight(lines, skus, answer.net, delivery, tables.freight)
     asked = base_quantities(lines, skus)
     return PricedCart(
         id=None if cart is None else cart.id,
@@ -148,13 +161,17 @@ def _line(
 
 
 def _freight(
-    lines: Sequence[CartLine], skus: dict[str, SkuView], goods: Money, delivery: Delivery
-) -> freight.FreightDecision:
+    lines: Sequence[CartLine],
+    skus: dict[str, SkuView],
+    goods: Money,
+    delivery: Delivery,
+    table: FreightTable,
+) -> FreightDecision:
     quantities = base_quantities(lines, skus)
     return freight.decide(
         country=delivery.country,
         postal_code=delivery.postal_code,
         goods=goods,
         weights={code: (quantity, skus[code].weight_grams) for code, quantity in quantities.items()},
-        table=freight.TABLE,
+        table=table,
     )
