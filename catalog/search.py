@@ -29,7 +29,7 @@ from catalog.views import (
     SkuView,
     Sort,
 )
-from catalog.words import STOP_WORDS, code_key, fold, sort_key, words
+from catalog.words import STOP_WORDS, code_key, fold, plain, sort_key, words
 from kernel.errors import Refused
 
 MAX_CHARACTERS: Final = 200
@@ -209,20 +209,15 @@ def _filters(asked: Browse, text: _Text) -> _Filters:
         below = sa.select(Category.id).where(Category.path.contains([asked.category]))
         of_product["category"] = Product.category_id.in_(below)
     if asked.brands:
-        named = sa.select(Brand.id).where(Brand.code.in_([_plain(code) for code in asked.brands]))
+        named = sa.select(Brand.id).where(Brand.code.in_([plain(code) for code in asked.brands]))
         of_product["brand"] = Product.brand_id.in_(named)
     if asked.in_stock:
         of_sku["in_stock"] = sa.exists().where(Stock.sku_id == Sku.id, Stock.on_hand > 0)
     for key, values in asked.attributes.items():
         of_sku[f"attribute:{key}"] = sa.or_(
-            sa.false(), *(Sku.attributes.contains({_plain(key): _plain(value)}) for value in values)
+            sa.false(), *(Sku.attributes.contains({plain(key): plain(value)}) for value in values)
         )
     return _Filters(of_product, of_sku)
-
-
-def _plain(value: str) -> str:
-    """Return a value PostgreSQL can take: nothing stored holds a NUL."""
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 # --- questions ---

@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from catalog.model import Brand, Category, Product, Sku, SkuCost, SkuUnit, Stock
 from catalog.views import BookCost, BookFacts, BrandRef, CategoryRef, Names, ProductView, SkuView, Unit
+from catalog.words import plain
 
 BATCH: Final = 2_000
 ONE: Final = Decimal(1)
@@ -75,7 +76,7 @@ async def find_product(session: AsyncSession, code: str) -> ProductView | None:
             sa.select(Product, Brand, sa.func.array(breadcrumb))
             .join(Category, Category.id == Product.category_id)
             .outerjoin(Brand, Brand.id == Product.brand_id)
-            .where(Product.code == code)
+            .where(Product.code == plain(code))
         )
     ).one_or_none()
     if row is None:
@@ -95,7 +96,7 @@ async def find_product(session: AsyncSession, code: str) -> ProductView | None:
 
 async def find_skus(session: AsyncSession, codes: Collection[str]) -> dict[str, SkuView]:
     """Return the SKUs of these codes, withdrawn ones too; unknown codes are left out."""
-    known = [code for code in codes if "\0" not in code]
+    known = [code for code in codes if plain(code) == code]
     return {sku.code: sku for _, sku in await _skus(session, Sku.code == sa.any_(sa.literal(known, _TEXTS)))}
 
 

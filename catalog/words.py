@@ -8,6 +8,7 @@ import re
 import unicodedata
 from typing import Final
 
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _MARKS: Final = re.compile("[\u0300-\u036f]")
 _TIMES: Final = re.compile("([0-9]) *[x\N{MULTIPLICATION SIGN}] *(?=[0-9])")
 _DECIMAL_COMMA: Final = re.compile(r"([0-9]),(?=[0-9])")
@@ -19,6 +20,11 @@ _NUMBER: Final = re.compile(r"[0-9]+")
 _ENGLISH: Final = "a an and by for from in of on or the to with x"
 _SPANISH: Final = "al con de del e el en la las lo los o para por sin su un una y"
 STOP_WORDS: Final = frozenset(f"{_ENGLISH} {_SPANISH}".split())
+
+
+def plain(text: str) -> str:
+    """Return a text PostgreSQL can take: NUL and lone surrogates, which it can't store, are replaced."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def fold(text: str) -> str:

@@ -49,7 +49,7 @@ async def test_a_product_shows_its_skus_in_natural_order_with_units_and_stock(ca
 
 async def test_withdrawn_skus_are_not_shown_but_can_be_asked_for_by_code(catalog: Catalog) -> None:
     armchair = await catalog.find_product("ARMCHAIR")
-    found = await catalog.find_skus(["CRUNCHY-STOOL", "CRUNCHY-ARMCHAIR", "NO-SUCH-SKU", "NUL\0"])
+    found = await catalog.find_skus(["CRUNCHY-STOOL", "CRUNCHY-ARMCHAIR", "NO-SUCH-SKU", "NUL\0", "\udfff"])
 
     assert [sku.code for sku in armchair.skus] == ["CRUNCHY-ARMCHAIR"]
     assert {code: sku.active for code, sku in found.items()} == {"CRUNCHY-STOOL": False, "CRUNCHY-ARMCHAIR": True}
@@ -57,7 +57,7 @@ async def test_withdrawn_skus_are_not_shown_but_can_be_asked_for_by_code(catalog
     assert found["CRUNCHY-ARMCHAIR"].tax_category == "reduced"
 
 
-@pytest.mark.parametrize("code", ["NO-SUCH-PRODUCT", "", "hex-bolt-8.8"])
+@pytest.mark.parametrize("code", ["NO-SUCH-PRODUCT", "", "hex-bolt-8.8", "HEX\0", "\ud800", "A" * 10_000])
 async def test_an_unknown_product_is_missing(catalog: Catalog, code: str) -> None:
     with pytest.raises(ProductUnknown):
         await catalog.find_product(code)
@@ -221,8 +221,11 @@ async def test_an_overlong_text_is_refused_with_advice(catalog: Catalog, text: s
         await catalog.search(text)
 
 
+ANY_TEXT = st.text(st.characters(), max_size=40)  # lone surrogates and NUL included
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(max_size=40), key=st.text(max_size=8), value=st.text(max_size=8))
+@given(text=ANY_TEXT, key=ANY_TEXT, value=ANY_TEXT)
 async def test_no_text_makes_a_search_fail(catalog: Catalog, text: str, key: str, value: str) -> None:
     page = await catalog.browse(Browse(text=text, brands=(value,), attributes={key: (value,)}, category=None))
 

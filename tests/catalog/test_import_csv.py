@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog.import_csv import FILE_NAMES, ImportRunning
 from catalog.model import Sku, SkuCost
@@ -365,3 +367,21 @@ async def test_twelve_hundred_skus_are_imported_while_one_waits(empty_catalog: C
 
     assert report.counts["skus.csv"].added == 1_200
     assert (await empty_catalog.search("SKU-1199")).products[0].matched == ("SKU-1199",)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_whatever_the_files_hold_an_import_answers_with_a_report(
+    empty_catalog: Catalog, tmp_path: Path, data: st.DataObject
+) -> None:
+    cells = st.sampled_from(
+        ["", "A", "B", "a b", "=1", "-1", "0", "1e5", "yes", "EUR", "k=v", "k=v;k=w", "\ufeff", "x" * 70, '"', "1" * 20]
+    )
+    for name in FILE_NAMES:
+        header = FILES[name].split("\n", 1)[0]
+        rows = data.draw(st.lists(st.lists(cells, min_size=header.count(",") + 1, max_size=header.count(",") + 1)))
+        (tmp_path / name).write_text("\n".join([header, *map(",".join, rows)]), encoding="utf-8")
+
+    report = await empty_catalog.import_folder(tmp_path)
+
+    assert report.ok == bool(report.counts)
