@@ -24,6 +24,8 @@ from kernel.jobs import enqueue
 log = structlog.get_logger(__name__)
 SEND_TASK: Final = "send_mail"
 SMTP_TIMEOUT_SECONDS: Final = 20
+SECRET_KINDS: Final = frozenset({"email_code", "password_reset", "invitation"})
+BLANKED: Final = "(The text held a code or link for its reader and was removed once sent.)"
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +129,8 @@ class PostOffice:
             sent = await session.get_one(OutgoingMail, row.id)
             sent.sent_at = self._clock.now()
             sent.answer = answer
+            if sent.kind in SECRET_KINDS:
+                sent.text, sent.html = BLANKED, None
         log.info("mail sent", kind=row.kind, mail=str(row.id))
 
     def _message(self, row: OutgoingMail) -> EmailMessage:

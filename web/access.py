@@ -47,6 +47,11 @@ def allows(access: Access, principal: Principal) -> bool:
 # Each line: method, path template, who. Keep it sorted by path, so that a reader finds a route at once.
 ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/", Access.ANYONE),
+    ("GET", "/cart", Access.ANYONE),
+    ("POST", "/cart/currency", Access.ANYONE),
+    ("POST", "/cart/lines", Access.ANYONE),
+    ("POST", "/cart/lines/{position}", Access.ANYONE),
+    ("POST", "/cart/lines/{position}/removal", Access.ANYONE),
     ("GET", "/catalog", Access.ANYONE),
     ("GET", "/catalog/{category}", Access.ANYONE),
     ("GET", "/health/live", Access.ANYONE),
@@ -61,6 +66,8 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/password-reset/new", Access.ANYONE),
     ("GET", "/prices", Access.ANYONE),
     ("GET", "/products/{code}", Access.ANYONE),
+    ("GET", "/quick-order", Access.ANYONE),
+    ("POST", "/quick-order", Access.ANYONE),
     ("GET", "/search", Access.ANYONE),
     ("GET", "/signup", Access.ANYONE),
     ("POST", "/signup", Access.ANYONE),

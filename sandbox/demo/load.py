@@ -17,7 +17,7 @@ import msgspec
 from accounts.member_service import PersonTaken
 from accounts.model import MemberRole, Merchant, StaffRole
 from accounts.store import find_company_by_code
-from agreements.model import DocumentKind
+from agreements.imports import load_documents
 from kernel.clock import Clock, SystemClock
 from kernel.db import for_accounts, for_staff
 from kernel.money import Money
@@ -63,7 +63,7 @@ STAFF: Final = (
 async def load(services: Services, password: str, *, skus: int = SKUS) -> None:
     """Load everything that is not there yet. All people share *password*."""
     await load_prices(services, skus=skus)
-    await load_documents(services)
+    await load_agreements(services)
     await load_people(services, password)
 
 
@@ -112,44 +112,10 @@ async def load_people(services: Services, password: str) -> None:
             await services.members.create_staff(email=email, name=name, password=password, role=staff_role)
 
 
-class DemoDocument(msgspec.Struct, frozen=True):
-    code: str
-    kind: DocumentKind
-    countries: list[str] | None
-
-
-class DemoVersion(msgspec.Struct, frozen=True):
-    code: str
-    label: str
-    locale: str
-    title: str
-    material: bool
-    file: str
-
-
-class DemoDocuments(msgspec.Struct, frozen=True):
-    documents: list[DemoDocument]
-    versions: list[DemoVersion]
-
-
-async def load_documents(services: Services) -> None:
+async def load_agreements(services: Services) -> None:
     """Publish the demo's agreements in both languages; those published already stay as they are."""
-    described = msgspec.json.decode((DOCUMENTS / "documents.json").read_bytes(), type=DemoDocuments)
     async with services.db.begin(for_staff()) as session:
-        for position, document in enumerate(described.documents, start=1):
-            await services.agreements.define_document(
-                session, code=document.code, kind=document.kind, position=position, countries=document.countries
-            )
-        for version in described.versions:
-            await services.agreements.publish_version(
-                session,
-                code=version.code,
-                label=version.label,
-                locale=version.locale,
-                title=version.title,
-                source=(DOCUMENTS / version.file).read_text(encoding="utf-8"),
-                material=version.material,
-            )
+        await load_documents(session, services.agreements, DOCUMENTS)
 
 
 def shared_password(path: Path) -> str:

@@ -75,3 +75,18 @@ async def test_sending_a_sent_letter_again_does_nothing(database: Database, cloc
     await office.send(str(mail_id))
 
     assert not list(tmp_path.glob("*.eml"))
+
+
+async def test_a_letter_with_a_secret_leaves_none_behind_once_sent(
+    database: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    office = PostOffice(database, clock, FolderTransport(tmp_path), sender="shop@meridian.example")
+    letter = Mail(to="buyer@acme.example", subject="Code", text="Your code is 123 456", kind="email_code")
+    async with database.begin(for_staff()) as session:
+        mail_id = await queue_mail(session, letter, now=clock.now())
+
+    await office.send(str(mail_id))
+
+    async with database.begin(for_staff()) as session:
+        assert "123 456" not in str(await session.scalar(text("select text from outgoing_mail")))
+    assert "123 456" in next(iter(tmp_path.glob("*.eml"))).read_text()
