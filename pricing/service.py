@@ -29,7 +29,7 @@ from pricing import facts, import_csv, ladder, store
 from pricing.books import PriceBooks
 from pricing.content import Key, LeafName, Leaves
 from pricing.draft_book import DraftBook
-from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
+from pricing.engine import Book, Buyer, LineRequest, Quote, QuoteRequest, TaxInput, quote
 from pricing.engine.book import BookContent
 from pricing.engine.check import Finding, Severity
 from pricing.engine.request import PricedLine, RefusedLine
@@ -77,9 +77,18 @@ class EffectiveTooSoon(Refused):
     title = "The publication would take effect too soon"
 
 
+class CommittedTooLate(EffectiveTooSoon):
+    """The commit would have come too late for its instant; nothing was published."""
+
+
 class PublicationOutOfOrder(Conflict):
     problem = "price-publication-out-of-order"
     title = "Another publication takes effect later"
+
+
+class PublishedByOthers(Conflict):
+    problem = "price-publication-contended"
+    title = "Others are publishing"
 
 
 class PreviewTooLarge(Refused):
@@ -160,22 +169,46 @@ class Pricing:
     # --- Prices: always the engine, always the book of the instant ---
 
     def price_of(
-        self, buyer: Buyer, *, currency: str, sku: str, unit: str | None = None, quantity: str = "1", at: datetime
+        self,
+        buyer: Buyer,
+        *,
+        currency: str,
+        sku: str,
+        unit: str | None = None,
+        quantity: str = "1",
+        tax: TaxInput | None = None,
+        at: datetime,
     ) -> PriceAnswer:
         """The line as every channel prices it, with its entity tag.
 
         :raises NoBookPublished, BookUnavailable: as `PriceBooks.at`
         """
         return ladder.price_of(
-            self.books.at(at), buyer, currency=currency, sku=sku, unit=unit, quantity=quantity, at=at
+            self.books.at(at), buyer, currency=currency, sku=sku, unit=unit, quantity=quantity, tax=tax, at=at
         )
 
-    def ladder(self, buyer: Buyer, *, currency: str, sku: str, unit: str | None = None, at: datetime) -> Ladder:
+    def ladder(
+        self,
+        buyer: Buyer,
+        *,
+        currency: str,
+        sku: str,
+        unit: str | None = None,
+        tax: TaxInput | None = None,
+        at: datetime,
+    ) -> Ladder:
         """The price at every quantity where it changes.
 
         :raises NoBookPublished, BookUnavailable: as `PriceBooks.at`
         """
-        return ladder.ladder_of(self.books.at(at), buyer, currency=currency, sku=sku, unit=unit, at=at)
+        return ladder.ladder_of(self.books.at(at), buyer, currency=currency, sku=sku, unit=unit, tax=tax, at=at)
+
+    async def price_at(self, request: QuoteRequest, at: datetime) -> Quote:
+        """The quote as it was at a past instant, by the book then in force, however long ago.
+
+        :raises NoBookPublished, BookUnavailable: as `PriceBooks.past`
+        """
+        return quote(request, book=await self.books.past(at), at=at)
 
     # --- Drafts ---
 
@@ -372,11 +405,11 @@ class Pricing:
                     findings=[_reported(finding) for finding in errors[:SHOWN_CLASHES]],
                 )
             await self.books.compile(content, prepared.root)
-            published = await self._commit(prepared, by=by, effective_at=effective_at, note=note)
+            published = await self._try(prepared, by=by, effective_at=effective_at, note=note)
             if published is not None:
                 await self.books.refresh()
                 return published
-        raise Conflict("Others publish or edit this draft at the same time. Try again.")
+        raise PublishedByOthers("Others publish or edit this draft at the same time. Try again.")
 
     async def roll_back(
         self, number: int, *, by: uuid.UUID | None, effective_at: datetime | None = None, note: str = ""
@@ -409,11 +442,11 @@ class Pricing:
                 author_id=restored.author_id,
                 restores=number,
             )
-            published = await self._commit(prepared, by=by, effective_at=effective_at, note=note)
+            published = await self._try(prepared, by=by, effective_at=effective_at, note=note)
             if published is not None:
                 await self.books.refresh()
                 return published
-        raise Conflict("Others publish at the same time. Try again.")
+        raise PublishedByOthers("Others publish at the same time. Try again.")
 
     async def list_publications(self, limit: int = 100) -> Sequence[PricePublication]:
         """Newest first."""
@@ -572,6 +605,18 @@ class Pricing:
 
         return await asyncio.to_thread(make)
 
+    async def _try(
+        self, prepared: _Prepared, *, by: uuid.UUID | None, effective_at: datetime | None, note: str
+    ) -> PricePublication | None:
+        """As `_commit`; an instant that nobody asked for is chosen anew when the commit was too late for it."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._commit(prepared, by=by, effective_at=effective_at, note=note)
+            except CommittedTooLate:
+                if effective_at is not None:
+                    raise
+        return await self._commit(prepared, by=by, effective_at=effective_at, note=note)
+
     async def _commit(
         self, prepared: _Prepared, *, by: uuid.UUID | None, effective_at: datetime | None, note: str
     ) -> PricePublication | None:
@@ -633,7 +678,7 @@ class Pricing:
         """
         spare = (effective - self.books.silence - self.clock.now()) / timedelta(milliseconds=1)
         if spare < 1:
-            raise EffectiveTooSoon("The publication took so long that it came too late for its instant. Try again.")
+            raise CommittedTooLate("The publication took so long that it came too late for its instant. Try again.")
         await session.execute(
             sa.select(sa.func.set_config("idle_in_transaction_session_timeout", str(int(min(spare, 60_000))), True))
         )

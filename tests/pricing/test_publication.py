@@ -20,6 +20,7 @@ from pricing.engine import Buyer
 from pricing.engine.request import PricedLine
 from pricing.model import DraftState
 from pricing.service import (
+    CommittedTooLate,
     DraftClash,
     DraftClosed,
     DraftNotFound,
@@ -118,11 +119,29 @@ async def test_a_commit_that_comes_too_late_for_its_instant_is_refused_and_leave
     slow.each = LEAD * 0.3
     pricing.clock = slow
 
-    with pytest.raises(EffectiveTooSoon, match="too late"):
+    with pytest.raises(CommittedTooLate):
         await pricing.publish(draft, by=None)
 
     assert len(await pricing.list_publications()) == 1
     assert (await pricing.find_draft(draft)).state is DraftState.OPEN
+
+
+async def test_an_instant_that_nobody_asked_for_is_chosen_anew_when_the_commit_was_too_late(
+    pricing: Pricing, clock: FixedClock
+) -> None:
+    class SlowOnce(SlowClock):
+        asked = 0
+
+        def now(self) -> datetime:
+            self.asked += 1
+            self.each = LEAD * 0.3 if self.asked < 6 else timedelta()
+            return super().now()
+
+    draft = await anvil_at(pricing, "90")
+    slow = SlowOnce(clock.now())
+    pricing.clock = slow
+    published = await pricing.publish(draft, by=None)
+    assert published.effective_at == slow.now() + LEAD
 
 
 async def test_a_commit_that_hangs_after_the_check_is_ended_by_the_server(
