@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from kernel.money import MalformedDecimal, Mode, Money, UnknownCurrency, divide, exponent, fixed, ratio, ratio_text
 from pricing.engine.adjust import to_extended, to_rounded
@@ -202,7 +203,7 @@ def _next_break(line: Line, context: Context) -> tuple[NextBreak | None, Ratio |
             shown = NextBreak(
                 quantity=text(needed),
                 more=text(minus(needed, line.quantity)),
-                unit_price=_price_text(price, context),
+                unit_price=_price_text(price, exponent(context.currency)),
                 unit=line.row.unit,
             )
             return shown, needed
@@ -232,6 +233,8 @@ def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Rat
     if above and count * steps[1] == steps[0]:
         count += 1
     needed = times((count, 1), step)
+    if not rules and not less(MAX_QUANTITY, needed):
+        return needed
     other = line.at_quantity(needed, times(needed, line.asked), ZERO)
     _attempt(other, context, (_convert,))
     return None if other.refusal is not None else needed
@@ -260,13 +263,16 @@ def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None
 def _may_pay(line: Line, quantity: Ratio) -> bool:
     """Whether *quantity* could cost less than the line, as cheaply as that can be said.
 
-    Steady rules and bounds keep the order of two amounts, so the list's own amounts decide where there are no others.
+    Where the same percentages act at both quantities, they and the bounds keep the order of the two amounts, so the
+    list's own amounts decide.
     """
+    base = times(quantity, line.asked)
+    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
+    if any(not less(counted, begin) for _, begin in line.wanted):
+        return True
     if not all(rule.steady for level in line.matched[:2] for _, rules in level for rule in rules):
         return True
     assert line.list_price is not None
-    base = times(quantity, line.asked)
-    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
     tier = line.tiers[reached(line.tiers, over(counted, line.factor))]
     there = plus(times(ratio(tier.unit_price), over(base, line.factor)), ratio(tier.flat_fee))
     return less(there, plus(times(line.list_price, line.row_quantity), line.fee))
@@ -292,7 +298,7 @@ def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
 def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
     assert line.entry is not None
     assert line.unit is not None
-    places = context.line_places
+    places, least = context.line_places, exponent(context.currency)
     next_break, at_break = _next_break(line, context)
     cliff = _cliff(line, context, at_break)
     return PricedLine(
@@ -301,8 +307,8 @@ def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
         unit=line.unit,
         quantity=text(line.quantity),
         price_unit=line.row.unit,
-        unit_price=None if line.unit_price is None else _price_text(line.unit_price, context),
-        list_price=None if line.list_price is None else _price_text(line.list_price, context),
+        unit_price=None if line.unit_price is None else _price_text(line.unit_price, least),
+        list_price=None if line.list_price is None else _price_text(line.list_price, least),
         tax_included=line.price_list.tax_included,
         tax_category=line.entry.facts.tax_category,
         tax_percent=line.rate_text,
@@ -326,10 +332,10 @@ def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
     )
 
 
-def _price_text(price: Ratio, context: Context) -> str:
-    """With the currency's decimals at least, and as many more as it needs."""
+@lru_cache(maxsize=65_536)
+def _price_text(price: Ratio, least: int) -> str:
+    """With *least* decimals, the currency's, or as many more as it needs."""
     said = ratio_text(*price)
-    least = exponent(context.currency)
     if "/" in said or not least:
         return said
     whole, _, decimals = said.partition(".")

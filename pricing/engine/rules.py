@@ -44,6 +44,7 @@ Key = tuple[str, str, str, str]
 T = TypeVar("T")
 
 _MEMO_LIMIT = 20_000
+_STEADY = frozenset({"other_currency", "other_country", "needs_quantity"})
 
 
 class BookError(Refused):
@@ -64,7 +65,7 @@ class Kind(IntEnum):
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An adjustment made ready. *layer* and *group* are positions; *factor* multiplies (5 % off: 95/100); *amount* is
     signed, or the fixed price; *table* is `(from, factor)` descending; *free* and *complete* are units a set. A
-    *steady* rule takes the same percentage off (or puts it on) whatever the quantity and the amounts.
+    *steady* rule takes the same percentage off (or puts it on) from some quantity on, whatever the amounts.
     """
 
     code: str
@@ -420,7 +421,7 @@ def _ready_rule(what: str, noun: Adjustment, layer: Layer, position: int, group:
         ends_at=noun.ends_at,
         conditions=conditions,
         kind=kind,
-        steady=kind is Kind.FACTOR and all(reason.startswith("other") for reason, _, _ in conditions),
+        steady=kind is Kind.FACTOR and all(reason in _STEADY for reason, _, _ in conditions),
         **numbers,
     )
 

@@ -270,6 +270,30 @@ def test_a_rule_that_cannot_match_changes_no_amount(
     assert answer(content, lines, buyer, tax) == answer(more, lines, buyer, tax)
 
 
+@given(contents(), sound, buyers)
+@settings(deadline=None, max_examples=100)
+def test_what_a_line_says_of_more_units_comes_true(content: BookContent, asked: LineRequest, buyer: Buyer) -> None:
+    (line,) = answer(content, [asked], buyer, VAT).lines
+    if isinstance(line, RefusedLine):
+        return
+
+    def of(quantity: str) -> PricedLine | RefusedLine:
+        return answer(content, [LineRequest(sku=asked.sku, quantity=quantity)], buyer, VAT).lines[0]
+
+    if line.trace.cliff is not None:
+        there = of(line.trace.cliff.quantity)
+        assert isinstance(there, PricedLine)
+        assert there.subtotal == line.trace.cliff.subtotal
+        assert exact(there.subtotal) < exact(line.subtotal)
+    if line.trace.next_break is not None:
+        there = of(line.trace.next_break.quantity)
+        assert isinstance(there, PricedLine)
+        if there.trace.list == line.trace.list:
+            assert there.list_price == line.trace.next_break.unit_price
+            if line.trace.cliff is None and line.trace.row_quantity != "0":
+                assert exact(there.subtotal) >= exact(line.subtotal)
+
+
 @given(contents(), st.lists(asked, max_size=5), buyers, taxes)
 @settings(deadline=None, max_examples=50)
 def test_the_same_question_has_the_same_bytes_and_they_can_be_signed(

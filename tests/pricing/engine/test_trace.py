@@ -157,6 +157,16 @@ def test_a_rule_by_quantity_makes_a_cliff_too() -> None:
         assert (cliff.quantity, cliff.subtotal) == ("10", "80.00")
 
 
+def test_an_amount_off_each_makes_a_cliff_that_the_list_alone_has_not() -> None:
+    off = rule("OFF", AmountEffect(amount="9"), conditions=in_euro())
+    nearly_free = book(row("1:10 10:9.8"), adjustments=(off,))
+
+    assert priced(book(row("1:10 10:9.8")), "9 CRUNCHY-ARMCHAIR").trace.cliff is None
+    cliff = priced(nearly_free, "9 CRUNCHY-ARMCHAIR").trace.cliff
+    assert cliff is not None
+    assert (cliff.quantity, cliff.subtotal) == ("10", "8.00")
+
+
 def test_no_cliff_is_told_of_quantities_that_cannot_be_bought_or_priced() -> None:
     most = QuantityRule(code="Q", scope=Scope(everything=True), maximum="9")
     capped = book(row("1:10"), adjustments=(rule("R", "20", conditions=at_least("10")),), quantity_rules=(most,))
