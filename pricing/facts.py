@@ -67,6 +67,11 @@ def category_path(code: str) -> str:
     return code.replace("/", "%2F")
 
 
+def category_code(path: str) -> str:
+    """The code that `category_path` made *path* of."""
+    return path.replace("%2F", "/")
+
+
 def decimal_text(number: Decimal) -> str:
     """The normal form: no exponent, no trailing zeros."""
     text = f"{number:f}"

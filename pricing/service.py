@@ -7,7 +7,7 @@ appends an entry to the log of publications. The heavy work is done before the l
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.signing import Keyring
 from pricing import content as leaf
-from pricing import facts, import_csv, ladder, store
+from pricing import export_csv, facts, import_csv, ladder, store
 from pricing.books import PriceBooks
 from pricing.content import Key, LeafName, Leaves
 from pricing.draft_book import DraftBook
@@ -473,7 +473,21 @@ class Pricing:
             for name in names
         )
 
-    # --- Import ---
+    # --- Import and export ---
+
+    async def export_prices(self, number: int | None = None) -> dict[str, Iterator[str]]:
+        """The price files of publication *number*, by name, each as lines; None: of the last one. Imported again, they
+        change nothing.
+
+        :raises PublicationNotFound: when there is no such publication
+        """
+        if number is None:
+            async with self.db.begin(for_staff()) as session:
+                last = await store.find_last_publication(session)
+            if last is None:
+                raise PublicationNotFound("Nothing is published yet.")
+            number = last.number
+        return dict(export_csv.export_prices(await self._published_leaves(number)))
 
     async def import_folder(self, folder: Path, *, by: uuid.UUID | None, title: str = "") -> Imported:
         """Import catalogue and price files of *folder*: all of them, or with one error in them nothing. Prices go into
