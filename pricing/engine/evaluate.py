@@ -263,8 +263,8 @@ def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None
 def _may_pay(line: Line, quantity: Ratio) -> bool:
     """Whether *quantity* could cost less than the line, as cheaply as that can be said.
 
-    Where the same percentages act at both quantities, they and the bounds keep the order of the two amounts, so the
-    list's own amounts decide.
+    Where the same percentages act at both quantities, they and the bounds keep the order of the two amounts (but for
+    what rounding the units may turn), so the list's own amounts decide.
     """
     base = times(quantity, line.asked)
     counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))

@@ -291,7 +291,8 @@ def test_what_a_line_says_of_more_units_comes_true(content: BookContent, asked: 
         if there.trace.list == line.trace.list:
             assert there.list_price == line.trace.next_break.unit_price
             if line.trace.cliff is None and line.trace.row_quantity != "0":
-                assert exact(there.subtotal) >= exact(line.subtotal)
+                units = exact(line.trace.row_quantity) + exact(there.trace.row_quantity)
+                assert exact(there.subtotal) >= exact(line.subtotal) - units / 100 - 2  # what rounding may turn
 
 
 @given(contents(), st.lists(asked, max_size=5), buyers, taxes)

@@ -157,6 +157,15 @@ def test_a_rule_by_quantity_makes_a_cliff_too() -> None:
         assert (cliff.quantity, cliff.subtotal) == ("10", "80.00")
 
 
+def test_a_rule_that_begins_at_a_break_is_seen_there() -> None:
+    both = book(row("1:10 10:9.9"), adjustments=(rule("R", "20", conditions=at_least("10")),))
+
+    cliff = priced(both, "9 CRUNCHY-ARMCHAIR").trace.cliff
+
+    assert cliff is not None
+    assert (cliff.quantity, cliff.subtotal) == ("10", "79.20")
+
+
 def test_an_amount_off_each_makes_a_cliff_that_the_list_alone_has_not() -> None:
     off = rule("OFF", AmountEffect(amount="9"), conditions=in_euro())
     nearly_free = book(row("1:10 10:9.8"), adjustments=(off,))
