@@ -222,13 +222,12 @@ def _cheapest(
     cheaper: Callable[[State, State], bool],
 ) -> tuple[Rule, State]:
     """The rule that gives the buyer the better outcome, the lower code where two are equal."""
-    best: Rule | None = None
-    outcome = running
-    for rule in sorted(pool, key=lambda rule: rule.code):
+    first, *others = pool if len(pool) == 1 else sorted(pool, key=lambda rule: rule.code)
+    best, outcome = first, apply(first, base, running)
+    for rule in others:
         after = apply(rule, base, running)
-        if best is None or cheaper(after, outcome):
+        if cheaper(after, outcome):
             best, outcome = rule, after
-    assert best is not None
     return best, outcome
 
 

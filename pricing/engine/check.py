@@ -26,7 +26,7 @@ from pricing.engine.book import (
 )
 from pricing.engine.leaves import objects
 from pricing.engine.line import instant_text, less, plus, times
-from pricing.engine.memory import entries_of, frame_of, overlap
+from pricing.engine.memory import checked, entries_of, frame_of, overlap
 from pricing.engine.request import Answer, Buyer
 from pricing.engine.rules import BookError, Ratio, ReadyBound, Rules, in_scope, specificity
 
@@ -176,9 +176,8 @@ def _unloadable(content: BookContent) -> Iterator[Finding]:
         for field, members in nouns.items():
             details.extend(_refusal(msgspec.structs.replace(bare, **{field: (noun,)})) for noun in members)
     for entry in _entries(content):
-        alone = BookContent(lists=content.lists, rows=entry.rows, skus=(entry.facts,), costs=entry.costs)
         try:
-            list(entries_of(alone))
+            checked(entry)
         except BookError as error:
             details.append(error.message)
     for detail in dict.fromkeys(details):

@@ -78,10 +78,14 @@ def entries_of(content: BookContent) -> Iterator[SkuEntry]:
         costs.setdefault(cost.sku, []).append(cost)
     for facts in content.skus:
         entry = SkuEntry(facts=facts, rows=tuple(rows[facts.sku]), costs=tuple(costs.get(facts.sku, ())))
-        yield _validated(entry)
+        yield checked(entry)
 
 
-def _validated(entry: SkuEntry) -> SkuEntry:
+def checked(entry: SkuEntry) -> SkuEntry:
+    """The entry as its types and the evaluator demand it; its rows' lists are known.
+
+    :raises BookError: naming the first fault
+    """
     what = f"SKU {entry.facts.sku}"
     try:
         entry = msgspec.convert(msgspec.to_builtins(entry), SkuEntry)

@@ -15,6 +15,8 @@ _NO_CEILING = 10**60
 
 def adjust_order(lines: Sequence[Line], context: Context) -> tuple[list[Step], list[Loser]]:
     """Run the order layers over *lines*, none of them refused; sets each line's `order_units`."""
+    if not any(line.matched[2] for line in lines):
+        return [], []
     ordered = sorted(lines, key=lambda line: (line.sku, line.unit or ""))
     members: dict[str, list[int]] = {}
     rules: dict[str, Rule] = {}
