@@ -27,6 +27,8 @@ from sandbox.demo.rules import COMPANIES
 from web.services import Services, build
 
 SKUS: Final = 1200
+LETTERS: Final = "bcdfghjkmnpqrstvwxz"
+"""Nothing that spells a word: hexadecimal digits may leave `demo` alone among numbers, which is too weak a password."""
 DOCUMENTS: Final = Path(__file__).parent.parent / "demo_documents"
 FIRST_LEAD_SECONDS: Final = 3.0
 """No worker serves prices yet, so nobody has to hear of the first book in time."""
@@ -124,7 +126,7 @@ def shared_password(path: Path) -> str:
     """
     if path.exists():
         return path.read_text().splitlines()[0].split()[5]
-    password = f"demo-{secrets.token_hex(4)}"
+    password = "demo-" + "".join(secrets.choice(LETTERS) for _ in range(10))
     lines = [f"Log in with the password  {password}  as"]
     lines += [f"  {email:<28} {company} ({role.value})" for email, _, company, role, *_ in PEOPLE]
     lines += [f"  {email:<28} staff ({role.value})" for email, _, role in STAFF]
