@@ -82,6 +82,8 @@ def require_same_origin(request: Request) -> bool:  # type: ignore[type-arg] # a
     if site not in {None, "same-origin", "none"}:
         raise ForgedRequest("The request came from another site. Open the page here and send the form again.")
     origin = request.headers.get("origin")
+    if origin == "null" and site == "same-origin":
+        return True  # our own `Referrer-Policy: no-referrer` makes browsers send a form's Origin as null
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
         raise ForgedRequest("The request came from another site. Open the page here and send the form again.")
     return site is not None or origin is not None

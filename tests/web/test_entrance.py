@@ -53,8 +53,21 @@ async def test_a_form_from_another_site_is_refused(browser: Browser) -> None:
     token = await browser.token()
     form = {"form_token": token, "email": "buyer@acme.example", "password": PASSWORD}
 
-    for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+    for headers in (
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null", "sec-fetch-site": "cross-site"},
+    ):
         assert (await browser.post("/login", data=form, headers=headers)).status_code == 403
+
+
+async def test_a_form_without_an_origin_is_ours_when_the_browser_says_so(browser: Browser) -> None:
+    """With `Referrer-Policy: no-referrer`, browsers send `Origin: null` for our own forms."""
+    form = {"form_token": await browser.token(), "email": "buyer@acme.example", "password": PASSWORD}
+
+    answer = await browser.post("/login", data=form, headers={"origin": "null"}, follow_redirects=False)
+
+    assert answer.status_code == 303
 
 
 async def test_a_form_without_our_token_is_refused(browser: Browser) -> None:
