@@ -202,9 +202,15 @@ def same(one: Ratio, other: Ratio) -> bool:
 
 
 def plus(one: Ratio, other: Ratio) -> Ratio:
-    if one[1] == other[1]:
-        return one[0] + other[0], one[1]
-    return one[0] * other[1] + other[0] * one[1], one[1] * other[1]
+    """Denominators mostly divide each other; multiplying them regardless would square them with every layer."""
+    (number, denominator), (added, of) = one, other
+    if denominator == of:
+        return number + added, of
+    if denominator % of == 0:
+        return number + added * (denominator // of), denominator
+    if of % denominator == 0:
+        return number * (of // denominator) + added, of
+    return number * of + added * denominator, denominator * of
 
 
 def minus(one: Ratio, other: Ratio) -> Ratio:

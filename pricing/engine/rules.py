@@ -43,6 +43,9 @@ Ratio = tuple[int, int]
 Key = tuple[str, str, str, str]
 T = TypeVar("T")
 
+MAX_GROUPS = 100
+"""Of a whole book: each may lengthen an exact price by 14 digits, and evaluation stays bounded whatever the rules."""
+
 _MEMO_LIMIT = 20_000
 _STEADY = frozenset({"other_currency", "other_country", "needs_quantity"})
 
@@ -143,6 +146,8 @@ class Rules:
         self.frame = frame
         self.strategy = frame.strategy
         self.policy = frame.policy
+        if sum(len(layer.groups) for layer in frame.layers) > MAX_GROUPS:
+            raise BookError(f"The layers have more than {MAX_GROUPS} groups together.")
         self.stages = tuple(tuple(_stage(layer) for layer in frame.layers if layer.level is level) for level in Level)
         self._lists = _lists_by_audience(frame.lists)
         self._adjustments = _ScopeIndex(_ready_rules(frame))

@@ -416,6 +416,8 @@ def test_a_margin_is_kept_over_cost() -> None:
 
     assert chair(kept) == "8.14"  # 6.10 / 0.75 = 8.1333..., rounded inward
     assert total(by_box, "1 box CRUNCHY-ARMCHAIR") == "97.60"
+    on_the_line = book(row("0:10+0.05"), adjustments=(rule("R", "50", layer="line"),), bounds=(margin,), costs=costs)
+    assert total(on_the_line, "3 CRUNCHY-ARMCHAIR") == "24.45"  # 3 x 8.1333... + 0.05
 
 
 def test_a_bound_that_does_not_cover_the_currency_refuses() -> None:
@@ -515,3 +517,18 @@ def test_at_most_twenty_losers_are_reported_and_the_others_counted() -> None:
     trace = priced(many, "1 CRUNCHY-ARMCHAIR").trace
 
     assert (len(trace.losers), trace.losers_left_out) == (20, 9)
+
+
+@pytest.mark.parametrize("combine", ["sequence", "sum"])
+def test_the_longest_chain_of_rules_stays_short_enough_to_write(combine: str) -> None:
+    codes = [f"L{number:02}" for number in range(50)]
+    groups = ("first", "second")
+    layers = tuple(layer("unit", "first", "second", combine=combine, code=code) for code in codes)
+    rules = tuple(
+        rule(f"{code}-{group}", "0.000000000001", layer=code, group=group) for code in codes for group in groups
+    )
+
+    line = priced(book(TEN, layers=layers, adjustments=rules), "3 CRUNCHY-ARMCHAIR")
+
+    assert line.subtotal == "30.00"
+    assert max(len(step.after) for step in line.trace.steps) < 2_000

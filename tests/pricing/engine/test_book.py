@@ -103,6 +103,7 @@ def table(*steps: tuple[str, str]) -> QuantityTableEffect:
         ({"lists": (public(currency="euro"),)}, "malformed"),
         ({"lists": (public(starts_at=day(2), ends_at=day(1)),)}, "ends before it starts"),
         ({"layers": (layer("unit", "a", "a"),)}, "two groups of one code"),
+        ({"layers": (layer("unit", *(f"G{number}" for number in range(101))),)}, "more than 100 groups"),
         ({"adjustments": (rule("R", "5", layer="none"),)}, "unknown layer none"),
         ({"adjustments": (rule("R", "5", group="none"),)}, "unknown group none"),
         ({"adjustments": (rule("R", "-5"),)}, "-5 is negative"),
