@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kernel.canonical import canonical_json, digest
+from kernel.canonical import NotCanonical, canonical_json, digest
 from kernel.errors import Malformed
 from kernel.money import MalformedDecimal, normal
 from kernel.signing import Keyring, Signature
@@ -139,9 +139,9 @@ def entry_leaves(entry: SkuEntry) -> Leaves:
 def sku_of(name: LeafName) -> str | None:
     """The SKU a leaf belongs to; None for one of the frame."""
     kind, key = name
-    if kind == "row":
+    if kind == "row" and len(key) > 1:
         return key[1]
-    return key[0] if kind in {"sku", "cost"} else None
+    return key[0] if kind in {"sku", "cost"} and key else None
 
 
 def noun_of(kind: str, key: Key, content: Any) -> Any:
@@ -167,6 +167,16 @@ def noun_of(kind: str, key: Key, content: Any) -> Any:
             key=list(key),
         )
     return noun
+
+
+def storable(noun: Any) -> None:
+    """:raises LeafMalformed: when neither a canonical document nor the database could hold the noun"""
+    try:
+        written = canonical_json(noun)
+    except NotCanonical as error:
+        raise LeafMalformed(error.message) from error
+    if b"\\u0000" in written:
+        raise LeafMalformed("A text holds a NUL character; remove it.")
 
 
 def _normal(content: Any, field: str = "") -> Any:

@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -213,7 +214,11 @@ class Pricing:
     # --- Drafts ---
 
     async def open_draft(self, *, title: str, by: uuid.UUID | None) -> PriceDraft:
-        """A draft without changes, over the last published content."""
+        """A draft without changes, over the last published content.
+
+        :raises LeafMalformed: when the title is no text to keep
+        """
+        leaf.storable(title)
         async with self.db.begin(for_staff()) as session:
             return await self._open_draft(session, title=title, by=by)
 
@@ -254,6 +259,7 @@ class Pricing:
         if kind not in leaf.EDITED:
             raise leaf.LeafMalformed(f"{kind!r} cannot be edited: it comes from the catalogue, or does not exist.")
         noun = None if content is None else leaf.noun_of(kind, key, content)
+        leaf.storable(noun)
         async with self.db.begin(for_staff()) as session:
             draft = await _editable(session, draft_id)
             standing = await self._standing(session, draft, (kind, key))
@@ -346,37 +352,55 @@ class Pricing:
         if len(buyers) * len(skus) * len(quantities) > PREVIEW_LIMIT:
             raise PreviewTooLarge(f"A preview shows up to {PREVIEW_LIMIT:,} prices; choose fewer.")
         at = at or self.clock.now()
+        before, after = await self.books_of_draft(draft_id, skus=skus, at=at)
+
+        def price(asked: PreviewBuyer, sku: str, quantity: str) -> PreviewPrice:
+            # One line a request: the sample's lines are questions of their own and don't add up.
+            line = LineRequest(sku=sku, quantity=quantity)
+            request = QuoteRequest(buyer=asked.buyer, currency=asked.currency, lines=(line,))
+            priced = quote(request, book=after, at=at).lines[0]
+            return PreviewPrice(
+                name=asked.name,
+                currency=asked.currency,
+                sku=sku,
+                unit=priced.unit,
+                quantity=quantity,
+                before=None if before is None else quote(request, book=before, at=at).lines[0],
+                after=priced,
+            )
+
+        questions = product(buyers, skus, quantities)
+        return await asyncio.to_thread(lambda: tuple(price(*question) for question in questions))
+
+    async def books_of_draft(
+        self, draft_id: uuid.UUID, *, skus: Sequence[str], at: datetime
+    ) -> tuple[Book | None, Book]:
+        """The book in force at *at*, None where there is none, and the draft as a book that knows *skus*.
+
+        :raises DraftNotFound: when there is no such draft
+        :raises BookError: when what the draft says cannot be priced
+        """
         async with self.db.begin(for_staff()) as session:
             draft = _found(await store.find_draft(session, draft_id))
             changes = await _changes(session, draft_id)
-            base = await self._base_book(draft)
-            new = [sku for sku in skus if base is None or base.entry(sku) is None]
-            current = await facts.of_skus(self.catalog, session, new)
-        after = DraftBook(base, changes, facts=current, root=f"draft:{draft.id}")
-        before = await self._book_before(at)
-        prices = []
-        for asked in buyers:
-            for sku in skus:
-                # One line a request: the sample's lines are questions of their own and don't add up.
-                for quantity in quantities:
-                    request = QuoteRequest(
-                        buyer=asked.buyer,
-                        currency=asked.currency,
-                        lines=(LineRequest(sku=sku, quantity=quantity),),
-                    )
-                    line = quote(request, book=after, at=at).lines[0]
-                    prices.append(
-                        PreviewPrice(
-                            name=asked.name,
-                            currency=asked.currency,
-                            sku=sku,
-                            unit=line.unit,
-                            quantity=quantity,
-                            before=None if before is None else quote(request, book=before, at=at).lines[0],
-                            after=line,
-                        )
-                    )
-        return tuple(prices)
+            after = await self._laid_over(session, draft, changes, skus)
+        return await self._book_before(at), after
+
+    async def try_change(self, draft_id: uuid.UUID, kind: str, key: Key, content: Any) -> None:
+        """Say whether the draft could be priced with this change; nothing is stored.
+
+        :raises LeafMalformed: when *content* is no such object
+        :raises BookError: when a book with it could not be priced, or its SKU's rows could not
+        """
+        name = (kind, key)
+        noun = None if content is None else leaf.noun_of(kind, key, content)
+        sku = leaf.sku_of(name)
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            changes = await _changes(session, draft_id) | {name: noun}
+            book = await self._laid_over(session, draft, changes, [] if sku is None else [sku])
+        if sku is not None:
+            book.entry(sku)
 
     # --- Publication ---
 
@@ -396,6 +420,7 @@ class Pricing:
         :raises PublicationOutOfOrder: when an upcoming publication takes effect after *effective_at*
         :raises DraftNotFound, DraftClosed: when it cannot be published any more
         """
+        leaf.storable(note)
         for _ in range(ATTEMPTS):
             prepared, content = await self._prepare(draft_id)
             errors = [finding for finding in prepared.findings if finding.severity is Severity.ERROR]
@@ -419,6 +444,7 @@ class Pricing:
         :raises PublicationNotFound: when there is no such publication
         :raises EffectiveTooSoon, PublicationOutOfOrder: as `publish`
         """
+        leaf.storable(note)
         for _ in range(ATTEMPTS):
             async with self.db.begin(for_staff()) as session:
                 restored = await store.find_publication(session, number)
@@ -452,6 +478,14 @@ class Pricing:
         """Newest first."""
         async with self.db.begin(for_staff()) as session:
             return await store.list_publications(session, limit=limit)
+
+    async def find_publication(self, number: int) -> PricePublication:
+        """:raises PublicationNotFound: when there is none"""
+        async with self.db.begin(for_staff()) as session:
+            found = await store.find_publication(session, number)
+        if found is None:
+            raise PublicationNotFound(f"There is no publication {number}.")
+        return found
 
     async def compare(self, older: int, newer: int) -> tuple[Change, ...]:
         """What publication *newer* has otherwise than *older*, by kind and key.
@@ -553,6 +587,15 @@ class Pricing:
 
     async def _base_book(self, draft: PriceDraft) -> Book | None:
         return None if draft.base_root is None else await self.books.load(leaf.root_text(draft.base_root))
+
+    async def _laid_over(
+        self, session: AsyncSession, draft: PriceDraft, changes: Mapping[LeafName, Any], skus: Sequence[str]
+    ) -> DraftBook:
+        """The draft's base with *changes*; of *skus* those new to it have the catalogue's facts."""
+        base = await self._base_book(draft)
+        new = [sku for sku in skus if base is None or base.entry(sku) is None]
+        current = await facts.of_skus(self.catalog, session, new)
+        return DraftBook(base, changes, facts=current, root=f"draft:{draft.id}")
 
     async def _base_leaf(self, draft: PriceDraft, name: LeafName) -> Any:
         return _leaf_in(await self._base_book(draft), name)

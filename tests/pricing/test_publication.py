@@ -241,6 +241,11 @@ async def test_a_removed_price_is_refused_from_then_on(pricing: Pricing) -> None
         ("row", ("PUBLIC", "OTHER", "each", ""), row("80"), "not PUBLIC / OTHER"),
         ("sku", ("ANVIL-50",), {"sku": "ANVIL-50"}, "catalogue"),
         ("nonsense", (), {}, "nonsense"),
+        ("row", ("PUBLIC",), row("80"), "not PUBLIC"),
+        ("list", ("L",), {"code": "L", "currency": "EUR", "titles": {"en": "a\0", "es": "a"}}, "NUL"),
+        ("list", ("L",), {"code": "L", "currency": "EUR", "titles": {"en": "\ud800", "es": "a"}}, "canonical"),
+        ("list", ("L",), {"code": "L", "currency": "EUR", "priority": 2**70}, "nteger"),
+        ("list", ("L",), [], "list L"),
         ("row", ANVIL, row("80", starts_at="2026-12-01T00:00:00+01:00"), "UTC"),
     ],
 )
@@ -250,6 +255,23 @@ async def test_what_is_no_object_of_a_book_is_refused(
     draft = await pricing.open_draft(title="Wrong", by=None)
     with pytest.raises(LeafMalformed, match=re.escape(says)):
         await pricing.put_change(draft.id, kind, key, content, by=None)
+
+
+async def test_texts_that_cannot_be_kept_are_refused(pricing: Pricing) -> None:
+    with pytest.raises(LeafMalformed):
+        await pricing.open_draft(title="a\0b", by=None)
+    with pytest.raises(LeafMalformed):
+        await pricing.roll_back(1, by=None, note="\ud800")
+
+
+async def test_looking_at_what_cannot_exist_shows_nothing(pricing: Pricing) -> None:
+    draft = await pricing.open_draft(title="Looking", by=None)
+    for kind, key in (("row", ()), ("row", ("\0", "\0")), ("sku", ()), ("nonsense", ("x",)), ("list", ("a", "b"))):
+        assert (await pricing.find_leaf(draft.id, kind, key)).content is None
+    assert await pricing.list_leaves(draft.id, "row", sku="GHOST") == ()
+    shown = await pricing.list_leaves(draft.id, "row", sku="ANVIL-50")
+    assert [state.key[0] for state in shown] == ["CONTRACT-INITECH", "PUBLIC"]
+    assert [state.key for state in await pricing.list_leaves(draft.id, "list")] == [("CONTRACT-INITECH",), ("PUBLIC",)]
 
 
 async def test_the_same_content_has_the_same_root_and_a_roll_back_is_a_new_publication_of_it(
