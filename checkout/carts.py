@@ -18,6 +18,7 @@ from kernel import events
 from kernel.clock import Clock
 from kernel.db import Database
 from kernel.errors import Conflict, DomainError, NotFound, Refused
+from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.money import exponent, normal, ratio
 
@@ -25,6 +26,8 @@ DEFAULT_CURRENCY: Final = "EUR"
 LINES_MOST: Final = 500
 QUANTITY_MOST: Final = 10**9
 QUANTITY_DECIMALS: Final = 6
+CHANGE: Final = Failpoint("checkout.cart.change")
+JOIN: Final = Failpoint("checkout.cart.join")
 _PASTED: Final = re.compile(r"[\t;,]| +")
 
 
@@ -75,10 +78,13 @@ class Carts:
         self.catalog = catalog
         self.tables = tables
 
-    async def priced(self, principal: Principal, *, country: str | None = None) -> PricedCart:
+    async def priced(
+        self, principal: Principal, *, country: str | None = None, typed: Delivery | None = None
+    ) -> PricedCart:
         """Price the open cart as of now; without one, an empty cart is answered and none is made.
 
         :param country: where to, while the checkout has no ship-to address
+        :param typed: where to, as being typed: it stands instead of what the checkout has saved
         """
         at = self.clock.now()
         async with self.db.begin(principal.db_scope()) as session:
@@ -90,6 +96,7 @@ class Carts:
         delivery = delivery_for(principal.company, country)
         if view is not None and view.ship_to is not None:
             delivery = delivery_to(view.ship_to, view.tax_id)
+        delivery = typed or delivery
         return price_cart(
             cart,
             lines,
@@ -115,7 +122,7 @@ class Carts:
         :raises QuantityRefused: for anything but a positive number the SKU is sold in
         :raises CartFull: beyond 500 lines
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
             cart = await self._lock(session, principal)
             await self._add(session, cart, sku, quantity, unit)
             await self._changed(session, cart, principal, lines=len(cart.lines))
@@ -126,7 +133,7 @@ class Carts:
         :raises CartLineUnknown: when the cart has no line at *position*
         :raises QuantityRefused: for anything but a positive number the SKU is sold in
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
             cart, line = await self._lock_line(session, principal, position)
             known = await self.catalog.find_skus_in(session, {line.sku})
             line.quantity = _quantity(quantity, line.sku, known.get(line.sku))
@@ -134,7 +141,7 @@ class Carts:
 
     async def remove(self, principal: Principal, position: int) -> None:
         """:raises CartLineUnknown: when the cart has no line at *position*"""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
             cart, line = await self._lock_line(session, principal, position)
             cart.lines.remove(line)
             await self._changed(session, cart, principal)
@@ -146,7 +153,7 @@ class Carts:
         """
         errors: list[PasteError] = []
         added = 0
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
             cart = await self._lock(session, principal)
             for number, line in enumerate(text.splitlines(), start=1):
                 fields = [field for field in _PASTED.split(line.strip()) if field]
@@ -172,7 +179,7 @@ class Carts:
         exponent(currency)
         if principal.company is not None:
             raise CurrencyFixed(f"Your company buys in {principal.company.currency}.")
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
             cart = await self._lock(session, principal)
             cart.currency = currency
             await self._changed(session, cart, principal)
@@ -185,7 +192,7 @@ class Carts:
         if principal.company_id is None or principal.person_id is None:
             return
         now = self.clock.now()
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), JOIN) as session:
             guest = await store.lock_visitor_cart(session, principal.visitor_id)
             if guest is None:
                 return

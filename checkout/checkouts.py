@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.details import Form, check_email
 from accounts.principal import BuyerCompany, Principal
 from accounts.tax import check_country, check_tax_id
+from agreements.model import DeclineReason, LegalReview
 from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
 from checkout import canonical, store
@@ -51,6 +52,7 @@ PO_LONGEST: Final = 60
 POSTCODE_LONGEST: Final = 20
 CLOSE_TASK: Final = "close_order"
 
+BEGIN: Final = Failpoint("checkout.start")
 SAVE: Final = Failpoint("checkout.save_details")
 REVIEW: Final = Failpoint("checkout.review")
 PLACE: Final = Failpoint("checkout.place")
@@ -81,6 +83,11 @@ class EmailNotVerified(Refused):
 class DetailsMissing(Refused):
     problem = "details-missing"
     title = "We do not know yet where to deliver"
+
+
+class FieldMissing(Refused):
+    problem = "field-missing"
+    title = "This field needs to be filled in"
 
 
 class FieldRefused(Refused):
@@ -137,7 +144,7 @@ class Checkouts:
 
         :raises CartEmpty: when there is nothing to order
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), BEGIN) as session:
             _, checkout = await self._lock(session, principal, locale)
         return CheckoutView.of(checkout)
 
@@ -306,6 +313,33 @@ class Checkouts:
             await session.flush()
             await self._announce(session, order, now)
         return order
+
+    async def decline(
+        self, principal: Principal, *, presentation_id: uuid.UUID, reason: DeclineReason, comment: str
+    ) -> None:
+        """Keep why the buyer said no; cart and details stay as they are.
+
+        :raises agreements.service.PresentationNotFound: and the others of `Agreements.decline`
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            declined = await self.agreements.decline(
+                session, principal, presentation_id=presentation_id, reason=reason, comment=comment
+            )
+            events.record(
+                session,
+                "agreement_declined",
+                journey=principal.visitor_id,
+                at=declined.declined_at,
+                reason=reason.value,
+            )
+
+    async def send_to_legal(self, principal: Principal, *, presentation_id: uuid.UUID) -> tuple[LegalReview, str]:
+        """Make a read-only link to what was presented; its token is shown once.
+
+        :raises agreements.service.PresentationNotFound: and the others of `Agreements.send_to_legal`
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            return await self.agreements.send_to_legal(session, principal, presentation_id=presentation_id)
 
     async def _lock(self, session: AsyncSession, principal: Principal, locale: str) -> tuple[Cart, Checkout]:
         """Lock the open cart, then its checkout, making that where there is none: always in this order."""
@@ -539,7 +573,7 @@ def _check_ship_to(form: Form, typed: ShipTo) -> ShipTo:
 def _check_line(text: str | None, longest: int, *, required: bool = False) -> str:
     line = " ".join((text or "").split())
     if required and not line:
-        raise FieldRefused("Fill this in.")
+        raise FieldMissing("Fill this in.")
     if len(line) > longest or not line.isprintable():
         raise FieldRefused(f"Use at most {longest} letters, digits and signs.")
     return line

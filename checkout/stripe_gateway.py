@@ -113,9 +113,15 @@ class StripeGateway:
     """
 
     def __init__(
-        self, *, api_key: str, webhook_secrets: tuple[str, ...], clock: Clock, api_base: str | None = None
+        self,
+        *,
+        api_key: str,
+        webhook_secrets: tuple[str, ...],
+        clock: Clock,
+        api_base: str | None = None,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
-        self._http = _HttpClient(timeout=cast("float", (CONNECT_SECONDS, READ_SECONDS, READ_SECONDS, CONNECT_SECONDS)))
+        self._http = _HttpClient(timeout=cast("float", (CONNECT_SECONDS, read_seconds, read_seconds, CONNECT_SECONDS)))
         self._client = StripeClient(
             api_key,
             base_addresses={} if api_base is None else {"api": api_base},
@@ -201,7 +207,11 @@ class StripeGateway:
         if head.livemode != self.livemode:
             raise WebhookRefused("The event is of the other mode: live and test never mix.")
         return VerifiedEvent(
-            id=head.id, type=head.type, api_version=head.api_version, livemode=head.livemode, payload=payload
+            id=storable(head.id),
+            type=storable(head.type),
+            api_version=storable(head.api_version),
+            livemode=head.livemode,
+            payload=storable(payload),
         )
 
     @staticmethod
@@ -264,6 +274,17 @@ class _RawSession(msgspec.Struct):
     payment_intent: str | dict[str, Any] | None = None
 
 
+def storable(value: Any) -> Any:
+    """*value* with U+FFFD for the NUL characters that PostgreSQL stores neither in text nor in JSON."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return value
+
+
 async def _called(point: Failpoint, call: Callable[[], Awaitable[stripe.StripeObject]]) -> dict[str, Any]:
     point.reach("before_call")
     try:
@@ -271,7 +292,7 @@ async def _called(point: Failpoint, call: Callable[[], Awaitable[stripe.StripeOb
             answer = await call()
     finally:
         point.reach("after_call")
-    return answer.to_dict(for_json=True)
+    return dict(storable(answer.to_dict(for_json=True)))
 
 
 def _refusal(error: StripeError) -> Answer:
@@ -286,7 +307,7 @@ def _refusal(error: StripeError) -> Answer:
         outcome = CallOutcome.REFUSED
     else:
         outcome = CallOutcome.UNCERTAIN
-    body = error.json_body if isinstance(error.json_body, dict) else None
+    body = storable(error.json_body) if isinstance(error.json_body, dict) else None
     saved = isinstance(error, stripe.IdempotencyError) or (status is not None and status >= 500)
     return Answer(
         outcome=outcome,

@@ -184,6 +184,11 @@ class House:
         assert self.twin.control.pay_at_once(session_id).outcome == "paid"
         return order, session_id
 
+    async def place_and_start_other(self) -> tuple[Order, str]:
+        """Another company's order with a payment page."""
+        order = await self.place(self.globex)
+        return order, await self.start(order, self.globex)
+
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """What the twin would send by webhook, oldest first."""
         found = sorted(self.twin.control.objects("event"), key=lambda event: event["created"])
@@ -370,7 +375,7 @@ async def house(database: Database, clock: FixedClock, twin: RunningTwin, tmp_pa
     clock.advance(seconds=1)
     books = Books()
     gateway = StripeGateway(
-        api_key="sk_test_of_the_tests", webhook_secrets=(SECRET,), clock=clock, api_base=twin.base_url
+        api_key="sk_test_of_the_tests", webhook_secrets=(SECRET,), clock=clock, api_base=twin.base_url, read_seconds=0.5
     )
     acme = await make_member(database, clock, name="Acme S.L.", tax_id="ESB12345674")
     globex = await make_member(database, clock, name="Globex S.A.", country="FR", tax_id="FR40303265045")
