@@ -19,9 +19,18 @@ class Access(StrEnum):
     FINANCE = "finance"
     STAFF = "staff"
     PRICES_KEY = "prices key"
-    """The price API: open to all at public prices; a presented key must carry the scope."""
+    """The price API: open to all at public prices; a presented key must carry the scope `prices:read`."""
+    QUOTES_KEY = "quotes key"
+    """As the price API, with the scope `quotes:create`."""
+    ORDERS_KEY = "orders key"
+    """A key with the scope `orders:read`, and nobody without one."""
 
 
+KEY_SCOPES: Final = {
+    Access.PRICES_KEY: KeyScope.PRICES_READ,
+    Access.QUOTES_KEY: KeyScope.QUOTES_CREATE,
+    Access.ORDERS_KEY: KeyScope.ORDERS_READ,
+}
 FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
 
 
@@ -30,8 +39,10 @@ def allows(access: Access, principal: Principal) -> bool:
     match access:
         case Access.ANYONE:
             return True
-        case Access.PRICES_KEY:
-            return principal.kind is not PrincipalKind.PARTNER or KeyScope.PRICES_READ in principal.scopes
+        case Access.PRICES_KEY | Access.QUOTES_KEY:
+            return principal.kind is not PrincipalKind.PARTNER or KEY_SCOPES[access] in principal.scopes
+        case Access.ORDERS_KEY:
+            return principal.kind is PrincipalKind.PARTNER and KEY_SCOPES[access] in principal.scopes
         case Access.LOGGED_IN:
             return principal.person_id is not None
         case Access.MEMBER:
@@ -47,6 +58,12 @@ def allows(access: Access, principal: Principal) -> bool:
 # Each line: method, path template, who. Keep it sorted by path, so that a reader finds a route at once.
 ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/", Access.ANYONE),
+    ("GET", "/api/v1/feed.csv", Access.PRICES_KEY),
+    ("GET", "/api/v1/orders", Access.ORDERS_KEY),
+    ("GET", "/api/v1/orders/{number}", Access.ORDERS_KEY),
+    ("GET", "/api/v1/price-book", Access.PRICES_KEY),
+    ("GET", "/api/v1/prices/{sku}", Access.PRICES_KEY),
+    ("POST", "/api/v1/quotes", Access.QUOTES_KEY),
     ("GET", "/cart", Access.ANYONE),
     ("POST", "/cart/currency", Access.ANYONE),
     ("POST", "/cart/lines", Access.ANYONE),
@@ -61,10 +78,13 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/login", Access.ANYONE),
     ("POST", "/login", Access.ANYONE),
     ("POST", "/logout", Access.ANYONE),
+    ("GET", "/openapi.json", Access.ANYONE),
     ("GET", "/password-reset", Access.ANYONE),
     ("POST", "/password-reset", Access.ANYONE),
     ("POST", "/password-reset/new", Access.ANYONE),
     ("GET", "/prices", Access.ANYONE),
+    ("GET", "/problems", Access.ANYONE),
+    ("GET", "/problems/{slug}", Access.ANYONE),
     ("GET", "/products/{code}", Access.ANYONE),
     ("GET", "/quick-order", Access.ANYONE),
     ("POST", "/quick-order", Access.ANYONE),
@@ -78,6 +98,12 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/webhooks/stripe", Access.ANYONE),
 )
 TABLE: Final = {(method, path): access for method, path, access in ROUTES}
+
+
+def allowed_methods(path: str) -> str:
+    """The methods of a path template, as an `Allow` header says them."""
+    methods = {method for method, template in TABLE if template == path}
+    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
 
 def missing(routes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from web.api import routes as api_routes
 from web.assets import by_url
 from web.auth import API_PREFIX, WEBHOOK_PREFIX, Authentication, Unauthenticated
 from web.desk import routes as desk_routes
+from web.edge import Application
 from web.http import AnyRequest
 from web.openapi import openapi_config
 from web.pages import page
@@ -56,7 +57,7 @@ def create_app(services: Services, *, background: bool = True, describe: bool = 
         *shop_routes(),
         *desk_routes(),
     ]
-    app = Litestar(
+    app = Application(
         route_handlers=handlers,
         middleware=[Authentication()],
         lifespan=[lifespan],

@@ -11,7 +11,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from accounts.principal import Principal, PrincipalKind
 from kernel.errors import DomainError, NotFound
 from kernel.ids import new_id
-from web.access import TABLE, Access, allows
+from web.access import KEY_SCOPES, TABLE, Access, allowed_methods, allows
+from web.edge import require_text
 from web.http import AnyRequest, read_form, services_of, session_token_of
 from web.security import UNSAFE_METHODS, require_form_token, require_same_origin
 
@@ -39,7 +40,12 @@ class Authentication(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         request: AnyRequest = Request(scope, receive=receive, send=send)
-        access = TABLE[(_method(scope), scope["path_template"])]
+        require_text(scope)
+        if request.method == "OPTIONS":
+            allow = Response(b"", status_code=204, headers={"allow": allowed_methods(scope["path_template"])})
+            await allow.to_asgi_response(app=None, request=request)(scope, receive, send)
+            return
+        access = TABLE[(request.method, scope["path_template"])]
         principal = await self._principal(request)
         scope["state"]["principal"] = principal
         if not allows(access, principal):
@@ -74,15 +80,13 @@ class Authentication(ASGIMiddleware):
         return await services.accounts.authenticate(token)
 
 
-def _method(scope: Scope) -> str:
-    method = str(scope.get("method", "GET"))
-    return "GET" if method == "HEAD" else method
-
-
 def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Response[bytes]:
     if request.url.path.startswith(API_PREFIX):
         if principal.kind is PrincipalKind.PARTNER:
-            raise ScopeMissing(f"This call needs a key for: {access.value}. Ask your admin for one with that scope.")
+            raise ScopeMissing(
+                f"This call needs a key with the scope {KEY_SCOPES[access].value}. Ask your admin for one.",
+                scope=KEY_SCOPES[access].value,
+            )
         raise Unauthenticated("Present an API key as `Authorization: Bearer trf_...`.")
     if access in {Access.STAFF, Access.FINANCE} and principal.person_id is not None:
         raise NotFound("There is nothing here, or it is not yours to see.")

@@ -23,11 +23,11 @@ class Application(Litestar):
         receive: Receive | LifeSpanReceive,
         send: Send | LifeSpanSend,
     ) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            asked: Any = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
-            await super().__call__(asked, receive, _without_body(send))
-        else:
-            await super().__call__(scope, receive, send)
+        asked: Any = scope
+        if asked["type"] == "http" and asked["method"] == "HEAD":
+            asked = {**asked, "method": "GET", "state": {**asked.get("state", {}), "head": True}}
+            send = _without_body(send)
+        await super().__call__(asked, receive, send)
 
 
 def is_head(scope: Scope) -> bool:

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from kernel.errors import DomainError
+from web.api.words import in_words
 
 log = structlog.get_logger(__name__)
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -92,7 +93,7 @@ def _problem(slug: str, status: int, title: str, detail: str, extra: dict[str, A
 
 def _validation(error: ValidationException) -> Problem:
     fields = [
-        {"field": str(item.get("key", "")), "message": str(item.get("message", ""))}
+        {"field": str(item.get("key", "")), "message": in_words(str(item.get("message", "")))}
         for item in (error.extra if isinstance(error.extra, list) else [])
         if isinstance(item, dict)
     ]
@@ -105,7 +106,7 @@ def _validation(error: ValidationException) -> Problem:
     )  # fmt: skip
 
 
-_HTTP_PROBLEMS: Final = {
+HTTP_PROBLEMS: Final = {
     401: ("unauthenticated", "Log in or present an API key", "This needs a log-in or an API key."),
     403: ("forbidden", "Not allowed", "Your role does not allow this."),
     404: ("not-found", "Not found", "There is nothing here, or it is not yours to see."),
@@ -118,10 +119,24 @@ _HTTP_PROBLEMS: Final = {
 
 def _http(error: HTTPException) -> Problem:
     status = error.status_code
-    if status in _HTTP_PROBLEMS:
-        slug, title, detail = _HTTP_PROBLEMS[status]
-        extra = {"allow": error.headers["allow"]} if error.headers and "allow" in error.headers else {}
+    if status in HTTP_PROBLEMS:
+        slug, title, detail = HTTP_PROBLEMS[status]
+        extra = {"allow": _allow(error.headers["allow"])} if error.headers and "allow" in error.headers else {}
         return _problem(slug, status, title, detail, extra)
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _problem("malformed", status, HTTPStatus(status).phrase, error.detail)
     return _problem("internal", 500, "Something went wrong", "The error is on our side and has been recorded.")
+
+
+INTERNAL: Final = ("internal", 500, "Something went wrong")
+OTHER_PROBLEMS: Final = (
+    *((slug, status, title) for status, (slug, title, _) in HTTP_PROBLEMS.items()),
+    INTERNAL,
+)
+"""Problem types that no `DomainError` stands for: slug, status, title."""
+
+
+def _allow(methods: str) -> str:
+    """Litestar's list of methods, with the HEAD that it does not know we answer."""
+    known = {method.strip() for method in methods.split(",")}
+    return ", ".join(sorted(known | ({"HEAD"} if "GET" in known else set())))

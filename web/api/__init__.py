@@ -1,7 +1,10 @@
-"""The JSON API, under /api/v1."""
+"""The JSON API for partners' programs. docs/api.md teaches it."""
 
 from litestar.types import ControllerRouterHandler
 
+from web.api import document, orders, prices, problem_pages
+
 
 def routes() -> list[ControllerRouterHandler]:
-    return []
+    """Every route of the API, its document and the pages that explain its problems."""
+    return [*prices.HANDLERS, *orders.HANDLERS, *document.HANDLERS, *problem_pages.HANDLERS]

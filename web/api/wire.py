@@ -17,7 +17,7 @@ QUANTITY: Final = r"^(?:[1-9][0-9]{0,17}(?:\.[0-9]{1,12})?|0\.[0-9]{0,11}[1-9]0{
 CODE: Final = r"^[^\u0000-\u001f\u007f]+$"
 CURRENCY: Final = "^[A-Z]{3}$"
 COUNTRY: Final = "^[A-Z]{2}$"
-ROOT: Final = "^[0-9a-f]{64}$"
+ROOT: Final = "^sha256:[0-9a-f]{64}$"
 
 Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=CODE, description="Code of a SKU.")]
 Unit = Annotated[
@@ -42,7 +42,7 @@ Country = Annotated[
         min_length=2, max_length=2, pattern=COUNTRY, description="Country of delivery, ISO 3166-1 alpha-2, as in `ES`."
     ),
 ]
-Root = Annotated[str, Meta(description="Names the content of a price book: the root of its Merkle tree.")]
+Root = Annotated[str, Meta(pattern=ROOT, description="Names the content of a price book: the root of its Merkle tree.")]
 Decimal = Annotated[str, Meta(pattern=r"^-?[0-9]+(?:\.[0-9]+)?$", description="Decimal string.")]
 Ratio = Annotated[
     str,
@@ -88,9 +88,7 @@ class QuoteAsked(Asked, frozen=True, kw_only=True):
     seller's own; the answer says that it was assumed. Prices are those of the instant at which the request arrives.
     """
 
-    lines: Annotated[
-        tuple[AskedLine, ...], Meta(min_length=1, max_length=LINES_MOST, description="At most 500 lines.")
-    ]
+    lines: Annotated[tuple[AskedLine, ...], Meta(min_length=1, max_length=LINES_MOST, description="At most 500 lines.")]
     currency: Currency | None = None
     country: Country | None = None
     language: Annotated[Language, Meta(description="Language of the texts in the answer.")] = "en"

@@ -1,0 +1,52 @@
+"""What an operation says of itself in the OpenAPI document, beside what its signature says."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from litestar.openapi.datastructures import ResponseSpec
+
+from web.api.wire import ProblemDocument
+from web.problems import PROBLEM_TYPE
+
+OPT: Final = "openapi"
+"""Under this key of a handler's `opt`, `web.openapi` finds the rest."""
+
+_WHEN: Final = {
+    304: "The reader's copy, named by `If-None-Match`, is still right.",
+    400: "The request is not as documented; `errors` says where.",
+    401: "The API key is unknown, revoked or expired, or there is none and it is needed.",
+    403: "The API key does not carry the scope.",
+    404: "There is no such thing, or it is not yours to see.",
+    413: "The body is larger than 2 MB.",
+    415: "The body is not sent as JSON.",
+    422: "The request is as documented but names something that does not exist, such as a country.",
+    503: "Prices cannot be answered rightly at the moment. Try again after `Retry-After` seconds.",
+}
+
+
+def documented(
+    *statuses: int,
+    answer: Any,
+    body: Any = None,
+    media_type: str = "application/json",
+    cached: bool = False,
+    key: str = "optional",
+) -> dict[str, Any]:
+    """Return keyword arguments for a route: every status it may answer besides 200, what it takes and gives.
+
+    :param answer: wire type of the 200 answer; None: text of *media_type*
+    :param cached: it takes `If-None-Match` and gives `ETag`
+    :param key: `optional`, `needed` or `none`
+    """
+    return {
+        "responses": {
+            status: ResponseSpec(
+                data_container=None if status == HTTPStatus.NOT_MODIFIED else ProblemDocument,
+                description=_WHEN[status],
+                media_type=PROBLEM_TYPE,
+                generate_examples=False,
+            )
+            for status in statuses
+        },
+        "opt": {OPT: {"answer": answer, "body": body, "media_type": media_type, "cached": cached, "key": key}},
+    }

@@ -1,0 +1,279 @@
+"""Prices for programs: a cart in one call, one SKU with its ladder, the whole feed, and which book is in force.
+
+All ask the one engine on the book in force, as pages and carts do. Nothing is stored, and no database is read but to
+look an API key up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from itertools import islice
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream
+from litestar.types import ControllerRouterHandler
+
+from kernel.canonical import canonical_json
+from kernel.errors import NotFound
+from pricing.engine import LineRequest, QuoteRequest, quote
+from pricing.engine.request import PricedLine, RefusedLine
+from pricing.feed import feed_csv
+from pricing.ladder import etag, ladder_of, price_of
+from web.api import shaping, wire
+from web.api.context import Context, context_of, tax_categories
+from web.api.describing import documented
+from web.api.outline import outline_of
+from web.api.reading import answered, caching, is_fresh, not_modified, read_json
+from web.edge import is_head
+from web.http import AnyRequest, principal_of, services_of
+
+CSV: Final = "text/csv"
+CHUNK_ROWS: Final = 40
+ROOT_HEADER: Final = "tarifa-price-root"
+_quote_decoder: Final = msgspec.json.Decoder(wire.QuoteAsked)
+
+Currency = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=3,
+        max_length=3,
+        pattern=wire.CURRENCY,
+        description="ISO 4217 code. Absent: your company's currency, or EUR.",
+    ),
+]
+Country = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=2,
+        max_length=2,
+        pattern=wire.COUNTRY,
+        description="Country of delivery, ISO 3166-1 alpha-2. Absent: your company's, or the seller's own.",
+    ),
+]
+Language = Annotated[wire.Language, QueryParameter(description="Language of the texts in the answer.")]
+Unit = Annotated[
+    str | None,
+    QueryParameter(min_length=1, max_length=64, pattern=wire.CODE, description="Absent: the SKU's base unit."),
+]
+Quantity = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=1,
+        max_length=32,
+        pattern=wire.QUANTITY,
+        description="Absent: the least quantity on the ladder.",
+    ),
+]
+
+
+class SkuNotPriced(NotFound):
+    problem = "sku-not-priced"
+    title = "We do not sell this"
+
+
+@post(
+    "/api/v1/quotes",
+    status_code=200,
+    tags=["prices"],
+    operation_id="create_quote",
+    summary="Price up to 500 lines, with the reasons",
+    response_description="Every line with its price and how it came about, or the reason it has none.",
+    **documented(400, 401, 403, 413, 415, 422, 503, body=wire.QuoteAsked, answer=wire.QuoteAnswer),
+)
+async def create_quote(request: AnyRequest) -> Response[bytes]:
+    """Price the lines as one order, exactly as a cart holding them would be, and store nothing.
+
+    Without a key the prices are the public ones; a key with the scope `quotes:create` shows its company's.
+    """
+    asked = await read_json(request, _quote_decoder)
+    context = context_of(request, currency=asked.currency, country=asked.country)
+    answer = quote(
+        QuoteRequest(
+            buyer=context.buyer,
+            currency=context.currency,
+            lines=tuple(
+                LineRequest(sku=line.sku, unit=line.unit, quantity=_trimmed(line.quantity)) for line in asked.lines
+            ),
+            tax=context.tax(tax_categories(context.book, (line.sku for line in asked.lines))),
+        ),
+        book=context.book,
+        at=context.at,
+    )
+    services_of(request).journey.note(
+        "priced", journey=principal_of(request).visitor_id, page="quote", lines=len(asked.lines)
+    )
+    return answered(
+        wire.QuoteAnswer(
+            root=answer.root,
+            at=answer.at,
+            company=context.buyer.company,
+            currency=answer.currency,
+            country=context.country,
+            country_assumed=context.country_assumed,
+            tax_treatment=wire.Treatment(answer.tax_treatment or wire.Treatment.STANDARD),
+            policy=shaping.policy(answer.policy),
+            lines=tuple(shaping.price_line(line, answer.currency, asked.language) for line in answer.lines),
+            order_steps=shaping.steps(answer.order_steps, asked.language),
+            order_losers=shaping.losers(answer.order_losers, asked.language),
+            totals=shaping.totals(answer),
+            valid_until=answer.valid_until,
+        )
+    )
+
+
+@get(
+    "/api/v1/prices/{sku:path}",
+    tags=["prices"],
+    operation_id="get_price",
+    summary="The price of a SKU, and its ladder of quantities",
+    response_description="The price, or the reason there is none, and the quantities at which it changes.",
+    **documented(304, 400, 401, 403, 404, 422, 503, answer=wire.PriceAnswer, cached=True),
+)
+async def get_price(
+    request: AnyRequest,
+    sku: FromPath[str],
+    unit: Unit = None,
+    quantity: Quantity = None,
+    currency: Currency = None,
+    country: Country = None,
+    language: Language = "en",
+) -> Response[bytes]:
+    """Price one line alone in its order. The entity tag holds until the price may change: ask with `If-None-Match`.
+
+    Without a key the price is the public one; a key with the scope `prices:read` shows its company's.
+    """
+    code = sku.removeprefix("/")
+    context = context_of(request, currency=currency, country=country)
+    if context.book.entry(code) is None:
+        raise SkuNotPriced("There is no such SKU in the price book in force. Look its code up in the feed.")
+    line = LineRequest(sku=code, unit=unit, quantity="least" if quantity is None else _trimmed(quantity))
+    tax = context.tax(tax_categories(context.book, [code]))
+    tag = _tag(
+        etag(
+            context.book,
+            QuoteRequest(buyer=context.buyer, currency=context.currency, lines=(line,), tax=tax),
+            context.at,
+        ),
+        context,
+        language,
+    )
+    headers = caching(request, tag)
+    if is_fresh(request, tag):
+        return not_modified(headers)
+    ladder = ladder_of(
+        context.book, context.buyer, currency=context.currency, sku=code, unit=unit, tax=tax, at=context.at
+    )
+    priced: PricedLine | RefusedLine
+    if quantity is None and ladder.rungs:
+        priced = ladder.rungs[0].line
+    else:
+        priced = price_of(
+            context.book,
+            context.buyer,
+            currency=context.currency,
+            sku=code,
+            unit=unit,
+            quantity="1" if quantity is None else _trimmed(quantity),
+            tax=tax,
+            at=context.at,
+        ).line
+    ends = [end for end in (priced.valid_until, ladder.valid_until) if end is not None]
+    services_of(request).journey.note("priced", journey=principal_of(request).visitor_id, page="price", lines=1)
+    return answered(
+        wire.PriceAnswer(
+            root=context.book.root,
+            sku=code,
+            company=context.buyer.company,
+            currency=context.currency,
+            country=context.country,
+            country_assumed=context.country_assumed,
+            price=shaping.price_line(priced, context.currency, language),
+            ladder=shaping.rungs(ladder),
+            ladder_cut=ladder.more,
+            valid_until=min(ends, default=None),
+        ),
+        headers=headers,
+    )
+
+
+@get(
+    "/api/v1/feed.csv",
+    tags=["prices"],
+    operation_id="get_feed",
+    summary="Every price you may see, as CSV",
+    response_description="One row for every SKU, unit and rung of its ladder.",
+    **documented(304, 400, 401, 403, 422, 503, answer=None, media_type="text/csv", cached=True),
+)
+async def get_feed(request: AnyRequest, currency: Currency = None, country: Country = None) -> Response[bytes] | Stream:
+    """Stream the whole book as this buyer may see it. A quantity priced by its row comes to what a quote says of it.
+
+    The header `Tarifa-Price-Root` and every row name the book.
+    """
+    context = context_of(request, currency=currency, country=country)
+    outline = await outline_of(context.book)
+    tax = context.tax(outline.tax_categories)
+    asked = QuoteRequest(buyer=context.buyer, currency=context.currency, lines=(), tax=tax)
+    since = outline.interval_start(context.at)
+    tag = _tag(sha256(canonical_json([context.book.root, asked, since])).hexdigest()[:32], context, "feed")
+    headers = {**caching(request, tag), ROOT_HEADER: context.book.root}
+    if is_fresh(request, tag):
+        return not_modified(headers)
+    headers["content-disposition"] = 'attachment; filename="prices.csv"'
+    rows = feed_csv(context.book, context.buyer, currency=context.currency, tax=tax, at=context.at)
+    if is_head(request.scope):
+        rows = iter(())
+    return Stream(_chunks(rows), media_type=CSV, headers=headers)
+
+
+@get(
+    "/api/v1/price-book",
+    tags=["prices"],
+    operation_id="get_price_book",
+    summary="The price book in force, and what follows it",
+    response_description="The publication in force and those to come.",
+    **documented(304, 401, 403, 503, answer=wire.PriceBookAnswer, cached=True),
+)
+async def get_price_book(request: AnyRequest) -> Response[bytes]:
+    """Name the book that prices this instant. Every quote, price and feed row carries the same root."""
+    services = services_of(request)
+    at = services.clock.now()
+    current = services.books.in_force(at)
+    body = wire.PriceBookAnswer(
+        number=current.number,
+        root=current.root,
+        effective_at=current.effective_at,
+        upcoming=tuple(
+            wire.Publication(number=each.number, root=each.root, effective_at=each.effective_at)
+            for each in services.books.upcoming(at)
+        ),
+    )
+    tag = sha256(msgspec.json.encode(body)).hexdigest()[:32]
+    headers = caching(request, tag)
+    return not_modified(headers) if is_fresh(request, tag) else answered(body, headers=headers)
+
+
+HANDLERS: list[ControllerRouterHandler] = [create_quote, get_price, get_feed, get_price_book]
+
+
+def _tag(of_price: str, context: Context, form: str) -> str:
+    """An entity tag of bytes: the price's own, and everything else that the bytes depend on."""
+    parts = (of_price, _SHAPE, form, str(context.country_assumed))
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _trimmed(quantity: str) -> str:
+    """Without zeros at the end of the decimals, of which the wire takes more than the engine."""
+    return quantity.rstrip("0").rstrip(".") if "." in quantity else quantity
+
+
+async def _chunks(rows: Iterator[str]) -> AsyncIterator[bytes]:
+    """Let other requests in between, for a large book takes a while."""
+    while chunk := "".join(islice(rows, CHUNK_ROWS)):
+        yield chunk.encode()
+        await asyncio.sleep(0)
+
+
+_SHAPE: Final = sha256(msgspec.json.encode(msgspec.json.schema(wire.PriceAnswer), order="sorted")).hexdigest()

@@ -1,0 +1,76 @@
+"""Requests read, answers sent: JSON bodies by their types, entity tags, what caches may keep."""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar import Response
+
+from kernel.errors import DomainError, Malformed
+from web.api.words import in_words
+from web.http import AnyRequest
+
+JSON: Final = "application/json"
+_Body = TypeVar("_Body")
+_encoder: Final = msgspec.json.Encoder()
+
+
+class BodyMalformed(Malformed):
+    problem = "malformed"
+    title = "The request is malformed"
+
+
+class MediaTypeUnsupported(DomainError):
+    problem = "unsupported-media-type"
+    status = 415
+    title = "Unsupported media type"
+
+
+async def read_json(request: AnyRequest, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+    """Read the body as the decoder's type.
+
+    :raises MediaTypeUnsupported: when it does not say that it is JSON, or says that it is compressed
+    :raises BodyMalformed: naming the member that is not as documented
+    """
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media_type.strip().lower() != JSON or charset not in {"", "utf-8"}:
+        raise MediaTypeUnsupported("Send JSON in UTF-8 with Content-Type: application/json.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise MediaTypeUnsupported("Send the body without Content-Encoding.")
+    body = await request.body()
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$")
+        field, message = where.rstrip("`").lstrip("."), in_words(message)
+        raise BodyMalformed(
+            f"{field}: {message}" if field else message, errors=[{"field": field, "message": message}]
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyMalformed(f"The body is not valid JSON in UTF-8: {error}") from None
+    except RecursionError:
+        raise BodyMalformed("The document is nested too deeply.") from None
+
+
+def answered(body: Any, *, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Answer 200 with *body* as JSON."""
+    return Response(_encoder.encode(body), media_type=JSON, headers=headers or {})
+
+
+def caching(request: AnyRequest, etag: str) -> dict[str, str]:
+    """Headers that let a reader keep the answer and ask before each use; what a key shows is nobody else's to keep."""
+    whose = "public" if request.headers.get("authorization") is None else "private"
+    return {"etag": f'"{etag}"', "cache-control": f"{whose}, no-cache", "vary": "Authorization"}
+
+
+def is_fresh(request: AnyRequest, etag: str) -> bool:
+    """Whether the reader's copy, by If-None-Match, is still the answer."""
+    header = request.headers.get("if-none-match")
+    if header is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return "*" in tags or f'"{etag}"' in tags
+
+
+def not_modified(headers: dict[str, str]) -> Response[bytes]:
+    return Response(b"", status_code=304, media_type=JSON, headers=headers)

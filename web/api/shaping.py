@@ -1,0 +1,211 @@
+"""From the engine's answers and the house's orders to the wire."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from checkout.model import Order
+from kernel import money
+from pricing.engine import request as engine
+from pricing.engine.book import Rounding, RoundingPolicy
+from pricing.engine.explain import cliff_text, loser_text, next_break_text, refusal_text, step_text
+from pricing.ladder import Ladder
+from web.api import wire
+
+
+def price_line(
+    line: engine.PricedLine | engine.RefusedLine, currency: str, language: str
+) -> wire.PricedLine | wire.RefusedLine:
+    if isinstance(line, engine.RefusedLine):
+        return wire.RefusedLine(
+            requested=line.requested,
+            sku=line.sku,
+            unit=line.unit,
+            quantity=line.quantity,
+            reason=line.reason,
+            text=refusal_text(line, language),
+            params=line.params,
+            valid_until=line.valid_until,
+        )
+    return wire.PricedLine(
+        requested=line.requested,
+        sku=line.sku,
+        unit=line.unit,
+        quantity=line.quantity,
+        price_unit=line.price_unit,
+        unit_price=_maybe(line.unit_price, currency),
+        list_price=_maybe(line.list_price, currency),
+        tax_included=line.tax_included,
+        tax_category=line.tax_category,
+        tax_percent=line.tax_percent,
+        subtotal=_amount(line.subtotal, currency),
+        order_adjustment=_amount(line.order_adjustment, currency),
+        net=_amount(line.net, currency),
+        tax=_maybe(line.tax, currency),
+        total=_amount(line.total, currency),
+        valid_until=line.valid_until,
+        trace=_trace(line, currency, language),
+    )
+
+
+def steps(found: tuple[engine.Step, ...], language: str) -> tuple[wire.Step, ...]:
+    return tuple(
+        wire.Step(
+            phase=step.phase,
+            reason=step.reason,
+            rule=step.rule,
+            text=step_text(step, language),
+            before=step.before,
+            after=step.after,
+            params=step.params,
+        )
+        for step in found
+    )
+
+
+def losers(found: tuple[engine.Loser, ...], language: str) -> tuple[wire.Loser, ...]:
+    return tuple(
+        wire.Loser(
+            phase=loser.phase,
+            rule=loser.rule,
+            reason=loser.reason,
+            text=loser_text(loser, language),
+            params=loser.params,
+        )
+        for loser in found
+    )
+
+
+def totals(answer: engine.Quote) -> wire.Totals | None:
+    """None with a refused line; the API always asks with tax, so that nothing else is missing."""
+    if answer.subtotal is None or answer.net is None or answer.tax is None or answer.total is None:
+        return None
+    return wire.Totals(
+        subtotal=sum_of(answer.subtotal),
+        net=sum_of(answer.net),
+        tax=sum_of(answer.tax),
+        total=sum_of(answer.total),
+    )
+
+
+def policy(found: RoundingPolicy) -> wire.RoundingPolicy:
+    return wire.RoundingPolicy(
+        unit=_rounding(found.unit),
+        line=_rounding(found.line),
+        tax=_rounding(found.tax),
+        round_unit=found.round_unit,
+        tax_level=found.tax_level.value,
+    )
+
+
+def rungs(ladder: Ladder) -> tuple[wire.Rung, ...]:
+    return tuple(
+        wire.Rung(
+            quantity=rung.quantity,
+            unit_price=_maybe(rung.line.unit_price, ladder.currency),
+            price_unit=rung.line.price_unit,
+            each=_amount(rung.each, ladder.currency),
+            subtotal=_amount(rung.line.subtotal, ladder.currency),
+            list=rung.line.trace.list,
+        )
+        for rung in ladder.rungs
+    )
+
+
+def order_summary(order: Order) -> wire.OrderSummary:
+    return wire.OrderSummary(
+        number=order.number,
+        id=order.id,
+        state=wire.OrderState(order.state.value),
+        total=sum_of(order.total),
+        po_number=order.po_number,
+        placed_at=order.placed_at,
+        paid_at=order.paid_at,
+    )
+
+
+def order(found: Order, language: str) -> wire.OrderAnswer:
+    return wire.OrderAnswer(
+        number=found.number,
+        id=found.id,
+        state=wire.OrderState(found.state.value),
+        goods=sum_of(found.goods),
+        freight=sum_of(found.freight),
+        tax=sum_of(found.tax),
+        total=sum_of(found.total),
+        price_root=found.price_root,
+        priced_at=found.priced_at,
+        digest=found.canonical_digest,
+        po_number=found.po_number,
+        tax_id=found.tax_id,
+        ship_to=msgspec.convert({"line2": "", "region": "", **found.ship_to}, wire.ShipTo),
+        placed_at=found.placed_at,
+        pay_by=found.pay_by,
+        paid_at=found.paid_at,
+        closed_at=found.closed_at,
+        lines=tuple(
+            wire.OrderLine(
+                position=line.position,
+                sku=line.sku,
+                name=_name(line.names, language),
+                unit=line.unit,
+                quantity=money.normal(f"{line.quantity:f}"),
+                price_unit=line.price_unit,
+                unit_price=_maybe(line.unit_price, found.currency),
+                net=_amount(line.net, found.currency),
+                tax=_amount(line.tax, found.currency),
+                tax_percent=line.tax_percent,
+            )
+            for line in found.lines
+        ),
+    )
+
+
+def sum_of(found: money.Money) -> wire.Money:
+    return wire.Money(amount=found.decimal, currency=found.currency)
+
+
+def _trace(line: engine.PricedLine, currency: str, language: str) -> wire.Trace:
+    trace = line.trace
+    return wire.Trace(
+        list=trace.list,
+        row_unit=trace.row_unit,
+        row_quantity=trace.row_quantity,
+        tier_quantity=trace.tier_quantity,
+        steps=steps(trace.steps, language),
+        losers=losers(trace.losers, language),
+        losers_left_out=trace.losers_left_out,
+        next_break=None
+        if trace.next_break is None
+        else wire.NextBreak(
+            quantity=trace.next_break.quantity,
+            more=trace.next_break.more,
+            unit_price=_amount(trace.next_break.unit_price, currency),
+            unit=trace.next_break.unit,
+            text=next_break_text(trace.next_break, language),
+        ),
+        cliff=None
+        if trace.cliff is None
+        else wire.Cliff(
+            quantity=trace.cliff.quantity,
+            subtotal=_amount(trace.cliff.subtotal, currency),
+            text=cliff_text(trace.cliff, line.quantity, language),
+        ),
+    )
+
+
+def _rounding(found: Rounding) -> wire.Rounding:
+    return wire.Rounding(decimals=found.decimals, mode=found.mode.value)
+
+
+def _amount(text: str, currency: str) -> wire.Money:
+    return wire.Money(amount=text, currency=currency)
+
+
+def _maybe(text: str | None, currency: str) -> wire.Money | None:
+    return None if text is None else wire.Money(amount=text, currency=currency)
+
+
+def _name(names: Mapping[str, Any], language: str) -> str:
+    return str(names.get(language) or names.get("en") or "")
