@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import fasteners
 import msgspec
 import psycopg
 from psycopg import sql
@@ -59,12 +60,25 @@ def start_server(var: Path) -> EmbeddedServer:
         else:
             os.environ["XDG_RUNTIME_DIR"] = before
     try:
-        handle = get_server(var / "pg", cleanup_mode="stop")
+        with fasteners.InterProcessLock(var / "pg.lock"):
+            handle = get_server(var / "pg", cleanup_mode="stop")
+            _forget_the_dead(handle)
     except Exception as error:
         raise RuntimeError(
             f"The embedded PostgreSQL did not start ({error}); its log is {var / 'pg' / 'log'}"
         ) from error
     return EmbeddedServer(handle.get_uri(), Path(handle.bin_path), handle)
+
+
+def _forget_the_dead(handle: Any) -> None:
+    """Take processes that were killed off the list of the server's users, so that the last living one stops it."""
+    users = handle.global_process_id_list
+    alive = []
+    for process in users.get_and_add(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(process, 0)
+            alive.append(process)
+    users.put(sorted({*alive, os.getpid()}))
 
 
 def prepare_database(server: EmbeddedServer, name: str) -> None:

@@ -103,4 +103,6 @@ def _asynchronous(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from web.cli import main as named  # so that CommandFailed is one class, and not __main__'s besides
+
+    sys.exit(named())
