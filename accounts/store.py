@@ -1,7 +1,7 @@
 """Every query of the accounts room: one function a question."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -95,6 +95,11 @@ async def list_companies_of(session: AsyncSession, person_id: uuid.UUID) -> Sequ
 
 async def find_person(session: AsyncSession, person_id: uuid.UUID) -> Person | None:
     return await session.get(Person, person_id)
+
+
+async def list_people(session: AsyncSession, ids: Collection[uuid.UUID]) -> Sequence[Person]:
+    """Those of *ids* that there are."""
+    return (await session.scalars(sa.select(Person).where(Person.id.in_(ids)))).all()
 
 
 async def find_person_by_email(session: AsyncSession, email: str) -> Person | None:
