@@ -21,6 +21,8 @@ _STEPS: Final[dict[str, tuple[str, str]]] = {
     "buy_get": ("{title}: of {buy} + {get}, {get} free", "{title}: de {buy} + {get}, {get} gratis"),
     "floor": ("House bound: not below", "Límite de la casa: no por debajo"),
     "ceiling": ("House bound: not above", "Límite de la casa: no por encima"),
+    "floor_named": ("{rule}: not below", "{rule}: no por debajo"),
+    "ceiling_named": ("{rule}: not above", "{rule}: no por encima"),
     "never_below_zero": ("Never below zero", "Nunca por debajo de cero"),
     "times_quantity": ("Times {quantity}", "Por {quantity}"),
     "plus_fee": ("Plus the fee of {fee}", "Más la cuota de {fee}"),
@@ -100,8 +102,13 @@ _CLIFF: Final = ("{quantity} cost less than {asked}: {subtotal}", "{quantity} cu
 
 def step_text(step: Step, language: str) -> str:
     """What a step did, as one short line without its amounts: "Seats: 5 % off"."""
-    rounding = step.phase.startswith("round") and step.reason in {"ceiling", "floor"}
-    template = _STEPS[f"{step.reason}_mode" if rounding else step.reason][_column(language)]
+    reason = step.reason
+    if reason in {"ceiling", "floor"}:
+        if step.phase.startswith("round"):
+            reason += "_mode"
+        elif step.rule is not None:
+            reason += "_named"
+    template = _STEPS[reason][_column(language)]
     if step.reason == "times_quantity" and "fee" in step.params:
         template += _FEE[_column(language)]
     return template.format(rule=step.rule or "", title=_title(step, language), **step.params)

@@ -232,7 +232,12 @@ def step(reason: str, phase: str = "unit", **params: str) -> Step:
             "Rounded up to 2 decimals",
             "Redondeado hacia arriba a 2 decimales",
         ),
-        (step("ceiling", "bound"), "House bound: not above", "Límite de la casa: no por encima"),
+        (step("ceiling", "bound"), "R: not above", "R: no por encima"),
+        (
+            msgspec.structs.replace(step("floor", "bound"), rule=None),
+            "House bound: not below",
+            "Límite de la casa: no por debajo",
+        ),
     ],
 )
 def test_a_step_has_words_in_both_languages(said: Step, english: str, spanish: str) -> None:
