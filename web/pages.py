@@ -33,6 +33,7 @@ from web.http import (
     services_of,
     session_token_of,
 )
+from web.labels import Labels
 from web.security import form_token
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -116,6 +117,8 @@ def environment(locale: str) -> Environment:
     )
     made.install_gettext_translations(translations(locale), newstyle=True)  # type: ignore[attr-defined] # by the extension
     made.globals.update(asset=asset_url, locales=LOCALES)
+    names = labels(locale)
+    made.filters.update(attribute=names.attribute, attribute_value=names.value, unit=names.unit)
     made.filters.update(
         money=money_text,
         unit_price=unit_price_text,
@@ -139,6 +142,12 @@ def translations(locale: str) -> NullTranslations | GNUTranslations:
         write_mo(compiled, read_po(file, locale=locale))
     compiled.seek(0)
     return Translations(compiled)
+
+
+@cache
+def labels(locale: str) -> Labels:
+    """Names of attributes and units in one language."""
+    return Labels(translations(locale))
 
 
 @pass_context

@@ -9,13 +9,10 @@ from typing import Any, Final
 
 from accounts.details import DetailsRefused
 from kernel.errors import DomainError
+from web.labels import N_
 from web.pages import translations
 
-
-def N_(text: str) -> str:  # noqa: N802 - gettext's own name for "translate later"
-    """Mark *text* for translation; it is translated when shown."""
-    return text
-
+__all__ = ["N_", "SENTENCES", "field_errors", "sentence", "sentence_of"]
 
 SENTENCES: Final[dict[str, str]] = {
     # accounts
