@@ -220,13 +220,7 @@ class Labels:
     def value(self, text: str, key: str = "") -> str:
         """A value with its measure; without a *key*, for a column that names the measure above."""
         known = VALUES.get(text)
-        shown = (
-            self._gettext(known)
-            if known
-            else text.replace("x", " \N{MULTIPLICATION SIGN} ")
-            if _is_size(text)
-            else text
-        )
+        shown = self._gettext(known) if known else _size(text)
         measure = self.attribute(key).measure if key else ""
         return f"{shown}\N{NO-BREAK SPACE}{measure}" if measure else shown
 
