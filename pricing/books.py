@@ -219,7 +219,7 @@ class PriceBooks:
             self._log = (*self._log, entry)
             self._effective.append(entry.effective_at)
             self._news.set()
-        self._heard = asked
+        self._heard = asked if self._heard is None else max(self._heard, asked)
 
     def _wanted(self) -> list[str]:
         """Roots in force now and upcoming."""
@@ -250,7 +250,8 @@ class PriceBooks:
                 async with asyncio.timeout(patience):
                     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
                 async with connection:
-                    await connection.execute("LISTEN price_publication")
+                    async with asyncio.timeout(patience):
+                        await connection.execute("LISTEN price_publication")
                     while True:
                         async with asyncio.timeout(patience):
                             await self._ask(connection)

@@ -16,7 +16,7 @@ from kernel.errors import Conflict
 from kernel.money import normal
 from kernel.signing import Keyring, Signature
 from pricing.content import LeafMalformed, publication_message
-from pricing.engine import Buyer
+from pricing.engine import Buyer, LineRequest, QuoteRequest
 from pricing.engine.request import PricedLine
 from pricing.model import DraftState
 from pricing.service import (
@@ -27,6 +27,7 @@ from pricing.service import (
     EffectiveTooSoon,
     FindingsStopPublication,
     PreviewBuyer,
+    PreviewTooLarge,
     Pricing,
     PublicationNotFound,
     PublicationOutOfOrder,
@@ -443,3 +444,26 @@ async def test_publishing_takes_the_catalogues_facts_of_that_day(pricing: Pricin
     assert price(pricing, in_tools_week, sku="CRUNCHY-ARMCHAIR") == "180"
     (change,) = await pricing.compare(1, 2)
     assert (change.kind, change.key) == ("sku", ("CRUNCHY-ARMCHAIR",))
+
+
+async def test_a_price_of_long_ago_is_told_by_the_book_then_in_force(pricing: Pricing, clock: FixedClock) -> None:
+    before = clock.now()
+    for asked in ("81", "82", "83"):
+        published = await pricing.publish(await anvil_at(pricing, asked), by=None)
+        clock.set(published.effective_at)
+    request = QuoteRequest(buyer=GUEST, currency="EUR", lines=(LineRequest(sku="ANVIL-50", quantity="1"),))
+    then, now = await pricing.price_at(request, before), await pricing.price_at(request, clock.now())
+    assert [quote.total and quote.total.decimal for quote in (then, now)] == ["80.00", "83.00"]
+
+
+async def test_a_ladder_of_the_shop_is_that_of_the_book_in_force(pricing: Pricing, clock: FixedClock) -> None:
+    ladder = pricing.ladder(GUEST, currency="EUR", sku="CRUNCHY-ARMCHAIR", at=clock.now())
+    assert [(rung.quantity, rung.each) for rung in ladder.rungs] == [("1", "200"), ("5", "190")]
+    assert ladder.root == pricing.books.at(clock.now()).root
+
+
+async def test_a_preview_of_too_many_prices_is_refused(pricing: Pricing) -> None:
+    draft = await pricing.open_draft(title="Large", by=None)
+    everyone = PreviewBuyer(name="Everyone", buyer=GUEST, currency="EUR")
+    with pytest.raises(PreviewTooLarge):
+        await pricing.preview(draft.id, buyers=[everyone], skus=["ANVIL-50"] * 201, quantities=["1"] * 10)
