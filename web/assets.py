@@ -13,11 +13,11 @@ import msgspec
 
 ROOT: Final = Path(__file__).parent / "static"
 MEDIA_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".png": "image/png",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 COMPRESSED: Final = {".css", ".js", ".svg", ".txt"}
 

@@ -38,7 +38,7 @@ from web.security import form_token
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 LOCALE_DIR: Final = Path(__file__).parent / "locale"
-HTML: Final = "text/html; charset=utf-8"
+HTML: Final = "text/html"
 LANGUAGE_DAYS: Final = 365
 
 
