@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import pytest
 from argon2 import PasswordHasher
+from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from psycopg import sql
@@ -56,7 +57,7 @@ class Browser(AsyncTestClient[Litestar]):
         assert found, f"{path} holds no form"
         return found[1]
 
-    async def submit(self, path: str, form: dict[str, str] | None = None, *, page: str = "/login") -> object:
+    async def submit(self, path: str, form: dict[str, str] | None = None, *, page: str = "/login") -> Response:
         return await self.post(
             path, data={"form_token": await self.token(page), **(form or {})}, follow_redirects=False
         )
