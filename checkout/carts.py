@@ -46,6 +46,21 @@ class QuantityRefused(Refused):
     title = "This quantity cannot be ordered"
 
 
+class QuantityNotWhole(QuantityRefused):
+    problem = "quantity-not-whole"
+    title = "This is sold in whole units only"
+
+
+class QuantityTooLarge(QuantityRefused):
+    problem = "quantity-too-large"
+    title = "This is more than anyone can deliver"
+
+
+class PastedLineMalformed(Refused):
+    problem = "pasted-line-malformed"
+    title = "This line could not be read"
+
+
 class CartLineUnknown(NotFound):
     problem = "cart-line-unknown"
     title = "There is no such line in the cart"
@@ -162,11 +177,19 @@ class Carts:
                 sku, quantity, unit = (*fields, None, None)[:3] if len(fields) > 1 else (fields[0], "1", None)
                 try:
                     if len(fields) > 3:
-                        raise QuantityRefused("Write SKU, quantity and, if need be, unit on each line.")
+                        raise PastedLineMalformed("Write SKU, quantity and, if need be, unit on each line.")
                     await self._add(session, cart, sku or "", quantity or "", unit)
                     added += 1
                 except DomainError as error:
-                    errors.append(PasteError(line=number, text=line.strip()[:200], message=error.message))
+                    errors.append(
+                        PasteError(
+                            line=number,
+                            text=line.strip()[:200],
+                            problem=error.problem,
+                            message=error.message,
+                            params=dict(error.extra),
+                        )
+                    )
             if added:
                 await self._changed(session, cart, principal, lines=len(cart.lines))
         return PasteReport(added=added, errors=tuple(errors))
@@ -304,11 +327,11 @@ def _quantity(text: str, code: str, sku: SkuView | None) -> Decimal:
     if denominator > 10**QUANTITY_DECIMALS:
         raise QuantityRefused(f"At most {QUANTITY_DECIMALS} decimals.", sku=code, quantity=text[:40])
     if denominator > 1 and (sku is None or not sku.fractional):
-        raise QuantityRefused(f"{code} is sold in whole units only.", sku=code, quantity=text[:40])
+        raise QuantityNotWhole(f"{code} is sold in whole units only.", sku=code, quantity=text[:40])
     return _at_most(Decimal(numerator) / denominator, code)
 
 
 def _at_most(quantity: Decimal, code: str) -> Decimal:
     if quantity > QUANTITY_MOST:
-        raise QuantityRefused("That is more than anyone can deliver; ask us for a quote.", sku=code)
+        raise QuantityTooLarge("That is more than anyone can deliver; ask us for a quote.", sku=code)
     return quantity

@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -68,11 +69,13 @@ class PricedCart(View, frozen=True, kw_only=True):
 
 
 class PasteError(View, frozen=True, kw_only=True):
-    """Line *line* (from 1) of a pasted list, as typed, and what is wrong with it."""
+    """Line *line* (from 1) of a pasted list, as typed, and what is wrong with it: an error's slug, text and details."""
 
     line: int
     text: str
+    problem: str
     message: str
+    params: dict[str, Any]
 
 
 class PasteReport(View, frozen=True, kw_only=True):
