@@ -313,6 +313,6 @@ def _refusal(error: StripeError) -> Answer:
         outcome=outcome,
         status=status,
         body=body,
-        detail=(error.user_message or type(error).__name__)[:500],
+        detail=storable((error.user_message or type(error).__name__)[:500]),
         saved=saved,
     )

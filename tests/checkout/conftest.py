@@ -49,7 +49,7 @@ from kernel.clock import FixedClock
 from kernel.db import Database, for_accounts, for_staff
 from kernel.ids import new_id
 from kernel.mail import OutgoingMail
-from kernel.signing import Keyring
+from kernel.signing import Keyring, complete
 from pricing.engine import Book, BookContent, MemoryBook
 from pricing.engine.book import Audience, PriceList, PriceRow, RowModel, SkuFacts, Tier, UnitFact
 from sandbox.stripe_twin import RunningTwin, running_twin
@@ -118,6 +118,30 @@ class Books:
 
     def publish(self, new: Book, at: datetime) -> None:
         self.published.append((at, new))
+
+
+def make_gateway(clock: FixedClock, api_base: str) -> StripeGateway:
+    return StripeGateway(
+        api_key="sk_test_of_the_tests", webhook_secrets=(SECRET,), clock=clock, api_base=api_base, read_seconds=0.5
+    )
+
+
+def services(database: Database, clock: FixedClock, agreements: Agreements, gateway: StripeGateway) -> dict[str, Any]:
+    """The house's parts, put together as web does: here, and in a process that a test kills."""
+    books = Books()
+    catalog = Catalog(database, clock)
+    return {
+        "database": database,
+        "clock": clock,
+        "books": books,
+        "catalog": catalog,
+        "agreements": agreements,
+        "gateway": gateway,
+        "carts": Carts(database, clock, books, catalog),
+        "checkouts": Checkouts(database, clock, books, catalog, agreements, base_url=BASE_URL),
+        "orders": Orders(database),
+        "payments": Payments(database, clock, catalog, gateway, base_url=BASE_URL),
+    }
 
 
 @dataclass
@@ -357,7 +381,9 @@ async def house(database: Database, clock: FixedClock, twin: RunningTwin, tmp_pa
         (folder / name).write_text(content, encoding="utf-8")
     report = await catalog.import_folder(folder)
     assert report.ok, report.errors
-    agreements = Agreements(clock, Keyring.generate(now=clock.now()))
+    keyring = tmp_path / "keyring.json"
+    complete(keyring, now=clock.now())
+    agreements = Agreements(clock, Keyring.read(keyring))
     async with database.begin(for_staff()) as session:
         session.add(
             Merchant(
@@ -373,26 +399,9 @@ async def house(database: Database, clock: FixedClock, twin: RunningTwin, tmp_pa
         )
         await load_documents(session, agreements, DEMO_DOCUMENTS)
     clock.advance(seconds=1)
-    books = Books()
-    gateway = StripeGateway(
-        api_key="sk_test_of_the_tests", webhook_secrets=(SECRET,), clock=clock, api_base=twin.base_url, read_seconds=0.5
-    )
+    gateway = make_gateway(clock, twin.base_url)
     acme = await make_member(database, clock, name="Acme S.L.", tax_id="ESB12345674")
     globex = await make_member(database, clock, name="Globex S.A.", country="FR", tax_id="FR40303265045")
-    yield House(
-        database=database,
-        clock=clock,
-        books=books,
-        catalog=catalog,
-        agreements=agreements,
-        gateway=gateway,
-        twin=twin,
-        carts=Carts(database, clock, books, catalog),
-        checkouts=Checkouts(database, clock, books, catalog, agreements, base_url=BASE_URL),
-        orders=Orders(database),
-        payments=Payments(database, clock, catalog, gateway, base_url=BASE_URL),
-        acme=acme,
-        globex=globex,
-        staff=Principal(kind=PrincipalKind.STAFF, visitor_id=new_id(), person_id=None, staff_role=StaffRole.FINANCE),
-    )
+    staff = Principal(kind=PrincipalKind.STAFF, visitor_id=new_id(), staff_role=StaffRole.FINANCE)
+    yield House(**services(database, clock, agreements, gateway), twin=twin, acme=acme, globex=globex, staff=staff)
     await gateway.close()

@@ -1,0 +1,130 @@
+"""What only a look inside can tell of crashes; tests/recovery kills the whole shop at every failpoint."""
+
+import ast
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from checkout.model import AttemptState, Order
+from checkout.states import State
+from kernel.failpoints import VARIABLE
+from tests.checkout.conftest import House
+from tests.checkout.crash_step import What
+
+ROOT = Path(__file__).parents[2]
+READING = {
+    "carts.py:count_lines",
+    "carts.py:priced",
+    "checkouts.py:find",
+    "order_files.py:open",
+    "order_files.py:page",
+    "order_files.py:waiting",
+    "orders.py:find_order",
+    "orders.py:find_order_by_id",
+    "orders.py:history",
+    "orders.py:list_orders",
+    "payments.py:_company_of",
+    "payments.py:_finish_attempt",
+    "payments.py:_handle_session_event",
+    "payments.py:_sweep",
+    "payments.py:cancel",
+    "payments.py:handle_event",
+    "payments.py:returned",
+    "payments.py:settle",
+    "payments.py:start",
+}
+"""Functions that open a transaction without a failpoint because it only reads."""
+ASIDE = {"checkouts.py:decline", "checkouts.py:send_to_legal"}
+"""Those that write one row in one commit, of which no order and no money depends."""
+
+
+def test_every_transaction_that_moves_orders_or_money_names_its_failpoint() -> None:
+    seen = set()
+    for path in (ROOT / "checkout").glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for call in ast.walk(function) if isinstance(function, ast.AsyncFunctionDef) else ():
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "begin":
+                    assert isinstance(function, ast.AsyncFunctionDef)
+                    name = f"{path.name}:{function.name}"
+                    seen.add(name)
+                    assert len(call.args) == 2 or name in READING | ASIDE, f"{name} has no failpoint"
+    assert seen >= READING | ASIDE
+
+
+async def run_step(what: What, failpoint: str = "") -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.checkout.crash_step",
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        env={**os.environ, VARIABLE: failpoint},
+    )
+    await process.communicate(msgspec.json.encode(what))
+    assert process.returncode is not None
+    return process.returncode
+
+
+def step(house: House, name: str, order: Order, tmp_path: Path, database_url: str) -> What:
+    return What(
+        step=name,
+        database_url=database_url,
+        api_base=house.twin.base_url,
+        keyring=str(tmp_path / "keyring.json"),
+        at=house.clock.now(),
+        principal=house.acme,
+        order=order.number,
+    )
+
+
+@pytest.mark.slow
+async def test_crash_after_session_created_before_saved_reuses_key(
+    house: House, tmp_path: Path, database_url: str
+) -> None:
+    order = await house.place()
+    what = step(house, "start", order, tmp_path, database_url)
+    assert await run_step(what, "checkout.stripe.create_session:after_call") == -signal.SIGKILL
+    (made,) = house.twin.control.objects("checkout.session")
+    (attempt,) = await house.attempts()
+    assert (attempt.state, attempt.session_id) == (AttemptState.NEW, None)
+
+    await house.payments.recover()
+    await house.payments.recover()
+
+    (attempt,) = await house.attempts()
+    assert (attempt.state, attempt.session_id) == (AttemptState.LIVE, made["id"])
+    assert len(house.twin.control.objects("checkout.session")) == 1
+    house.twin.control.pay_at_once(made["id"])
+    await house.payments.returned(house.acme, order.number, made["id"])
+    assert (await house.order(order)).state is State.PAID
+    await house.check_invariants()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        "checkout.stripe.retrieve_session:after_call",
+        "checkout.payment.settle:before_commit",
+        "checkout.payment.settle:after_commit",
+        "checkout.webhook.handled:after_commit",
+    ],
+)
+async def test_killed_again_during_recovery(failpoint: str, house: House, tmp_path: Path, database_url: str) -> None:
+    order, _ = await house.paid_order()
+    (event,) = house.events("checkout.session.completed")
+    webhook = msgspec.structs.replace(step(house, "webhook", order, tmp_path, database_url), event=event)
+    assert await run_step(webhook, "checkout.webhook.receive:after_commit") == -signal.SIGKILL
+
+    recovery = step(house, "recover", order, tmp_path, database_url)
+    assert await run_step(recovery, failpoint) == -signal.SIGKILL
+    assert await run_step(recovery) == 0
+
+    assert (await house.order(order)).state is State.PAID
+    assert all(event.handled_at is not None for event in await house.event_rows())
+    await house.check_invariants()
