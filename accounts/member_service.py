@@ -117,6 +117,17 @@ class Members:
         async with self._db.begin(principal.db_scope()) as session:
             return await store.list_members(session, company_id)
 
+    async def list_signatories(self, principal: Principal) -> list[MemberRow]:
+        """List who may sign for the principal's company: every member may know whom to ask.
+
+        :raises NotAllowed: for whoever acts for no company
+        """
+        if principal.kind is not PrincipalKind.MEMBER or principal.company is None:
+            raise NotAllowed("Log in as a member of a company.")
+        async with self._db.begin(principal.db_scope()) as session:
+            members = await store.list_members(session, principal.company.id)
+        return [member for member in members if member.membership.signatory]
+
     async def change_member(
         self,
         principal: Principal,

@@ -7,14 +7,15 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
+import httpx
 import msgspec
 import psycopg
 import pytest
 from argon2 import PasswordHasher
 from httpx import Response
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from psycopg import sql
 
 from accounts.passwords import Passwords
@@ -23,9 +24,10 @@ from kernel.db import APP_ROLE, OWNER_ROLE
 from kernel.embedded import EmbeddedServer
 from kernel.settings import Settings
 from sandbox.demo.load import load
+from sandbox.stripe_twin import RunningTwin, running_twin
 from tests.conftest import NOW, TEST_VAR
 from web.app import create_app
-from web.services import Services, build
+from web.services import Services, build, running
 
 PASSWORD = "demo-password-of-tests"
 FAST_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -44,11 +46,20 @@ class Shop(msgspec.Struct):
         return Browser(self.app)
 
 
-class Browser(AsyncTestClient[Litestar]):
+class PayingShop(Shop):
+    """A shop whose buyers can pay."""
+
+    twin: RunningTwin
+
+
+class Browser(httpx.AsyncClient):
     """A client that behaves as a browser on our own pages: keeps cookies, says where it is, sends form tokens."""
 
     def __init__(self, app: Litestar) -> None:
-        super().__init__(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+        # on the test's own event loop, where the shop's connections live; Litestar's client would run on others
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        super().__init__(transport=transport, base_url="http://127.0.0.1:8000", follow_redirects=True)
+        self.app = app
         self.headers.update({"accept": "text/html", "sec-fetch-site": "same-origin"})
 
     async def token(self, path: str = "/login") -> str:
@@ -145,13 +156,28 @@ async def read_only_shop(server: EmbeddedServer, demo_template: str) -> AsyncIte
             yield opened
 
 
-@asynccontextmanager
-async def _open(url: str) -> AsyncIterator[Shop]:
+@pytest.fixture
+async def paying_shop(demo_database_url: str, tmp_path: Path) -> AsyncIterator[PayingShop]:
+    """The shop with test payments beside it: the Stripe twin, on the shop's clock."""
+    clock = _a_minute_after()
+    with running_twin(file=tmp_path / "twin.sqlite", clock=clock.now) as twin:
+        settings = {"STRIPE_API_KEY": "sk_test_twin", "STRIPE_API_BASE": twin.base_url}
+        async with _open(demo_database_url, clock, **settings) as opened:
+            yield PayingShop(opened.app, opened.services, opened.clock, twin)
+
+
+def _a_minute_after() -> FixedClock:
     clock = FixedClock(NOW)
     clock.advance(minutes=1)
-    services = build(demo_settings(url), clock=clock, passwords=FAST_PASSWORDS)
+    return clock
+
+
+@asynccontextmanager
+async def _open(url: str, clock: FixedClock | None = None, **settings: str) -> AsyncIterator[Shop]:
+    clock = clock or _a_minute_after()
+    services = build(demo_settings(url, **settings), clock=clock, passwords=FAST_PASSWORDS)
     app = create_app(services, background=False)
-    async with AsyncTestClient(app):
+    async with running(services, background=False):  # as the application does for itself under a server
         yield Shop(app, services, clock)
 
 

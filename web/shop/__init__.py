@@ -2,9 +2,16 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import cart, catalog, entrance
+from web.shop import cart, catalog, checkout, documents, entrance, orders
 
 
 def routes() -> list[ControllerRouterHandler]:
     """Every page of the shop."""
-    return [*catalog.HANDLERS, *entrance.HANDLERS, *cart.HANDLERS]
+    return [
+        *catalog.HANDLERS,
+        *entrance.HANDLERS,
+        *cart.HANDLERS,
+        *checkout.HANDLERS,
+        *orders.HANDLERS,
+        *documents.HANDLERS,
+    ]

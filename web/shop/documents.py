@@ -1,0 +1,73 @@
+"""The agreements' texts, for anybody to read and print, and what is needed to verify a receipt."""
+
+import base64
+from pathlib import Path
+from typing import Final
+
+from litestar import Response, get
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+import agreements.verify
+from checkout.tax import HOME
+from kernel.canonical import canonical_json
+from kernel.db import for_staff
+from kernel.signing import Purpose
+from web.http import AnyRequest, Html, locale_of, principal_of, services_of
+from web.pages import page
+
+PROGRAM: Final = Path(agreements.verify.__file__).read_bytes()
+SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION)
+
+
+@get("/documents", include_in_schema=False, summary="Terms and privacy: what is in force")
+async def document_list(request: AnyRequest) -> Html:
+    services, company = services_of(request), principal_of(request).company
+    country = HOME if company is None else company.country
+    async with services.db.begin(for_staff()) as session:
+        versions = await services.agreements.required(session, country, locale_of(request))
+    return page(request, "documents/list.html", versions=versions)
+
+
+@get(
+    "/documents/{code:str}/{label:str}/{language:str}",
+    include_in_schema=False,
+    summary="One version, to read and print",
+)
+async def document_page(
+    request: AnyRequest, code: FromPath[str], label: FromPath[str], language: FromPath[str]
+) -> Html:
+    """Every version that was ever published can be read, withdrawn ones too: somebody may have accepted it."""
+    services = services_of(request)
+    async with services.db.begin(for_staff()) as session:
+        version = await services.agreements.version(session, code, label, language)
+    return page(request, "documents/document.html", version=version)
+
+
+@get("/verify.py", include_in_schema=False, summary="The program that verifies receipts")
+async def verify_program() -> Response[bytes]:
+    return Response(
+        PROGRAM,
+        media_type="text/x-python; charset=utf-8",
+        headers={"content-disposition": 'attachment; filename="verify.py"'},
+    )
+
+
+@get("/.well-known/tarifa-keys.json", include_in_schema=False, summary="The public keys our signatures verify with")
+async def public_keys(request: AnyRequest) -> Response[bytes]:
+    keys = [
+        {
+            "id": key.id,
+            "purpose": key.purpose.value,
+            "algorithm": "Ed25519",
+            "public_key": base64.b64encode(key.public_key).decode(),
+            "created": key.created.isoformat(),
+            "retired": None if key.retired is None else key.retired.isoformat(),
+        }
+        for key in services_of(request).keyring.public_keys()
+        if key.purpose in SHOWN_KEYS
+    ]
+    return Response(canonical_json({"keys": keys}), media_type="application/json")
+
+
+HANDLERS: list[ControllerRouterHandler] = [document_list, document_page, verify_program, public_keys]

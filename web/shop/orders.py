@@ -1,0 +1,214 @@
+"""Orders: what became of them, paying them, giving them up, ordering again, and the receipt of what was accepted."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from agreements.verify import Check, verify_receipt
+from checkout.model import Order, ShipTo
+from checkout.orders import OrderUnknown
+from checkout.payments import OrderNotCancellable, SessionForeign
+from checkout.states import FINAL, Event, State, may
+from kernel.canonical import canonical_json
+from kernel.errors import NotFound
+from kernel.signing import Purpose
+from web.countries import country_options
+from web.http import AnyRequest, Html, locale_of, principal_of, services_of
+from web.pages import page, redirect
+from web.sentences import N_, sentence
+from web.shop.cart import LINE_REFUSALS, stored
+from web.shop.checkout import lead_to_payment
+
+PAGE_ORDERS: Final = 50
+LOOK_AFTER_PAYMENT: Final = frozenset({State.PAYABLE, State.PROCESSING, State.CLOSING})
+
+STATE_WORDS: Final[dict[State, str]] = {
+    State.PAYABLE: N_("waiting for payment"),
+    State.PROCESSING: N_("payment on its way"),
+    State.AUTHORISED: N_("payment authorised"),
+    State.CLOSING: N_("being closed"),
+    State.PAID: N_("paid"),
+    State.ON_TERMS: N_("on account"),
+    State.WRITTEN_OFF: N_("written off"),
+    State.CANCELLING: N_("being cancelled"),
+    State.CANCELLED: N_("cancelled"),
+    State.LAPSED: N_("lapsed unpaid"),
+}
+"""An order's state as a person reads it."""
+
+EVENT_WORDS: Final[dict[str, str]] = {
+    Event.ACCEPT.value: N_("Accepted and ordered; the goods are reserved"),
+    Event.ACCEPT_FREE.value: N_("Accepted and ordered; nothing to pay"),
+    Event.PAY.value: N_("Payment page opened"),
+    Event.ATTEMPT_DEAD.value: N_("A payment page was closed without payment"),
+    Event.PAID.value: N_("Payment received"),
+    Event.PAY_BY_PASSED.value: N_("The time to pay passed"),
+    Event.CANCEL.value: N_("Cancellation asked for"),
+    Event.CLOSED_AS_LAPSED.value: N_("Lapsed unpaid; the goods are free again"),
+    Event.CLOSED_AS_CANCELLED.value: N_("Cancelled; the goods are free again"),
+    Event.UNMATCHED_MONEY.value: N_("Money came that does not fit the order; we are looking at it"),
+}
+TONES: Final[dict[State, str]] = {State.PAID: "good", State.LAPSED: "bad", State.CANCELLED: "bad"}
+
+
+@get("/orders", include_in_schema=False, summary="Orders of the company")
+async def order_list(request: AnyRequest) -> Html:
+    before = request.query_params.get("before", "")[:40] or None
+    found = await services_of(request).orders.list_orders(principal_of(request), limit=PAGE_ORDERS + 1, before=before)
+    orders = found[:PAGE_ORDERS]
+    return page(
+        request,
+        "orders/list.html",
+        orders=orders,
+        older=orders[-1].number if len(found) > PAGE_ORDERS else None,
+        words=STATE_WORDS,
+        tones=TONES,
+    )
+
+
+@get("/orders/{number:str}", include_in_schema=False, summary="An order")
+async def order_page(request: AnyRequest, number: FromPath[str]) -> Html:
+    notice = request.query_params.get("payment", "")
+    return await _show(request, number, notice=notice if notice in {"unavailable", "unpaid"} else "")
+
+
+@get("/orders/{number:str}/payment", include_in_schema=False, summary="Not paid yet")
+async def payment_page(request: AnyRequest, number: FromPath[str]) -> Html:
+    """Where the payment page's way back and the confirmation letter lead: the order, with what is left to do."""
+    await services_of(request).orders.find_order(principal_of(request), number)
+    return redirect(f"/orders/{number}?payment=unpaid")
+
+
+@post("/orders/{number:str}/payment", include_in_schema=False, summary="Pay an order")
+async def pay(request: AnyRequest, number: FromPath[str]) -> Html:
+    return await lead_to_payment(request, number)
+
+
+@get("/orders/{number:str}/payment/return", include_in_schema=False, summary="After the payment")
+async def paid_page(request: AnyRequest, number: FromPath[str]) -> Html:
+    """The address proves nothing: Stripe is asked about the session it names, if that is this order's."""
+    session_id = request.query_params.get("session_id", "")[:255]
+    try:
+        await services_of(request).payments.returned(principal_of(request), number, session_id)
+    except SessionForeign as error:
+        raise OrderUnknown("There is no such order.") from error
+    return redirect(f"/orders/{number}")
+
+
+@post("/orders/{number:str}/cancellation", include_in_schema=False, summary="Cancel an unpaid order")
+async def cancel(request: AnyRequest, number: FromPath[str]) -> Html:
+    try:
+        await services_of(request).payments.cancel(principal_of(request), number)
+    except OrderNotCancellable as error:
+        return await _show(request, number, refused=sentence(error, locale_of(request)), status=409)
+    return redirect(f"/orders/{number}")
+
+
+@post("/orders/{number:str}/reorder", include_in_schema=False, summary="Put an order's lines into the cart")
+async def reorder(request: AnyRequest, number: FromPath[str]) -> Html:
+    """What is sold no more is named; the rest is in the cart, at today's prices."""
+    services = services_of(request)
+    order = await services.orders.find_order(principal_of(request), number)
+    principal, cookies = await stored(request)
+    missing = []
+    for line in order.lines:
+        try:
+            quantity = f"{line.quantity.normalize():f}"
+            await services.carts.add(principal, sku=line.sku, quantity=quantity, unit=line.unit)
+        except LINE_REFUSALS as error:
+            missing.append(f"{line.sku}: {sentence(error, locale_of(request))}")
+    if missing:
+        return await _show(request, number, missing=missing, status=422)
+    return redirect("/cart", cookies=cookies)
+
+
+@get("/orders/{number:str}/receipt", include_in_schema=False, summary="What was accepted, and how to verify it")
+async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
+    order, receipt = await _receipt(request, number)
+    return page(
+        request,
+        "orders/receipt.html",
+        order=order,
+        receipt=receipt,
+        content=receipt["presentation"]["content"],
+        checks=_checks(request, receipt),
+        ledger_keys=services_of(request).keyring.public_keys(Purpose.LEDGER),
+    )
+
+
+@get("/orders/{number:str}/receipt.json", include_in_schema=False, summary="The receipt, to keep and verify")
+async def receipt_file(request: AnyRequest, number: FromPath[str]) -> Response[bytes]:
+    order, receipt = await _receipt(request, number)
+    return Response(
+        canonical_json(receipt),
+        media_type="application/json",
+        headers={"content-disposition": f'attachment; filename="receipt-{order.number}.json"'},
+    )
+
+
+HANDLERS: list[ControllerRouterHandler] = [
+    order_list,
+    order_page,
+    payment_page,
+    pay,
+    paid_page,
+    cancel,
+    reorder,
+    receipt_page,
+    receipt_file,
+]
+
+
+async def _show(
+    request: AnyRequest,
+    number: str,
+    *,
+    notice: str = "",
+    refused: str | None = None,
+    missing: list[str] | None = None,
+    status: int = 200,
+) -> Html:
+    services, principal = services_of(request), principal_of(request)
+    order = await services.orders.find_order(principal, number)
+    ship_to = msgspec.convert(order.ship_to, ShipTo)
+    names = dict(country_options(locale_of(request)))
+    return page(
+        request,
+        "orders/order.html",
+        status=status,
+        order=order,
+        ship_to=ship_to,
+        country_name=names.get(ship_to.country, ship_to.country),
+        history=await services.orders.history(principal, number),
+        words=STATE_WORDS,
+        event_words=EVENT_WORDS,
+        tones=TONES,
+        payable=may(order.state, Event.PAY),
+        cancellable=order.state is not State.PAID and may(order.state, Event.CANCEL),
+        final=order.state in FINAL,
+        notice=notice if order.state in LOOK_AFTER_PAYMENT else "",
+        refused=refused,
+        missing=missing or [],
+    )
+
+
+async def _receipt(request: AnyRequest, number: str) -> tuple[Order, dict[str, Any]]:
+    """:raises OrderUnknown: when there is no such order, or it is another company's"""
+    services, principal = services_of(request), principal_of(request)
+    order = await services.orders.find_order(principal, number)
+    async with services.db.begin(principal.db_scope()) as session:
+        try:
+            return order, await services.agreements.receipt(session, order.id)
+        except NotFound as error:
+            raise OrderUnknown("There is no such order.") from error
+
+
+def _checks(request: AnyRequest, receipt: dict[str, Any]) -> tuple[Check, ...]:
+    """What verify.py says of the receipt, given our own published key: a reader checks again with theirs."""
+    sealed_by = receipt["seal"]["key_id"]
+    keys = services_of(request).keyring.public_keys(Purpose.LEDGER)
+    key = next((each.public_key for each in keys if each.id == sealed_by), None)
+    return verify_receipt(canonical_json(receipt), key)
