@@ -233,6 +233,7 @@ class Carts:
                     checkout.cart_id = own.id
             if checkout is not None:
                 checkout.company_id, checkout.person_id = principal.company_id, principal.person_id
+                checkout.email = principal.email  # letters about an order go to an address that was proven
                 checkout.currency = own.currency
                 checkout.state = advance(checkout.state, Event.LOG_IN)
                 checkout.version += 1

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 import accounts.model  # noqa: F401 - the tables company and person, which foreign keys name
+import agreements.model  # noqa: F401 - the table acceptance, likewise
 import catalog.model  # noqa: F401 - the table sku, likewise
 from checkout.states import State
 from kernel.db import Base, text_enum
@@ -176,7 +177,16 @@ class Checkout(Base, kw_only=True):
 
 class Order(Base, kw_only=True):
     __tablename__ = "customer_order"
-    __table_args__ = (sa.UniqueConstraint("company_id", "id"),)
+    __table_args__ = (
+        sa.UniqueConstraint("company_id", "id"),
+        # No evidence, no order: the commit itself refuses one without its acceptance
+        sa.ForeignKeyConstraint(
+            ["company_id", "id"],
+            ["acceptance.company_id", "acceptance.order_id"],
+            deferrable=True,
+            initially="DEFERRED",
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(unique=True)

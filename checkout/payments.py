@@ -33,6 +33,7 @@ from checkout.model import (
     StripeEvent,
 )
 from checkout.orders import move, visible_order
+from checkout.reconciliation import Break, reconcile
 from checkout.settlement import finish_sale, give_up, hold_as_liability
 from checkout.states import Event, State, may
 from checkout.stripe_gateway import Answer, Session, StripeGateway, StripeUnavailable, session_of
@@ -278,6 +279,13 @@ class Payments:
         """Each minute: what webhooks, jobs and requests left undone."""
         await self._sweep(grace=SWEEP_GRACE)
 
+    async def reconcile(self, *, since: datetime) -> tuple[Break, ...]:
+        """Compare payments since an instant with Stripe's objects, and our books with themselves; empty is well.
+
+        :raises StripeUnavailable: when Stripe can't be asked
+        """
+        return await reconcile(self.db, self.clock, self.gateway, since=since)
+
     async def _sweep(self, *, grace: timedelta) -> None:
         now = self.clock.now()
         async with self.db.begin(for_staff()) as session:
@@ -325,6 +333,7 @@ class Payments:
                     request=msgspec.json.encode(self._request(order, attempt)).decode(),
                     created_at=now,
                     sent_at=now,
+                    sent_times=0,
                 )
             )
             events.record(session, "payment_started", journey=order.visitor_id, at=now, order=order.number)
@@ -379,7 +388,7 @@ class Payments:
                 if current.state not in OPEN_ATTEMPT:
                     return None
                 search = _must_search(call, self.clock.now())
-                if turn or call.answered_at is not None:
+                if not search:
                     call.sent_at, call.sent_times = self.clock.now(), call.sent_times + 1
             if search:
                 return await self._search(current, call)

@@ -261,3 +261,64 @@ async def list_orders_in_payment(
         .limit(limit)
     )
     return [(row.order_id, row.id, row.state) for row in await session.execute(query)]
+
+
+# --- Reconciliation ---
+
+
+async def list_attempts_since(session: AsyncSession, since: datetime) -> list[tuple[PaymentAttempt, str]]:
+    """Attempts with their orders' numbers."""
+    query = (
+        sa.select(PaymentAttempt, Order.number)
+        .join(Order, Order.id == PaymentAttempt.order_id)
+        .where(PaymentAttempt.created_at >= since)
+        .order_by(PaymentAttempt.created_at)
+    )
+    return [(row[0], row[1]) for row in await session.execute(query)]
+
+
+async def list_liable_sessions(session: AsyncSession) -> frozenset[str]:
+    return frozenset((await session.scalars(sa.select(Liability.session_id))).all())
+
+
+async def list_book_breaks(session: AsyncSession, *, unhandled_before: datetime) -> list[tuple[str, str, str]]:
+    """What contradicts itself in our own rows: kind, reference, detail."""
+    rows = await session.execute(_BOOK_BREAKS, {"unhandled_before": unhandled_before})
+    return [(row.kind, row.reference, row.detail) for row in rows]
+
+
+_BOOK_BREAKS: Final = sa.text(
+    """
+    SELECT 'paid_without_sale' AS kind, o.number AS reference, '' AS detail FROM customer_order o
+    WHERE o.paid_at IS NOT NULL AND o.total_minor > 0 AND NOT EXISTS (
+        SELECT 1 FROM ledger_posting p
+        WHERE p.order_id = o.id AND p.account = 'stripe_clearing' AND p.amount_minor = o.total_minor
+    )
+    UNION ALL
+    SELECT 'sale_without_payment', o.number, p.entry_id::text FROM ledger_posting p
+    JOIN customer_order o ON o.id = p.order_id
+    WHERE p.account = 'sales' AND o.paid_at IS NULL
+    UNION ALL
+    SELECT 'entry_unbalanced', entry_id::text, currency || ' ' || sum(amount_minor)::text FROM ledger_posting
+    GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0
+    UNION ALL
+    SELECT 'order_without_acceptance', o.number, '' FROM customer_order o
+    WHERE NOT EXISTS (SELECT 1 FROM acceptance a WHERE a.order_id = o.id)
+    UNION ALL
+    SELECT 'stock_state_differs', o.number, o.state || ', stock ' || r.state FROM stock_reservation r
+    JOIN customer_order o ON o.id = r.order_id
+    WHERE r.state <> CASE
+        WHEN o.state = 'paid' THEN 'sold' WHEN o.state IN ('lapsed', 'cancelled') THEN 'returned' ELSE 'reserved'
+    END
+    UNION ALL
+    SELECT 'reserved_stock_differs', sku.code, stock.reserved::text || ' in stock, ' || held.quantity::text || ' held'
+    FROM stock JOIN sku ON sku.id = stock.sku_id
+    JOIN LATERAL (
+        SELECT coalesce(sum(quantity), 0) AS quantity FROM stock_reservation r
+        WHERE r.sku_id = stock.sku_id AND r.state = 'reserved'
+    ) held ON held.quantity <> stock.reserved
+    UNION ALL
+    SELECT CASE WHEN outcome = 'parked' THEN 'event_parked' ELSE 'event_unhandled' END, id, type || ' ' || detail
+    FROM stripe_event WHERE outcome = 'parked' OR (handled_at IS NULL AND received_at < :unhandled_before)
+    """
+)

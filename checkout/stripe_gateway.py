@@ -7,7 +7,7 @@ StripeObject is none.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, cast
@@ -31,7 +31,7 @@ WHOLE_SECONDS: Final = 8.0
 """A server that drips its answer byte by byte never breaks the read time-out; this one it does."""
 TIMESTAMP_TOLERANCE_SECONDS: Final = 300
 PAGE: Final = 100
-PAGES_MOST: Final = 20
+PAGES_MOST: Final = 1000
 _TIMESTAMP: Final = re.compile(r"(?:^|,)\s*t=(\d{1,12})(?=,|$)")
 
 CREATE: Final = Failpoint("checkout.stripe.create_session", call=True)
@@ -166,22 +166,35 @@ class StripeGateway:
 
         :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
         """
+        async for found in self._sessions(since, until):
+            if found.reference == reference:
+                return found
+        return None
+
+    async def list_sessions(self, *, since: datetime, until: datetime) -> list[Session]:
+        """Every Session created in a period, newest first.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
+        """
+        return [found async for found in self._sessions(since, until)]
+
+    async def _sessions(self, since: datetime, until: datetime) -> AsyncIterator[Session]:
         sessions = self._client.v1.checkout.sessions
         params: dict[str, Any] = {
             "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
             "limit": PAGE,
         }
-        try:
-            for _ in range(PAGES_MOST):
+        for _ in range(PAGES_MOST):
+            try:
                 page = await _called(LIST, partial(sessions.list_async, cast("Any", dict(params))))
-                found = [session_of(data) for data in page["data"] if data.get("client_reference_id") == reference]
-                if found:
-                    return found[0]
-                if not page["has_more"]:
-                    return None
-                params["starting_after"] = page["data"][-1]["id"]
-        except (StripeError, TimeoutError, msgspec.ValidationError) as error:
-            raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+                found = [session_of(data) for data in page["data"]]
+            except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+                raise StripeUnavailable("The payments could not be looked up; we will try again.") from error
+            for session in found:
+                yield session
+            if not page["has_more"]:
+                return
+            params["starting_after"] = found[-1].id
         raise StripeUnavailable("There are too many payments to look through.")
 
     def verify_webhook(self, raw: bytes, signature: str | None) -> VerifiedEvent:

@@ -131,6 +131,9 @@ def _orders() -> None:
             paid_at timestamptz,
             closed_at timestamptz,
             CONSTRAINT uq_customer_order_company_id_id UNIQUE (company_id, id),
+            -- No evidence, no order: the commit itself refuses one without its acceptance
+            CONSTRAINT fk_customer_order_company_id_id_acceptance FOREIGN KEY (company_id, id)
+                REFERENCES acceptance (company_id, order_id) DEFERRABLE INITIALLY DEFERRED,
             CONSTRAINT ck_customer_order_parts_make_total CHECK (
                 total_minor = goods_minor + freight_minor + tax_minor
                 AND goods_minor >= 0 AND freight_minor >= 0 AND tax_minor >= 0

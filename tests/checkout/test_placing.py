@@ -527,3 +527,17 @@ async def test_postings_that_do_not_sum_to_zero_are_refused_by_the_database(hous
                 ),
                 {"id": order.id, "company": order.company_id},
             )
+
+
+async def test_an_order_without_an_acceptance_cannot_be_committed(house: House) -> None:
+    order = await house.place()
+    copied = (
+        "insert into customer_order select (jsonb_populate_record(o, jsonb_build_object("
+        "'id', gen_random_uuid(), 'number', 'T-0', 'checkout_id', cast(:checkout as text)))).* from customer_order o where id = :id"
+    )
+    await house.fill(house.acme)
+    checkout = await house.checkouts.start(house.acme, locale="en")
+
+    with pytest.raises(sa.exc.IntegrityError, match="fk_customer_order_company_id_id_acceptance"):
+        async with house.database.begin(for_staff()) as session:
+            await session.execute(sa.text(copied), {"checkout": str(checkout.id), "id": order.id})
