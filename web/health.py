@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from kernel.db import for_visitor
 from kernel.errors import Unavailable
+from web.api.describing import documented
 from web.http import AnyRequest, services_of
 
 
@@ -20,12 +21,27 @@ class NotReady(Unavailable):
     title = "Not ready to serve"
 
 
-@get("/health/live", tags=["health"], summary="The process lives", operation_id="health_live", cache_control=None)
+@get(
+    "/health/live",
+    tags=["health"],
+    operation_id="get_live",
+    summary="The process lives",
+    response_description="It does.",
+    **documented(400, answer=Health, key="none"),
+)
 async def live() -> Health:
+    """Answer ok as long as the process takes requests, whatever else works."""
     return Health("ok")
 
 
-@get("/health/ready", tags=["health"], summary="Database and prices are at hand", operation_id="health_ready")
+@get(
+    "/health/ready",
+    tags=["health"],
+    operation_id="get_ready",
+    summary="Database and prices are at hand",
+    response_description="They are.",
+    **documented(400, 503, answer=Health, key="none"),
+)
 async def ready(request: AnyRequest) -> Health:
     """Answer ok when the database answers and a price book is in force; 503 otherwise."""
     services = services_of(request)

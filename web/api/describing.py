@@ -28,6 +28,7 @@ def documented(
     *statuses: int,
     answer: Any,
     body: Any = None,
+    query: Any = None,
     media_type: str = "application/json",
     cached: bool = False,
     key: str = "optional",
@@ -48,5 +49,14 @@ def documented(
             )
             for status in statuses
         },
-        "opt": {OPT: {"answer": answer, "body": body, "media_type": media_type, "cached": cached, "key": key}},
+        "opt": {
+            OPT: {
+                "answer": answer,
+                "body": body,
+                "query": query,
+                "media_type": media_type,
+                "cached": cached,
+                "key": key,
+            }
+        },
     }

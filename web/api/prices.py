@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
@@ -26,7 +26,7 @@ from web.api import shaping, wire
 from web.api.context import Context, context_of, tax_categories
 from web.api.describing import documented
 from web.api.outline import outline_of
-from web.api.reading import answered, caching, is_fresh, not_modified, read_json
+from web.api.reading import answered, caching, given, is_fresh, not_modified, read_json, read_query
 from web.edge import is_head
 from web.http import AnyRequest, principal_of, services_of
 
@@ -35,36 +35,11 @@ CHUNK_ROWS: Final = 40
 ROOT_HEADER: Final = "tarifa-price-root"
 _quote_decoder: Final = msgspec.json.Decoder(wire.QuoteAsked)
 
-Currency = Annotated[
-    str | None,
-    QueryParameter(
-        min_length=3,
-        max_length=3,
-        pattern=wire.CURRENCY,
-        description="ISO 4217 code. Absent: your company's currency, or EUR.",
-    ),
-]
-Country = Annotated[
-    str | None,
-    QueryParameter(
-        min_length=2,
-        max_length=2,
-        pattern=wire.COUNTRY,
-        description="Country of delivery, ISO 3166-1 alpha-2. Absent: your company's, or the seller's own.",
-    ),
-]
-Language = Annotated[wire.Language, QueryParameter(description="Language of the texts in the answer.")]
-Unit = Annotated[
-    str | None,
-    QueryParameter(min_length=1, max_length=64, pattern=wire.CODE, description="Absent: the SKU's base unit."),
-]
-Quantity = Annotated[
-    str | None,
-    QueryParameter(
-        min_length=1,
-        max_length=32,
-        pattern=wire.QUANTITY,
-        description="Absent: the least quantity on the ladder.",
+Sku = Annotated[
+    str,
+    PathParameter(
+        description="Code of a SKU. A slash in it may be sent as it is or as `%2F`.",
+        schema_extra={"min_length": 1, "max_length": 64, "pattern": wire.CODE},
     ),
 ]
 
@@ -130,26 +105,22 @@ async def create_quote(request: AnyRequest) -> Response[bytes]:
     operation_id="get_price",
     summary="The price of a SKU, and its ladder of quantities",
     response_description="The price, or the reason there is none, and the quantities at which it changes.",
-    **documented(304, 400, 401, 403, 404, 422, 503, answer=wire.PriceAnswer, cached=True),
+    **documented(304, 400, 401, 403, 404, 422, 503, query=wire.PriceAsked, answer=wire.PriceAnswer, cached=True),
 )
 async def get_price(
     request: AnyRequest,
-    sku: FromPath[str],
-    unit: Unit = None,
-    quantity: Quantity = None,
-    currency: Currency = None,
-    country: Country = None,
-    language: Language = "en",
+    sku: Sku,
 ) -> Response[bytes]:
     """Price one line alone in its order. The entity tag holds until the price may change: ask with `If-None-Match`.
 
     Without a key the price is the public one; a key with the scope `prices:read` shows its company's.
     """
-    code = sku.removeprefix("/")
-    context = context_of(request, currency=currency, country=country)
+    asked = read_query(request, wire.PriceAsked)
+    code, quantity, language = sku.removeprefix("/"), _trimmed(given(asked.quantity) or ""), asked.language
+    context = context_of(request, currency=given(asked.currency), country=given(asked.country))
     if context.book.entry(code) is None:
         raise SkuNotPriced("There is no such SKU in the price book in force. Look its code up in the feed.")
-    line = LineRequest(sku=code, unit=unit, quantity="least" if quantity is None else _trimmed(quantity))
+    line = LineRequest(sku=code, unit=given(asked.unit), quantity=quantity or "least")
     tax = context.tax(tax_categories(context.book, [code]))
     tag = _tag(
         etag(
@@ -164,10 +135,10 @@ async def get_price(
     if is_fresh(request, tag):
         return not_modified(headers)
     ladder = ladder_of(
-        context.book, context.buyer, currency=context.currency, sku=code, unit=unit, tax=tax, at=context.at
+        context.book, context.buyer, currency=context.currency, sku=code, unit=line.unit, tax=tax, at=context.at
     )
     priced: PricedLine | RefusedLine
-    if quantity is None and ladder.rungs:
+    if not quantity and ladder.rungs:
         priced = ladder.rungs[0].line
     else:
         priced = price_of(
@@ -175,8 +146,8 @@ async def get_price(
             context.buyer,
             currency=context.currency,
             sku=code,
-            unit=unit,
-            quantity="1" if quantity is None else _trimmed(quantity),
+            unit=line.unit,
+            quantity=quantity or "1",
             tax=tax,
             at=context.at,
         ).line
@@ -205,19 +176,20 @@ async def get_price(
     operation_id="get_feed",
     summary="Every price you may see, as CSV",
     response_description="One row for every SKU, unit and rung of its ladder.",
-    **documented(304, 400, 401, 403, 422, 503, answer=None, media_type="text/csv", cached=True),
+    **documented(304, 400, 401, 403, 422, 503, query=wire.FeedAsked, answer=None, media_type="text/csv", cached=True),
 )
-async def get_feed(request: AnyRequest, currency: Currency = None, country: Country = None) -> Response[bytes] | Stream:
+async def get_feed(request: AnyRequest) -> Response[bytes] | Stream:
     """Stream the whole book as this buyer may see it. A quantity priced by its row comes to what a quote says of it.
 
     The header `Tarifa-Price-Root` and every row name the book.
     """
-    context = context_of(request, currency=currency, country=country)
+    asked = read_query(request, wire.FeedAsked)
+    context = context_of(request, currency=given(asked.currency), country=given(asked.country))
     outline = await outline_of(context.book)
     tax = context.tax(outline.tax_categories)
-    asked = QuoteRequest(buyer=context.buyer, currency=context.currency, lines=(), tax=tax)
+    question = QuoteRequest(buyer=context.buyer, currency=context.currency, lines=(), tax=tax)
     since = outline.interval_start(context.at)
-    tag = _tag(sha256(canonical_json([context.book.root, asked, since])).hexdigest()[:32], context, "feed")
+    tag = _tag(sha256(canonical_json([context.book.root, question, since])).hexdigest()[:32], context, "feed")
     headers = {**caching(request, tag), ROOT_HEADER: context.book.root}
     if is_fresh(request, tag):
         return not_modified(headers)
@@ -234,10 +206,11 @@ async def get_feed(request: AnyRequest, currency: Currency = None, country: Coun
     operation_id="get_price_book",
     summary="The price book in force, and what follows it",
     response_description="The publication in force and those to come.",
-    **documented(304, 401, 403, 503, answer=wire.PriceBookAnswer, cached=True),
+    **documented(304, 400, 401, 403, 503, answer=wire.PriceBookAnswer, cached=True),
 )
 async def get_price_book(request: AnyRequest) -> Response[bytes]:
     """Name the book that prices this instant. Every quote, price and feed row carries the same root."""
+    read_query(request, wire.Asked)
     services = services_of(request)
     at = services.clock.now()
     current = services.books.in_force(at)

@@ -11,6 +11,7 @@ from web.http import AnyRequest
 
 JSON: Final = "application/json"
 _Body = TypeVar("_Body")
+_Given = TypeVar("_Given")
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -41,15 +42,33 @@ async def read_json(request: AnyRequest, decoder: msgspec.json.Decoder[_Body]) -
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$")
-        field, message = where.rstrip("`").lstrip("."), in_words(message)
-        raise BodyMalformed(
-            f"{field}: {message}" if field else message, errors=[{"field": field, "message": message}]
-        ) from None
+        raise _not_as_documented(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyMalformed(f"The body is not valid JSON in UTF-8: {error}") from None
     except RecursionError:
         raise BodyMalformed("The document is nested too deeply.") from None
+
+
+def read_query(request: AnyRequest, of: type[_Body]) -> _Body:
+    """Read the query as *of*, each parameter once.
+
+    :raises BodyMalformed: naming the parameter that is not as documented, or unknown, for it would be ignored
+    """
+    pairs = list(request.query_params.multi_items())
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = "Send it once."
+        raise BodyMalformed(f"{twice[0]}: {message}", errors=[{"field": twice[0], "message": message}])
+    try:
+        return msgspec.convert(dict(pairs), of, strict=False)
+    except msgspec.ValidationError as error:
+        raise _not_as_documented(error) from None
+
+
+def given(value: _Given | msgspec.UnsetType) -> _Given | None:
+    """None for a parameter that was not sent."""
+    return None if isinstance(value, msgspec.UnsetType) else value
 
 
 def answered(body: Any, *, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -74,3 +93,9 @@ def is_fresh(request: AnyRequest, etag: str) -> bool:
 
 def not_modified(headers: dict[str, str]) -> Response[bytes]:
     return Response(b"", status_code=304, media_type=JSON, headers=headers)
+
+
+def _not_as_documented(error: msgspec.ValidationError) -> BodyMalformed:
+    message, _, where = str(error).partition(" - at `$")
+    field, message = where.rstrip("`").lstrip("."), in_words(message)
+    return BodyMalformed(f"{field}: {message}" if field else message, errors=[{"field": field, "message": message}])

@@ -10,13 +10,16 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+from accounts import tax
 
 LINES_MOST: Final = 500
 QUANTITY: Final = r"^(?:[1-9][0-9]{0,17}(?:\.[0-9]{1,12})?|0\.[0-9]{0,11}[1-9]0{0,11})$"
 CODE: Final = r"^[^\u0000-\u001f\u007f]+$"
 CURRENCY: Final = "^[A-Z]{3}$"
 COUNTRY: Final = "^[A-Z]{2}$"
+COUNTRIES: Final = sorted(tax.COUNTRIES)
 ROOT: Final = "^sha256:[0-9a-f]{64}$"
 
 Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=CODE, description="Code of a SKU.")]
@@ -42,6 +45,7 @@ Country = Annotated[
         min_length=2, max_length=2, pattern=COUNTRY, description="Country of delivery, ISO 3166-1 alpha-2, as in `ES`."
     ),
 ]
+AskedCountry = Annotated[Country, Meta(extra_json_schema={"enum": COUNTRIES})]
 Root = Annotated[str, Meta(pattern=ROOT, description="Names the content of a price book: the root of its Merkle tree.")]
 Decimal = Annotated[str, Meta(pattern=r"^-?[0-9]+(?:\.[0-9]+)?$", description="Decimal string.")]
 Ratio = Annotated[
@@ -54,6 +58,12 @@ Ratio = Annotated[
 Instant = Annotated[datetime, Meta(tz=True, description="Instant in UTC.")]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Language = Literal["en", "es"]
+QueryCurrency = Annotated[Currency, Meta(description="ISO 4217 code. Absent: your company's currency, or EUR.")]
+QueryCountry = Annotated[
+    AskedCountry,
+    Meta(description="Country of delivery, ISO 3166-1 alpha-2. Absent: your company's, or the seller's own."),
+]
+QueryLanguage = Annotated[Language, Meta(description="Language of the texts in the answer.")]
 
 
 class Treatment(StrEnum):
@@ -90,8 +100,49 @@ class QuoteAsked(Asked, frozen=True, kw_only=True):
 
     lines: Annotated[tuple[AskedLine, ...], Meta(min_length=1, max_length=LINES_MOST, description="At most 500 lines.")]
     currency: Currency | None = None
-    country: Country | None = None
-    language: Annotated[Language, Meta(description="Language of the texts in the answer.")] = "en"
+    country: AskedCountry | None = None
+    language: QueryLanguage = "en"
+
+
+class PriceAsked(Asked, frozen=True, kw_only=True):
+    """Query of a price."""
+
+    unit: Annotated[Unit, Meta(description="Absent: the SKU's base unit.")] | UnsetType = UNSET
+    quantity: Annotated[Quantity, Meta(description="Absent: the least on the ladder.")] | UnsetType = UNSET
+    currency: QueryCurrency | UnsetType = UNSET
+    country: QueryCountry | UnsetType = UNSET
+    language: QueryLanguage = "en"
+
+
+class FeedAsked(Asked, frozen=True, kw_only=True):
+    """Query of the feed."""
+
+    currency: QueryCurrency | UnsetType = UNSET
+    country: QueryCountry | UnsetType = UNSET
+
+
+class OrdersAsked(Asked, frozen=True, kw_only=True):
+    """Query of the list of orders."""
+
+    limit: Annotated[int, Meta(ge=1, le=200, description="How many at most.")] = 50
+    before: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=40,
+                pattern=CODE,
+                description="Number of an order: list those placed before it. None for a number that is not yours.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class OrderAsked(Asked, frozen=True, kw_only=True):
+    """Query of an order."""
+
+    language: QueryLanguage = "en"
 
 
 # --- Answers: prices ---
@@ -409,4 +460,4 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     status: Annotated[int, Meta(ge=400, le=599)]
     detail: str
-    errors: tuple[FieldError, ...] | msgspec.UnsetType = msgspec.UNSET
+    errors: tuple[FieldError, ...] | UnsetType = UNSET

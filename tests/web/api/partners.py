@@ -1,0 +1,56 @@
+"""Partners of the demo's companies: their keys, and orders of theirs."""
+
+from collections.abc import Iterable
+
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from accounts.principal import Principal
+from checkout.model import Order, ShipTo
+from checkout.views import Details
+from tests.web.conftest import PASSWORD, Shop
+
+ACME = "buyer@acme.example"
+GLOBEX = "buyer@globex.example"
+INITECH = "compras@initech.example"
+ALL_SCOPES = ("prices:read", "quotes:create", "orders:read")
+DIGEST = "sha256:" + "0" * 64
+ADDRESS = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
+
+
+class Program(AsyncTestClient[Litestar]):
+    """A partner's program: no cookies, no pages; with a key or without."""
+
+    def __init__(self, shop: Shop, key: str | None = None) -> None:
+        super().__init__(shop.app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+        self.headers.update({"accept": "application/json"})
+        if key is not None:
+            self.headers["authorization"] = f"Bearer {key}"
+
+
+async def person(shop: Shop, email: str) -> Principal:
+    """A person of the demo, logged in."""
+    opened = await shop.services.accounts.log_in(email=email, password=PASSWORD, token=None, address="192.0.2.1")
+    return await shop.services.accounts.authenticate(opened.token)
+
+
+async def key_of(shop: Shop, email: str, scopes: Iterable[str] = ALL_SCOPES) -> str:
+    """A new key of the person's company."""
+    _, key = await shop.services.api_keys.create_api_key(await person(shop, email), name="Partner", scopes=scopes)
+    return key
+
+
+async def order_of(shop: Shop, email: str, sku: str = "CRUNCHY-ARMCHAIR", quantity: str = "2") -> Order:
+    """A placed, unpaid order of the person's company."""
+    buyer, services = await person(shop, email), shop.services
+    await services.carts.add(buyer, sku=sku, quantity=quantity)
+    await services.checkouts.save_details(buyer, Details(ship_to=ADDRESS, po_number="PO-7"), locale="en")
+    review = await services.checkouts.review(buyer, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
+    return await services.checkouts.place(
+        buyer,
+        presentation_id=review.presentation.id,
+        ticked=frozenset({"agree", "authority", "business"}),
+        job_title="Buyer",
+        ip="192.0.2.1",
+        user_agent="tests",
+    )
