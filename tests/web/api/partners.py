@@ -1,13 +1,15 @@
 """Partners of the demo's companies: their keys, and orders of theirs."""
 
 from collections.abc import Iterable
+from typing import Any, cast
 
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
+import httpx
 
+from accounts.model import ApiKey
 from accounts.principal import Principal
 from checkout.model import Order, ShipTo
 from checkout.views import Details
+from kernel.ids import new_id
 from tests.web.conftest import PASSWORD, Shop
 
 ACME = "buyer@acme.example"
@@ -18,11 +20,12 @@ DIGEST = "sha256:" + "0" * 64
 ADDRESS = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
 
 
-class Program(AsyncTestClient[Litestar]):
+class Program(httpx.AsyncClient):
     """A partner's program: no cookies, no pages; with a key or without."""
 
     def __init__(self, shop: Shop, key: str | None = None) -> None:
-        super().__init__(shop.app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+        transport = httpx.ASGITransport(app=cast("Any", shop.app), raise_app_exceptions=False)
+        super().__init__(transport=transport, base_url="http://127.0.0.1:8000")
         self.headers.update({"accept": "application/json"})
         if key is not None:
             self.headers["authorization"] = f"Bearer {key}"
@@ -36,8 +39,13 @@ async def person(shop: Shop, email: str) -> Principal:
 
 async def key_of(shop: Shop, email: str, scopes: Iterable[str] = ALL_SCOPES) -> str:
     """A new key of the person's company."""
-    _, key = await shop.services.api_keys.create_api_key(await person(shop, email), name="Partner", scopes=scopes)
-    return key
+    return (await new_key(shop, email, scopes))[1]
+
+
+async def new_key(shop: Shop, email: str, scopes: Iterable[str] = ALL_SCOPES) -> tuple[ApiKey, str]:
+    return await shop.services.api_keys.create_api_key(
+        await person(shop, email), name=f"Partner {new_id()}", scopes=scopes
+    )
 
 
 async def order_of(shop: Shop, email: str, sku: str = "CRUNCHY-ARMCHAIR", quantity: str = "2") -> Order:

@@ -55,9 +55,9 @@ async def test_a_copy_that_is_still_right_is_not_sent_again(read_only_shop: Shop
         assert (await program.get(path, headers={"if-none-match": '"other"'})).status_code == 200
 
 
-async def test_the_tag_differs_wherever_the_answer_does(shop: Shop) -> None:
-    guest, acme = Program(shop), Program(shop, await key_of(shop, ACME))
-    globex = Program(shop, await key_of(shop, GLOBEX))
+async def test_the_tag_differs_wherever_the_answer_does(partner_shop: Shop) -> None:
+    guest, acme = Program(partner_shop), Program(partner_shop, await key_of(partner_shop, ACME))
+    globex = Program(partner_shop, await key_of(partner_shop, GLOBEX))
     seen: dict[str, bytes] = {}
     asked = ["", "?quantity=12", "?quantity=20", "?currency=USD", "?country=DE", "?country=ES", "?language=es",
              "?unit=each", "?unit=nothing"]  # fmt: skip
@@ -76,21 +76,21 @@ async def test_the_same_tag_is_the_same_bytes_whenever_it_is_asked(shop: Shop) -
         shop.clock.advance(days=9)
 
 
-async def test_no_shared_cache_keeps_what_a_key_shows(shop: Shop) -> None:
-    key = await key_of(shop, ACME)
+async def test_no_shared_cache_keeps_what_a_key_shows(partner_shop: Shop) -> None:
+    key = await key_of(partner_shop, ACME)
     for path in (PRICE, "/api/v1/feed.csv", "/api/v1/price-book"):
-        mine, everyones = await Program(shop, key).get(path), await Program(shop).get(path)
+        mine, everyones = await Program(partner_shop, key).get(path), await Program(partner_shop).get(path)
         assert mine.headers["cache-control"] == "private, no-cache"
         assert everyones.headers["cache-control"] == "public, no-cache"
         assert mine.headers["vary"] == everyones.headers["vary"] == "Authorization"
 
 
 @pytest.mark.parametrize("email", [None, ACME, GLOBEX, INITECH])
-async def test_every_row_of_the_feed_is_what_the_price_resource_says(shop: Shop, email: str | None) -> None:
-    program = Program(shop, None if email is None else await key_of(shop, email))
+async def test_every_row_of_the_feed_is_what_the_price_resource_says(partner_shop: Shop, email: str | None) -> None:
+    program = Program(partner_shop, None if email is None else await key_of(partner_shop, email))
     answer = await program.get("/api/v1/feed.csv")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    book = shop.services.books.at(shop.clock.now())
+    book = partner_shop.services.books.at(partner_shop.clock.now())
 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["tarifa-price-root"] == book.root
