@@ -35,9 +35,17 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """The one PostgreSQL of all workers."""
+    """The one PostgreSQL of all workers.
+
+    It need not survive a power cut, so it does not wait for the disk: a clone for each test would cost seconds. Tests of
+    durability start servers of their own.
+    """
     TEST_VAR.mkdir(parents=True, exist_ok=True)
     running = start_server(TEST_VAR)
+    with psycopg.connect(running.superuser_url, autocommit=True) as connection:
+        for setting, value in (("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")):
+            connection.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
+        connection.execute("select pg_reload_conf()")
     yield running
     running.stop()
 
