@@ -37,8 +37,8 @@ _numbers = itertools.count()
 def server() -> Iterator[EmbeddedServer]:
     """The one PostgreSQL of all workers.
 
-    It need not survive a power cut, so it does not wait for the disk: a clone for each test would cost seconds. Tests of
-    durability start servers of their own.
+    It need not survive a power cut, so it does not wait for the disk: a clone for each test would cost seconds. Tests
+    of durability start servers of their own.
     """
     TEST_VAR.mkdir(parents=True, exist_ok=True)
     running = start_server(TEST_VAR)
