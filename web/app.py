@@ -22,11 +22,12 @@ from web.assets import by_url
 from web.auth import API_PREFIX, WEBHOOK_PREFIX, Authentication, Unauthenticated
 from web.desk import routes as desk_routes
 from web.edge import Application
-from web.http import AnyRequest
+from web.http import AnyRequest, locale_of
 from web.openapi import openapi_config
 from web.pages import page
 from web.problems import Problem, problem_of, problem_response, record_failure
 from web.security import SecurityHeaders
+from web.sentences import heading, sentence_of
 from web.services import Services, build, running
 from web.shop import routes as shop_routes
 from web.webhooks import stripe_webhook
@@ -112,15 +113,16 @@ def answer_error(request: AnyRequest, error: Exception) -> Response[Any]:
         return problem_response(problem)
     if isinstance(error, Unauthenticated):
         return Response(b"", status_code=HTTPStatus.SEE_OTHER, headers={"location": "/login"})
+    slug, locale = problem.type.rpartition("/")[2], locale_of(request)
     try:
         return page(
             request,
             "problem.html",
             status=problem.status,
-            heading=problem.title,
-            detail=problem.detail,
+            heading=heading(problem.status, locale),
+            detail=sentence_of(slug, problem.detail, problem.extra, locale),
             number=problem.status,
-            slug=problem.type.rpartition("/")[2],
+            slug=slug,
         )
     except Exception:
         log.exception("the error page itself failed")

@@ -61,7 +61,14 @@ class Authentication(ASGIMiddleware):
                 session_token_of(request),
                 vouched=vouched,
             )
+        scope["state"]["cart_lines"] = await self._cart_lines(request, principal)
         await next_app(scope, receive, send)
+
+    async def _cart_lines(self, request: AnyRequest, principal: Principal) -> int:
+        """What the head of every page says of the cart; nothing is asked for a visitor who has none."""
+        if principal.session_id is None or principal.kind not in {PrincipalKind.VISITOR, PrincipalKind.MEMBER}:
+            return 0
+        return await services_of(request).carts.count_lines(principal)
 
     async def _principal(self, request: AnyRequest) -> Principal:
         services = services_of(request)
@@ -88,10 +95,10 @@ def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Respon
                 scope=KEY_SCOPES[access].value,
             )
         raise Unauthenticated("Present an API key as `Authorization: Bearer trf_...`.")
-    if access in {Access.STAFF, Access.FINANCE} and principal.person_id is not None:
+    if principal.person_id is not None:  # logging in again would change nothing, and lead back here
+        if access is Access.COMPANY_ADMIN and principal.kind is PrincipalKind.MEMBER:
+            raise NotFound("Only an admin of your company sees this page.")
         raise NotFound("There is nothing here, or it is not yours to see.")
-    if access is Access.COMPANY_ADMIN and principal.person_id is not None:
-        raise NotFound("Only an admin of your company sees this page.")
     target = request.url.path if request.method == "GET" else "/"
     location = f"/login?next={quote(target, safe='/')}"
     return Response(b"", status_code=HTTPStatus.SEE_OTHER, headers={"location": location})

@@ -7,12 +7,18 @@ shows its message.
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from accounts.details import DetailsRefused
 from kernel.errors import DomainError
+from pricing.engine.explain import refusal_text
+from pricing.engine.request import RefusedLine
 from web.labels import N_
-from web.pages import translations
+from web.pages import labels, translations
 
-__all__ = ["N_", "SENTENCES", "field_errors", "sentence", "sentence_of"]
+__all__ = ["N_", "SENTENCES", "field_errors", "heading", "refusal_sentence", "sentence", "sentence_of"]
+
+UNIT_PARAMS: Final = {"unit", "units"}
 
 SENTENCES: Final[dict[str, str]] = {
     # accounts
@@ -20,25 +26,46 @@ SENTENCES: Final[dict[str, str]] = {
     "too-many-attempts": N_("Too many attempts. Wait a while and try again."),
     "email-taken": N_("This address has an account. Log in with it, or ask for a new password."),
     "email-malformed": N_("Write an e-mail address like name@company.example."),
-    "name-refused": N_("Write a name of up to 200 characters."),
+    "name-refused": N_("Write your name, in up to 200 characters."),
+    "company_name.name-refused": N_("Write the name of the company, in up to 200 characters."),
     "weak-password": N_("Choose a longer or less common password: at least 12 characters, no well-known one."),
     "unknown-country": N_("Choose a country from the list."),
     "tax-id-malformed": N_("This tax id does not have the form of the country's. Check it, or leave it empty."),
     "wrong-code": N_("This is not the code. Compare it with the last letter we sent."),
     "code-expired": N_("This code does not work any more. Ask for a new one."),
     "token-expired": N_("This link does not work any more. Ask for a new one."),
+    "staff-cannot-join": N_("Staff of the shop cannot join a company. Use another address."),
+    "log-in-required": N_("Log in first."),
+    "not-allowed": N_("Your role does not allow this. Ask an admin of your company."),
+    "no-such-member": N_("This person does not belong to your company any more."),
+    "no-such-invitation": N_("This invitation is not there any more."),
+    "no-such-key": N_("This key is not there any more."),
+    "unknown-scope": N_("Choose what the key may do from the list."),
     "no-company": N_("You belong to no company now. Ask an admin of your company to invite you again."),
     "already-member": N_("This person belongs to your company already."),
     "last-admin": N_("Make somebody else an admin first: a company needs one."),
     "too-many-keys": N_("Two keys of this name are alive. Revoke the older one first."),
+    "role-unknown": N_("Choose a role from the list."),
+    "limit-malformed": N_("Write an amount like 5000, or leave it empty for no limit."),
     # cart
     "sku-unknown": N_("We do not sell %(sku)s. Check the SKU, or search for it."),
-    "unit-unknown": N_("%(sku)s is not sold in this unit."),
-    "quantity-refused": N_("Write a quantity above 0 in which this is sold, like 12 or 2.5."),
+    "unit-unknown": N_("%(sku)s is sold by: %(units)s."),
+    "quantity-refused": N_("Write a quantity above 0, like 12; to take a line out, remove it."),
+    "quantity-not-whole": N_("%(sku)s is sold in whole units only. Write a quantity like 12."),
+    "quantity-too-large": N_("That is more than anyone can deliver. Write to us for an offer."),
+    "pasted-line-malformed": N_("Write SKU, quantity and, if need be, the unit on each line."),
     "cart-line-unknown": N_("This line is not in the cart any more; another tab may have removed it."),
     "cart-full": N_("A cart holds 500 lines. Order these first."),
     "currency-fixed": N_("Your company buys in one currency, which is part of its account."),
     # checkout
+    "field-missing": N_("Fill this in."),
+    "field-refused": N_("This is too long, or holds signs that cannot be printed."),
+    "reason-missing": N_("Choose a reason, so that we can mend what keeps you."),
+    "comment-unusable": N_("Write up to 2,000 characters of plain text."),
+    "total-not-chargeable": N_("A card cannot be charged this total. Add something to the order, or write to us."),
+    "freight-not-known": N_("We have no freight rate to this country in this currency. Write to us for an offer."),
+    "presentation-not-found": N_("This page is out of date. Read it as it is now and accept again."),
+    "presentation-foreign": N_("This page was shown to somebody else. Read it as it is now and accept yourself."),
     "cart-empty": N_("The cart is empty."),
     "cart-not-orderable": N_("Some lines of the cart cannot be ordered as they are. Mend them first."),
     "insufficient-stock": N_("There is not enough in stock any more. Look at the marked lines."),
@@ -51,13 +78,45 @@ SENTENCES: Final[dict[str, str]] = {
     "order-not-payable": N_("This order cannot be paid any more."),
     "order-not-cancellable": N_("This order cannot be cancelled any more."),
     "payment-unavailable": N_("The payment page cannot be reached. Your order stands; try again in a minute."),
+    # catalogue and prices
+    "product-unknown": N_("There is no such product, or it is not on sale any more. Search for another."),
+    "category-unknown": N_("There is no such category. Browse the catalogue instead."),
+    "query-too-long": N_("This search is too long. Write fewer words."),
+    "no-price-book": N_("Prices are not published yet. Try again later."),
+    "price-book-unavailable": N_("Prices cannot be shown at the moment. Try again in a minute."),
     # everywhere
+    "unauthenticated": N_("Log in first."),
+    "malformed-form": N_("The form could not be read: it is too long, or holds signs that are no text, such as NUL."),
+    "refused": N_("This cannot be done as things stand."),
+    "forbidden": N_("Your role does not allow this."),
+    "method-not-allowed": N_("This address is not meant to be opened like this. Start from the page before."),
+    "too-large": N_("This is too long. Send it in parts."),
+    "too-many-requests": N_("Too many attempts. Wait a while and try again."),
+    "internal": N_("The error is on our side and has been recorded. Nothing was charged."),
     "forged-request": N_("This page is from before you logged in or out. Reload it and send the form again."),
     "not-found": N_("There is nothing here, or it is not yours to see."),
     "conflict": N_("Somebody else changed this first. Look at it again."),
     "unavailable": N_("This does not work at the moment. Try again in a minute."),
     "malformed": N_("The address or the form could not be read."),
 }
+
+HEADINGS: Final[dict[int, str]] = {
+    400: N_("This could not be read"),
+    403: N_("Not allowed"),
+    404: N_("Not found"),
+    405: N_("Not meant to be opened like this"),
+    409: N_("This has changed meanwhile"),
+    413: N_("Too long"),
+    429: N_("Too many attempts"),
+    500: N_("Something went wrong"),
+    503: N_("Not available at the moment"),
+}
+"""Of the page that shows an error alone, by its status."""
+
+
+def heading(status: int, locale: str) -> str:
+    """Return what stands above an error that has a page of its own."""
+    return translations(locale).gettext(HEADINGS.get(status, HEADINGS[500]))
 
 
 def sentence(error: DomainError, locale: str) -> str:
@@ -72,11 +131,38 @@ def sentence_of(problem: str, message: str, extra: Mapping[str, Any], locale: st
         return message
     translated = translations(locale).gettext(text)
     try:
-        return translated % {key: str(value) for key, value in extra.items()} if "%(" in translated else translated
+        return translated % _readable(extra, locale) if "%(" in translated else translated
     except KeyError:
         return message
 
 
+def refusal_sentence(line: RefusedLine, locale: str) -> str:
+    """Say why a line has no price, its units by their names."""
+    params = {name: _units(value, locale) if name in UNIT_PARAMS else value for name, value in line.params.items()}
+    return refusal_text(msgspec.structs.replace(line, params=params), locale)
+
+
+def _readable(extra: Mapping[str, Any], locale: str) -> dict[str, str]:
+    return {
+        name: _units(", ".join(value) if isinstance(value, list) else str(value), locale)
+        if name in UNIT_PARAMS
+        else str(value)
+        for name, value in extra.items()
+    }
+
+
+def _units(codes: str, locale: str) -> str:
+    return ", ".join(labels(locale).unit(code, 2) for code in codes.split(", "))
+
+
 def field_errors(error: DetailsRefused, locale: str) -> dict[str, str]:
     """Return the sentence of each refused field, by the field's name."""
-    return {each.field: sentence_of(each.problem, each.message, {}, locale) for each in error.errors}
+    return {
+        each.field: sentence_of(
+            each.problem if f"{each.field}.{each.problem}" not in SENTENCES else f"{each.field}.{each.problem}",
+            each.message,
+            {},
+            locale,
+        )
+        for each in error.errors
+    }

@@ -7,12 +7,11 @@ from litestar.types import ControllerRouterHandler
 
 from accounts.principal import Principal, PrincipalKind
 from checkout.carts import CartFull, CartLineUnknown, QuantityRefused, SkuUnknown, UnitUnknown
-from checkout.views import PricedCart
-from pricing.engine.explain import next_break_text, refusal_text
 from web.buyers import CURRENCIES, currency_cookie_name, currency_of
+from web.countries import country_options
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, safe_next, services_of, session_cookie
 from web.pages import page, redirect
-from web.sentences import sentence
+from web.sentences import refusal_sentence, sentence, sentence_of
 
 LINE_REFUSALS = (SkuUnknown, UnitUnknown, QuantityRefused, CartFull, CartLineUnknown)
 CURRENCY_DAYS = 365
@@ -80,7 +79,7 @@ async def choose_currency(request: AnyRequest) -> Html:
 
 @get("/quick-order", include_in_schema=False, summary="Order by pasted list")
 async def quick_order_page(request: AnyRequest) -> Html:
-    return page(request, "shop/quick_order.html", report=None, text="")
+    return page(request, "shop/quick_order.html", report=None, errors=[], text="")
 
 
 @post("/quick-order", include_in_schema=False, summary="Order by pasted list")
@@ -91,9 +90,17 @@ async def quick_order(request: AnyRequest) -> Html:
     report = await services_of(request).carts.paste(principal, form.raw("list"))
     if not report.errors and report.added:
         return redirect("/cart", cookies=cookies)
-    status = 422 if report.errors else 200
-    text = "\n".join(error.text for error in report.errors)
-    return page(request, "shop/quick_order.html", status=status, report=report, text=text, cookies=cookies)
+    locale = locale_of(request)
+    errors = [(error.text, sentence_of(error.problem, error.message, error.params, locale)) for error in report.errors]
+    return page(
+        request,
+        "shop/quick_order.html",
+        status=422 if errors else 200,
+        report=report,
+        errors=errors,
+        text="\n".join(error.text for error in report.errors),
+        cookies=cookies,
+    )
 
 
 HANDLERS: list[ControllerRouterHandler] = [
@@ -142,19 +149,10 @@ async def show_cart(
         status=status,
         cookies=cookies,
         cart=cart,
+        cart_lines=len(cart.lines),
         errors=errors or {},
         values=values or {},
-        refusals={line.position: refusal_text(line.refused, locale) for line in cart.lines if line.refused},
-        breaks=_breaks(cart, locale),
-        currencies=CURRENCIES,
+        refusals={line.position: refusal_sentence(line.refused, locale) for line in cart.lines if line.refused},
+        country=dict(country_options(locale)).get(cart.country, cart.country),
         step="cart",
     )
-
-
-def _breaks(cart: PricedCart, locale: str) -> dict[int, str]:
-    """What buying a little more would cost, by line."""
-    return {
-        line.position: next_break_text(line.priced.trace.next_break, locale)
-        for line in cart.lines
-        if line.priced is not None and line.priced.trace.next_break is not None
-    }

@@ -1,6 +1,6 @@
 """Browse, search, and see every price and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -11,18 +11,22 @@ from litestar.types import ControllerRouterHandler
 
 from catalog.views import Browse, CatalogPage, ProductCard, SkuView, Sort
 from kernel.errors import Malformed
+from kernel.money import Mode, divide, ratio, ratio_text
 from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
-from pricing.engine.explain import cliff_text, loser_text, next_break_text, refusal_text, step_text
-from pricing.engine.request import PricedLine, RefusedLine
+from pricing.engine.explain import loser_text, step_text
+from pricing.engine.request import PricedLine, Step
 from pricing.ladder import Ladder, ladder_of
 from web.buyers import buyer_of, currency_of
 from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.pages import page
+from web.sentences import refusal_sentence
+from web.shop.comparison import Comparison, compare
 from web.shop.plot import Plot, plot
 
 PAGE_SIZE: Final = 24
 PRICED_AT_MOST: Final = 8  # SKUs of a card that are priced to find where its prices begin
 PAGE_MOST: Final = 100_000
+PANELS_MOST: Final = 3  # more SKUs than these stand in one table to compare
 
 
 class PageMalformed(Malformed):
@@ -45,6 +49,15 @@ class PricedSku(msgspec.Struct, frozen=True):
     ladder: Ladder
     plot: Plot | None
     refusal: str | None
+
+
+class StepRow(msgspec.Struct, frozen=True):
+    """A step of a trace in words, with its amounts; None where there is none."""
+
+    step: Step
+    text: str
+    before: str | None
+    after: str
 
 
 @get("/", include_in_schema=False, summary="Start")
@@ -82,9 +95,9 @@ async def product(request: AnyRequest, code: FromPath[str]) -> Html:
         "shop/product.html",
         product=found,
         priced=priced,
+        comparison=_comparison(priced),
         currency=currency,
         root=book.root,
-        attributes=_shared_attributes(found.skus),
     )
 
 
@@ -102,6 +115,7 @@ async def why(request: AnyRequest, code: FromPath[str]) -> Html:
         at=at,
     )
     line = answer.lines[0]
+    ladder = ladder_of(book, buyer, currency=currency, sku=code, unit=unit, at=at)
     services.journey.note("priced", journey=principal.visitor_id, page="why", lines=1)
     return page(
         request,
@@ -110,17 +124,17 @@ async def why(request: AnyRequest, code: FromPath[str]) -> Html:
         sku=skus.get(code),
         code=code,
         line=line,
+        ladder=ladder,
+        plot=plot(ladder.rungs, line.quantity if isinstance(line, PricedLine) else None),
         currency=currency,
         quantity=quantity,
         unit=unit,
         root=book.root,
-        policy=answer.policy,
-        steps=[(step, step_text(step, locale)) for step in line.trace.steps] if isinstance(line, PricedLine) else [],
+        steps=[_step_row(step, locale) for step in line.trace.steps] if isinstance(line, PricedLine) else [],
         losers=[(loser, loser_text(loser, locale)) for loser in line.trace.losers]
         if isinstance(line, PricedLine)
         else [],
-        hints=_hints(line, locale),
-        refusal=refusal_text(line, locale) if isinstance(line, RefusedLine) else None,
+        refusal=None if isinstance(line, PricedLine) else refusal_sentence(line, locale),
     )
 
 
@@ -199,21 +213,26 @@ def _first_quantity(book: Book, sku: SkuView) -> str:
 
 def _priced(book: Book, sku: SkuView, buyer: Buyer, currency: str, locale: str, at: Any) -> PricedSku:
     ladder = ladder_of(book, buyer, currency=currency, sku=sku.code, at=at)
-    refusal = None if ladder.refused is None else refusal_text(ladder.refused, locale)
+    refusal = None if ladder.refused is None else refusal_sentence(ladder.refused, locale)
     return PricedSku(sku, ladder, plot(ladder.rungs), refusal)
 
 
-def _hints(line: PricedLine | RefusedLine, locale: str) -> list[str]:
-    if isinstance(line, RefusedLine):
-        return []
-    hints = [] if line.trace.next_break is None else [next_break_text(line.trace.next_break, locale)]
-    return hints + ([] if line.trace.cliff is None else [cliff_text(line.trace.cliff, line.quantity, locale)])
+def _comparison(priced: Sequence[PricedSku]) -> Comparison | None:
+    if len(priced) <= PANELS_MOST:
+        return None
+    return compare([(item.sku, item.ladder, item.refusal) for item in priced])
 
 
-def _shared_attributes(skus: Iterable[SkuView]) -> list[str]:
-    """The attributes that tell the SKUs of a product apart, in the order they are met."""
-    keys = list(dict.fromkeys(key for sku in skus for key in sku.attributes))
-    return [key for key in keys if len({sku.attributes.get(key) for sku in skus}) > 1] or keys[:4]
+def _step_row(step: Step, locale: str) -> StepRow:
+    return StepRow(
+        step, step_text(step, locale), None if step.before is None else _decimal(step.before), _decimal(step.after)
+    )
+
+
+def _decimal(amount: str) -> str:
+    """An amount of a trace as a decimal; a division that does not end, to six places."""
+    numerator, denominator = ratio(amount)
+    return ratio_text(divide(numerator * 10**6, denominator, Mode.HALF_UP), 10**6)
 
 
 def _chosen_attributes(items: Iterable[tuple[str, Any]]) -> dict[str, tuple[str, ...]]:

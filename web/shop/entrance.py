@@ -37,10 +37,12 @@ from web.http import (
     session_token_of,
 )
 from web.pages import page, redirect
-from web.sentences import field_errors, sentence
+from web.sentences import field_errors, heading, sentence
 
 NO_VALUES: Final[dict[str, str]] = {}
 SIGN_UP_FIELDS: Final = ("email", "name", "company_name", "country", "tax_id", "currency")
+SIGN_UP_ORDER: Final = ("company_name", "country", "tax_id", "currency", "name", "email", "password")
+"""As they stand on the page, so that the summary above them reads in the same order."""
 
 
 def address_of(request: AnyRequest) -> str:
@@ -104,6 +106,11 @@ async def log_out(request: AnyRequest) -> Html:
 @get("/signup", include_in_schema=False, summary="Make a company account")
 async def sign_up_page(request: AnyRequest) -> Html:
     values = {"next": safe_next(request.query_params.get("next", ""), ""), "country": "ES", "currency": "EUR"}
+    checkout = await services_of(request).checkouts.find(principal_of(request))
+    if checkout is not None:  # nothing typed in checkout is asked again
+        values |= {"email": checkout.email or "", "tax_id": checkout.tax_id or "", "currency": checkout.currency}
+    if checkout is not None and checkout.ship_to is not None:
+        values |= {"company_name": checkout.ship_to.name, "country": checkout.ship_to.country}
     return _sign_up_form(request, values, {}, 200)
 
 
@@ -248,7 +255,7 @@ def _gone(request: AnyRequest, error: DomainError) -> Html:
         request,
         "problem.html",
         status=404,
-        heading=error.title,
+        heading=heading(404, locale_of(request)),
         detail=sentence(error, locale_of(request)),
         number=404,
         slug=error.problem,
@@ -257,6 +264,7 @@ def _gone(request: AnyRequest, error: DomainError) -> Html:
 
 def _sign_up_form(request: AnyRequest, values: dict[str, str], errors: dict[str, str], status: int) -> Html:
     _shown(request, "signup", errors)
+    errors = dict(sorted(errors.items(), key=lambda error: SIGN_UP_ORDER.index(error[0])))
     return page(
         request,
         "account/signup.html",
