@@ -69,6 +69,17 @@ class Mode(StrEnum):
     FLOOR = "floor"
 
 
+# reading a member from its class costs as much as a call, and these are read for every price
+_HALF_UP, _HALF_EVEN, _HALF_DOWN, _UP, _CEILING, _FLOOR = (
+    Mode.HALF_UP,
+    Mode.HALF_EVEN,
+    Mode.HALF_DOWN,
+    Mode.UP,
+    Mode.CEILING,
+    Mode.FLOOR,
+)
+
+
 def divide(numerator: int, denominator: int, mode: Mode) -> int:
     """*numerator* / *denominator* as a whole number, rounded by *mode*; *denominator* is positive.
 
@@ -78,18 +89,18 @@ def divide(numerator: int, denominator: int, mode: Mode) -> int:
     if not rest:
         return quotient
     # `quotient` is now the whole number below, `quotient + 1` the one above
-    if mode is Mode.HALF_UP or mode is Mode.HALF_EVEN or mode is Mode.HALF_DOWN:
+    if mode is _HALF_UP or mode is _HALF_EVEN or mode is _HALF_DOWN:
         twice = 2 * rest
         if twice != denominator:
             return quotient + (twice > denominator)
-        if mode is Mode.HALF_EVEN:
+        if mode is _HALF_EVEN:
             return quotient + quotient % 2
-        return quotient + ((mode is Mode.HALF_UP) == (numerator > 0))
-    if mode is Mode.CEILING:
+        return quotient + ((mode is _HALF_UP) == (numerator > 0))
+    if mode is _CEILING:
         return quotient + 1
-    if mode is Mode.FLOOR:
+    if mode is _FLOOR:
         return quotient
-    return quotient + ((mode is Mode.UP) == (numerator > 0))
+    return quotient + ((mode is _UP) == (numerator > 0))
 
 
 @lru_cache(maxsize=65_536)
@@ -120,8 +131,11 @@ def fixed(units: int, decimals: int) -> str:
     """*units* of 10^-*decimals* with exactly that many decimals: `fixed(1250, 2)` -> `"12.50"`."""
     if not decimals:
         return str(units)
-    digits = str(abs(units)).rjust(decimals + 1, "0")
-    return f"{'-' if units < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
+    digits = str(units)
+    if units < 0 or len(digits) <= decimals:
+        sign, digits = "-" if units < 0 else "", str(abs(units)).rjust(decimals + 1, "0")
+        return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+    return f"{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 @lru_cache(maxsize=65_536)

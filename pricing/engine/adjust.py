@@ -1,12 +1,14 @@
 """Phases 4 to 10: adjustments, bounds and rounding of one line."""
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from kernel.money import Mode, divide, ratio
+import msgspec
+
+from kernel.money import Mode, divide, ratio, ratio_text
 from pricing.engine.line import (
     NO_PARAMS,
+    ONE,
     ZERO,
     Context,
     Line,
@@ -16,17 +18,16 @@ from pricing.engine.line import (
     minus,
     over,
     plus,
-    same,
     text,
     times,
 )
-from pricing.engine.rules import Kind, Ratio, ReadyBound, Rule, Stage
+from pricing.engine.rules import AMOUNT, BUY_GET, FACTOR, FIXED, TABLE, Ratio, ReadyBound, Rule, Stage
 
 State = TypeVar("State")
 Apply = Callable[[Rule, State, State], State]
 
 
-class Loss(NamedTuple):
+class Loss(msgspec.Struct, frozen=True, gc=False):
     """Why a rule does not act; *from_quantity*: it would from this counted quantity on."""
 
     reason: str
@@ -39,38 +40,33 @@ def to_extended(line: Line, context: Context) -> None:
 
     :raises Refusal: when a bound does not cover the line's currency
     """
-    assert line.entry is not None
-    line.step(
-        "price",
-        "list_price" if line.unit_price is not None else "list_amount",
-        None,
-        line.amount if line.unit_price is None else line.unit_price,
-        rule=line.price_list.code,
-        titles=line.price_list.titles,
-    )
-    unit_layers = line.matched[0]
-    if unit_layers:
-        running = line.amount if line.unit_price is None else line.unit_price
-        for stage, rules in unit_layers:
-            running = _run_layer(line, context, "unit", context.rules.stages[0][stage], rules, running)
-        if line.unit_price is None:
-            line.amount = running
-        else:
-            line.unit_price = running
+    unit, fee, price_list = line.unit_price, line.fee, line.price_list
+    entry = line.amount if unit is None else unit
+    reason = "list_amount" if unit is None else "list_price"
+    line.step("price", reason, entry, rule=price_list.code, titles=price_list.titles)
+    running = entry
+    for stage, rules in line.matched.unit:
+        running = _run_layer(line, context, "unit", context.rules.stages[0][stage], rules, running)
     _set_bounds(line, context)
-    if line.unit_price is not None:
-        _bound_and_round_unit(line, context)
-        line.amount = times(line.unit_price, line.row_quantity)
-    extended = plus(line.amount, line.fee) if line.fee[0] else line.amount
-    if line.unit_price is not None:
-        params = {"quantity": text(line.row_quantity)}
-        if line.fee[0]:
-            params["fee"] = text(line.fee)
-        line.step("extend", "times_quantity", line.unit_price, extended, params=params)
-    elif line.fee[0]:
-        line.step("extend", "plus_fee", line.amount, extended, params={"fee": text(line.fee)})
-    line.amount = extended
-    line.net_extended = over(extended, plus((1, 1), line.rate)) if line.price_list.tax_included else extended
+    if unit is None:
+        line.amount = running if not fee[0] else plus(running, fee)
+        if fee[0]:
+            line.step("extend", "plus_fee", line.amount, params={"fee": text(fee)})
+    else:
+        line.unit_price = unit = _bounded_and_rounded(line, context, running)
+        _extend(line, unit, fee)
+    line.net_extended = over(line.amount, plus(ONE, line.rate)) if price_list.tax_included else line.amount
+
+
+def _extend(line: Line, unit: Ratio, fee: Ratio) -> None:
+    quantity = line.row_quantity
+    amount = unit[0] * quantity[0], unit[1] * quantity[1]
+    params = {"quantity": ratio_text(quantity[0], quantity[1])}
+    if fee[0]:
+        amount = plus(amount, fee)
+        params["fee"] = text(fee)
+    line.amount = amount
+    line.step("extend", "times_quantity", amount, params=params)
 
 
 def to_rounded(line: Line, context: Context) -> None:
@@ -80,33 +76,40 @@ def to_rounded(line: Line, context: Context) -> None:
     """
     running = line.amount
     if line.quantity[0]:
-        for stage, rules in line.matched[1]:
+        for stage, rules in line.matched.line:
             running = _run_layer(line, context, "line", context.rules.stages[1][stage], rules, running)
-    scale, mode = context.line_scale, context.line_mode
+    scale = context.line_scale
+    number, denominator = _line_bounded(line, running, scale)
+    line.amount_units = line.order_units = units = divide(number * scale, denominator, context.line_mode)
+    if units > context.line_limit:
+        raise Refusal("amount_too_large")
+    if units * denominator != number * scale:
+        params = {"decimals": str(context.line_places)}
+        line.step("round_line", context.line_mode, (units, scale), params=params)
+
+
+def _line_bounded(line: Line, amount: Ratio, scale: int) -> Ratio:
+    """Phase 9."""
     line.floor_units, line.ceiling_units = 0, None
+    ceiling: Ratio | None = None
     if line.floor is not None:
         line.floor_units = _scaled(plus(times(line.floor, line.row_quantity), line.fee), scale, Mode.CEILING)
     if line.ceiling is not None:
         top = _scaled(plus(times(line.ceiling, line.row_quantity), line.fee), scale, Mode.FLOOR)
         line.ceiling_units = max(top, line.floor_units)
-    running = _bounded(line, "line_bound", running, (line.floor_units, scale), _ceiling_of(line, scale))
-    line.amount_units = line.order_units = divide(running[0] * scale, running[1], mode)
-    if line.amount_units > context.line_limit:
-        raise Refusal("amount_too_large")
-    rounded = line.amount_units, scale
-    if not same(rounded, running):
-        line.step("round_line", mode, running, rounded, params={"decimals": str(context.line_places)})
+        ceiling = line.ceiling_units, scale
+    return _bounded(line, "line_bound", amount, (line.floor_units, scale), ceiling)
 
 
 def obstacle(rule: Rule, line: Line, context: Context) -> Loss | None:
     """Why the rule does not act on this line now; None when it does."""
     loss = blocked(rule, context, line)
-    if loss is not None:
+    if loss is not None or rule.kind is FACTOR:
         return loss
-    if rule.kind is Kind.TABLE and _table_factor(rule, line) is None:
+    if rule.kind is TABLE and _table_factor(rule, line) is None:
         begin = rule.table[-1][0]
         return Loss("needs_quantity", {"quantity": text(begin)}, begin)
-    if rule.kind is Kind.BUY_GET and not _sets(rule, line):
+    if rule.kind is BUY_GET and not _sets(rule, line):
         return Loss("needs_quantity", {"quantity": text(rule.complete)}, rule.complete)
     return None
 
@@ -126,15 +129,16 @@ def blocked(rule: Rule, context: Context, line: Line | None) -> Loss | None:
 
 
 def _unmet(reason: str, bound: Any, said: str, context: Context, line: Line | None) -> Loss | None:
+    if reason == "needs_quantity":
+        assert line is not None
+        return Loss(reason, {"quantity": said}, bound) if less(line.counted, bound) else None
     if reason == "other_currency":
         return None if context.currency in bound else Loss(reason, {"currencies": said})
     if reason == "other_country":
         return None if context.buyer.country in bound else Loss(reason, {"countries": said})
-    if reason.endswith("quantity"):
+    if reason == "over_quantity":
         assert line is not None
-        if not _fails(reason, line.counted, bound):
-            return None
-        return Loss(reason, {"quantity": said}, bound if reason == "needs_quantity" else None)
+        return Loss(reason, {"quantity": said}) if less(bound, line.counted) else None
     amount = context.subtotal if line is None or reason.endswith("subtotal") else line.net_extended
     return Loss(reason, {"amount": said, "currency": context.currency}) if _fails(reason, amount, bound) else None
 
@@ -155,12 +159,16 @@ def resolve(
     running = entry
     chosen: list[tuple[Rule, State, State]] = []
     beaten: list[tuple[Rule, Rule]] = []
-    for group, in_group in groupby(able, key=lambda rule: rule.group):
-        members = list(in_group)
+    for members in _groups(able):
+        winner, *others = members
         base = entry if stage.summed else running
-        pool = members if stage.by_lowest[group] else [one for one in members if one.priority == members[0].priority]
-        winner, after = _cheapest(pool, base, running, apply, cheaper)
-        beaten.extend((member, winner) for member in members if member is not winner)
+        if others:
+            by_lowest = stage.by_lowest[winner.group]
+            pool = members if by_lowest else [one for one in members if one.priority == winner.priority]
+            winner, after = _cheapest(pool, base, running, apply, cheaper)
+            beaten.extend((member, winner) for member in members if member is not winner)
+        else:
+            after = apply(winner, base, running)
         chosen.append((winner, running, after))
         running = after
     if exclusive:
@@ -172,26 +180,43 @@ def resolve(
     return running, chosen, beaten
 
 
+def _groups(able: Sequence[Rule]) -> list[list[Rule]]:
+    found: list[list[Rule]] = []
+    group = -1
+    for rule in able:
+        if rule.group == group:
+            found[-1].append(rule)
+        else:
+            found.append([rule])
+            group = rule.group
+    return found
+
+
 def _run_layer(line: Line, context: Context, phase: str, stage: Stage, rules: Sequence[Rule], entry: Ratio) -> Ratio:
+    if len(rules) == 1 and rules[0].plain:
+        return _act(rules[0], line, phase, entry)
     able, exclusive = _able(line, context, phase, rules)
-    if len(able) == 1 and not exclusive:  # by far the most frequent case
-        rule = able[0]
-        after = _effect(rule, line, entry)
-        line.step(phase, rule.reason, entry, after, rule=rule.code, titles=rule.titles, params=rule.params)
-        return after
     if not able and not exclusive:
         return entry
+    if len(able) == 1 and not exclusive:  # by far the most frequent case
+        return _act(able[0], line, phase, entry)
 
     def apply(rule: Rule, base: Ratio, running: Ratio) -> Ratio:
         after = _effect(rule, line, base)
         return after if base is running else plus(running, minus(after, base))
 
     running, chosen, beaten = resolve(stage, able, sorted(exclusive, key=lambda rule: rule.code), entry, apply, less)
-    for rule, before, after in chosen:
-        line.step(phase, rule.reason, before, after, rule=rule.code, titles=rule.titles, params=rule.params)
+    for rule, _, after in chosen:
+        line.step(phase, rule.reason, after, rule=rule.code, titles=rule.titles, params=rule.params)
     for rule, winner in beaten:
         line.loses(phase, rule.code, rule.titles, "beaten", {"by": winner.code})
     return running
+
+
+def _act(rule: Rule, line: Line, phase: str, entry: Ratio) -> Ratio:
+    after = _effect(rule, line, entry)
+    line.step(phase, rule.reason, after, rule=rule.code, titles=rule.titles, params=rule.params)
+    return after
 
 
 def _able(line: Line, context: Context, phase: str, rules: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
@@ -199,9 +224,12 @@ def _able(line: Line, context: Context, phase: str, rules: Sequence[Rule]) -> tu
     able: list[Rule] = []
     exclusive: list[Rule] = []
     for rule in rules:
+        if rule.plain:
+            (exclusive if rule.exclusive else able).append(rule)
+            continue
         _note_edges(rule, line, context)
         loss = obstacle(rule, line, context)
-        if loss is None and phase == "unit" and line.unit_price is None and rule.kind in {Kind.AMOUNT, Kind.FIXED}:
+        if loss is None and phase == "unit" and line.unit_price is None and (rule.kind is AMOUNT or rule.kind is FIXED):
             loss = Loss("no_unit_price", NO_PARAMS)
         if loss is not None:
             line.loses(phase, rule.code, rule.titles, loss.reason, loss.params)
@@ -243,13 +271,13 @@ def _fails(reason: str, value: Ratio, bound: Ratio) -> bool:
 
 
 def _effect(rule: Rule, line: Line, base: Ratio) -> Ratio:
-    if rule.kind is Kind.FACTOR:
-        return times(base, rule.factor)
-    if rule.kind is Kind.AMOUNT:
+    if rule.kind is FACTOR:
+        return base[0] * rule.factor[0], base[1] * rule.factor[1]
+    if rule.kind is AMOUNT:
         return plus(base, times(rule.amount, line.factor) if rule.level == "unit" else rule.amount)
-    if rule.kind is Kind.FIXED:
+    if rule.kind is FIXED:
         return times(rule.amount, line.factor)
-    if rule.kind is Kind.TABLE:
+    if rule.kind is TABLE:
         return times(base, _table_factor(rule, line) or (1, 1))
     free = times((_sets(rule, line), 1), rule.free)
     return minus(base, over(times(minus(base, line.fee), free), line.base))
@@ -269,13 +297,12 @@ def _sets(rule: Rule, line: Line) -> int:
 
 def _set_bounds(line: Line, context: Context) -> None:
     """The strictest floor and ceiling of one unit of the row, in the terms of its list (with tax where included)."""
-    line.floor = line.ceiling = None
-    line.floor_code = line.ceiling_code = None
+    line.floor = line.ceiling = line.floor_code = line.ceiling_code = None
     assert line.entry is not None
     for bound in context.rules.bounds_for(line.entry.facts):
         price = times(_bound_price(bound, line, context), line.factor)
         if line.price_list.tax_included:
-            price = times(price, plus((1, 1), line.rate))
+            price = times(price, plus(ONE, line.rate))
         shown = bound.code if bound.disclosed else None
         if bound.floor:
             if line.floor is None or less(line.floor, price):
@@ -297,9 +324,8 @@ def _bound_price(bound: ReadyBound, line: Line, context: Context) -> Ratio:
     raise Refusal("bound_not_covered")
 
 
-def _bound_and_round_unit(line: Line, context: Context) -> None:
+def _bounded_and_rounded(line: Line, context: Context, unit: Ratio) -> Ratio:
     """Phases 5 and 6. The bounds are rounded inward first, so that rounding the price cannot leave them."""
-    assert line.unit_price is not None
     scale, rounds = context.unit_scale, context.policy.round_unit
     floor, ceiling = line.floor, line.ceiling
     if floor is not None and rounds:
@@ -308,28 +334,25 @@ def _bound_and_round_unit(line: Line, context: Context) -> None:
         ceiling = _scaled(ceiling, scale, Mode.FLOOR), scale
     if floor is not None and ceiling is not None and less(ceiling, floor):
         ceiling = floor
-    unit = _bounded(line, "bound", line.unit_price, floor or ZERO, ceiling)
-    if rounds and scale % unit[1]:
-        before, unit = unit, (_scaled(unit, scale, context.unit_mode), scale)
-        if not same(before, unit):
-            params = {"decimals": str(len(str(scale)) - 1)}
-            line.step("round_unit", context.unit_mode, before, unit, params=params)
-    line.unit_price = unit
+    unit = _bounded(line, "bound", unit, floor or ZERO, ceiling)
+    number, denominator = unit
+    if not rounds or scale % denominator == 0:
+        return unit
+    units = divide(number * scale, denominator, context.unit_mode)
+    if units * denominator != number * scale:
+        line.step("round_unit", context.unit_mode, (units, scale), params={"decimals": context.unit_places})
+    return units, scale
 
 
 def _bounded(line: Line, phase: str, amount: Ratio, floor: Ratio, ceiling: Ratio | None) -> Ratio:
     if less(amount, floor):
         reason, code = ("floor", line.floor_code) if line.floor is not None else ("never_below_zero", None)
-        line.step(phase, reason, amount, floor, rule=code)
+        line.step(phase, reason, floor, rule=code)
         return floor
     if ceiling is not None and less(ceiling, amount):
-        line.step(phase, "ceiling", amount, ceiling, rule=line.ceiling_code)
+        line.step(phase, "ceiling", ceiling, rule=line.ceiling_code)
         return ceiling
     return amount
-
-
-def _ceiling_of(line: Line, scale: int) -> Ratio | None:
-    return None if line.ceiling_units is None else (line.ceiling_units, scale)
 
 
 def _scaled(number: Ratio, scale: int, mode: Mode) -> int:

@@ -1,14 +1,15 @@
 """The whole evaluation: `quote` prices lines in the twelve phases of docs/pricing.md."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from kernel.money import MalformedDecimal, Mode, Money, UnknownCurrency, divide, exponent, fixed, ratio, ratio_text
+from kernel.money import MalformedDecimal, Money, UnknownCurrency, fixed, ratio, ratio_text
 from pricing.engine.adjust import to_extended, to_rounded
-from pricing.engine.book import SkuEntry, Tier, UnitFact
+from pricing.engine.book import SkuEntry, UnitFact
 from pricing.engine.line import (
     MAX_LOSERS,
+    ONE,
     ZERO,
     Context,
     Line,
@@ -33,11 +34,11 @@ from pricing.engine.request import (
     Step,
     Trace,
 )
-from pricing.engine.rules import Kind, Ratio, ReadyQuantityRule
+from pricing.engine.rules import FACTOR, Ratio, ReadyQuantityRule
 from pricing.engine.select import reached, select
 from pricing.engine.tax import Taxed, Totals, tax_lines, totals
 
-MAX_QUANTITY: Ratio = (10**9, 1)
+MAX_QUANTITY = 10**9
 _SHOWN = 200
 """How much of a hostile code an answer repeats."""
 
@@ -60,14 +61,15 @@ def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
         for line in lines:
             line.refusal = Refusal("no_price_in_currency", {"currency": request.currency})
         return _answer(request, book, at, lines, [], [], [], None)
-    _measure(lines, context)
-    for line in lines:
-        _attempt(line, context, (_choose, to_extended))
+    _attempt(lines, context, _convert)
+    _count_groups(lines, context)
+    _attempt(lines, context, _to_extended)
+    subtotal = ZERO
     for line in lines:
         if line.refusal is None:
-            context.subtotal = plus(context.subtotal, line.net_extended)
-    for line in lines:
-        _attempt(line, context, (to_rounded,))
+            subtotal = plus(subtotal, line.net_extended)
+    context.subtotal = subtotal
+    _attempt(lines, context, to_rounded)
     priced = [line for line in lines if line.refusal is None]
     order_steps: list[Step] = []
     order_losers: list[Loser] = []
@@ -115,17 +117,17 @@ def _refuse_quantity(line: Line, reason: str, said: str) -> None:
         line.refusal, line.said = Refusal(reason), said
 
 
-def _measure(lines: Sequence[Line], context: Context) -> None:
-    """Convert to base units, check the quantity rules, add up break groups."""
-    for line in lines:
-        _attempt(line, context, (_convert,))
-    for line in lines:
-        group = line.entry.facts.break_group if line.entry is not None else None
-        if line.refusal is None and group is not None:
-            context.counted[group] = plus(context.counted.get(group, ZERO), line.base)
-    for line in lines:
-        if line.refusal is None and line.entry is not None:
-            line.counted = context.counted.get(line.entry.facts.break_group or "", line.base)
+def _count_groups(lines: Sequence[Line], context: Context) -> None:
+    """What conditions and tiers count: the line's base units, or those of all lines of its break group."""
+    grouped = [
+        (line, line.entry.facts.break_group)
+        for line in lines
+        if line.refusal is None and line.entry is not None and line.entry.facts.break_group is not None
+    ]
+    for line, group in grouped:
+        context.counted[group] = plus(context.counted.get(group, ZERO), line.base)
+    for line, group in grouped:
+        line.counted = context.counted[group]
 
 
 def _convert(line: Line, context: Context) -> None:
@@ -136,12 +138,16 @@ def _convert(line: Line, context: Context) -> None:
     if unit is None:
         raise Refusal("unknown_unit", {"units": ", ".join(fact.unit for fact in facts.units)})
     number, denominator = line.quantity
-    if number * 10**unit.decimals % denominator:
+    if denominator != 1 and number * 10**unit.decimals % denominator:
         raise Refusal("quantity_too_fine", {"decimals": str(unit.decimals), "unit": unit.unit})
-    if less(MAX_QUANTITY, line.quantity):
-        raise Refusal("quantity_too_large", {"maximum": text(MAX_QUANTITY), "unit": unit.unit})
-    line.asked = ratio(unit.factor)
-    line.base = line.quantity if unit.factor == "1" else times(line.quantity, line.asked)
+    if number > MAX_QUANTITY * denominator:
+        raise Refusal("quantity_too_large", {"maximum": str(MAX_QUANTITY), "unit": unit.unit})
+    if unit.factor == "1":
+        line.asked, line.base = ONE, line.quantity
+    else:
+        line.asked = ratio(unit.factor)
+        line.base = times(line.quantity, line.asked)
+    line.counted = line.base
     if number:
         for rule in context.rules.quantity_rules_for(facts):
             _check_quantity(line, rule, facts.units[0].unit)
@@ -170,21 +176,22 @@ def _check_quantity(line: Line, rule: ReadyQuantityRule, base_unit: str) -> None
             raise Refusal("quantity_not_multiple", {"multiple": multiple or "", "unit": unit})
 
 
-def _choose(line: Line, context: Context) -> None:
+def _to_extended(line: Line, context: Context) -> None:
+    """Phases 2 to 7."""
     assert line.entry is not None
     select(line, context)
-    line.matched = context.rules.adjustments_for(line.entry.facts, context.buyer)
+    line.matched = context.rules.matched(line.entry.facts, context.view)
+    to_extended(line, context)
 
 
-def _attempt(line: Line, context: Context, phases: Sequence[Callable[[Line, Context], None]]) -> None:
-    """Run *phases*; a refusal stays with the line."""
-    if line.refusal is not None:
-        return
-    try:
-        for phase in phases:
-            phase(line, context)
-    except Refusal as refusal:
-        line.refusal = refusal
+def _attempt(lines: Iterable[Line], context: Context, phase: Callable[[Line, Context], None]) -> None:
+    """Run *phase* on what is not refused; a refusal stays with its line."""
+    for line in lines:
+        if line.refusal is None:
+            try:
+                phase(line, context)
+            except Refusal as refusal:
+                line.refusal = refusal
 
 
 # --- What more would cost ---
@@ -194,24 +201,25 @@ def _next_break(line: Line, context: Context) -> tuple[NextBreak | None, Ratio |
     """The nearest later tier with a lower unit price, and the quantity of the asked unit that reaches it."""
     if line.list_price is None:
         return None, None
-    for tier in line.tiers[line.tier_index + 1 :]:
+    tiers = line.tiers
+    for index in range(line.tier_index + 1, len(tiers)):
+        tier = tiers[index]
         price = ratio(tier.unit_price)
         if less(price, line.list_price):
-            needed = _needed(line, context, times(_begin(tier), line.factor), above=tier.from_ is None)
+            begin = ratio(tier.from_ if tier.from_ is not None else tier.above or "0")
+            if line.factor is not ONE:
+                begin = times(begin, line.factor)
+            needed = _needed(line, context, begin, above=tier.from_ is None)
             if needed is None:
                 return None, None
             shown = NextBreak(
                 quantity=text(needed),
                 more=text(minus(needed, line.quantity)),
-                unit_price=_price_text(price, exponent(context.currency)),
+                unit_price=_price_text(price, context.view.exponent),
                 unit=line.row.unit,
             )
             return shown, needed
     return None, None
-
-
-def _begin(tier: Tier) -> Ratio:
-    return ratio(tier.from_ if tier.from_ is not None else tier.above or "0")
 
 
 def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Ratio | None:
@@ -221,35 +229,36 @@ def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Rat
     assert line.entry is not None
     unit = _unit_fact(line)
     assert unit is not None
-    others = ZERO if line.counted is line.base else minus(line.counted, line.base)
-    wanted = over(minus(counted, others), line.asked)
+    wanted = counted if line.counted is line.base else minus(counted, minus(line.counted, line.base))
+    if line.asked is not ONE:
+        wanted = over(wanted, line.asked)
     step: Ratio = (1, 10**unit.decimals)
     rules = context.rules.quantity_rules_for(line.entry.facts)
     for rule in rules:
         if rule.multiple is not None and (rule.unit is None or rule.unit == line.unit):
             step = rule.multiple if rule.unit is not None else over(rule.multiple, line.asked)
-    steps = over(wanted, step)
-    count = divide(*steps, Mode.CEILING)
-    if above and count * steps[1] == steps[0]:
+    number, denominator = wanted[0] * step[1], wanted[1] * step[0]
+    count = -(-number // denominator)
+    if above and count * denominator == number:
         count += 1
-    needed = times((count, 1), step)
-    if not rules and not less(MAX_QUANTITY, needed):
+    needed = count * step[0], step[1]
+    if not rules and needed[0] <= MAX_QUANTITY * needed[1]:
         return needed
     other = line.at_quantity(needed, times(needed, line.asked), ZERO)
-    _attempt(other, context, (_convert,))
+    _attempt((other,), context, _convert)
     return None if other.refusal is not None else needed
 
 
 def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None:
     """The least of the next quantities at which another price begins and the whole line costs less than now."""
-    if not line.quantity[0]:
+    if not line.quantity[0] or (at_break is None and not line.wanted):
         return None
     quantities: list[Ratio] = []
     if at_break is not None and _may_pay(line, at_break):
         quantities.append(at_break)
     for rule, counted in line.wanted:
         # a percentage can only pay for the units it needs if these, after it, are fewer than those asked for
-        if rule.kind is not Kind.FACTOR or less(times(counted, rule.factor), line.counted):
+        if rule.kind is not FACTOR or less(times(counted, rule.factor), line.counted):
             needed = _needed(line, context, counted, above=False)
             if needed is not None:
                 quantities.append(needed)
@@ -268,14 +277,19 @@ def _may_pay(line: Line, quantity: Ratio) -> bool:
     """
     base = times(quantity, line.asked)
     counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
-    if any(not less(counted, begin) for _, begin in line.wanted):
+    if not line.matched.steady:
         return True
-    if not all(rule.steady for level in line.matched[:2] for _, rules in level for rule in rules):
-        return True
+    for _, begin in line.wanted:
+        if not less(counted, begin):
+            return True
     assert line.list_price is not None
-    tier = line.tiers[reached(line.tiers, over(counted, line.factor))]
-    there = plus(times(ratio(tier.unit_price), over(base, line.factor)), ratio(tier.flat_fee))
-    return less(there, plus(times(line.list_price, line.row_quantity), line.fee))
+    factor = line.factor
+    tier = line.tiers[reached(line.tiers, counted if factor is ONE else over(counted, factor))]
+    there = times(ratio(tier.unit_price), base if factor is ONE else over(base, factor))
+    if tier.flat_fee != "0":
+        there = plus(there, ratio(tier.flat_fee))
+    here = times(line.list_price, line.row_quantity)
+    return less(there, plus(here, line.fee) if line.fee[0] else here)
 
 
 def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
@@ -284,10 +298,10 @@ def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
     counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
     other = line.at_quantity(quantity, base, counted)
     subtotal = context.subtotal
-    _attempt(other, context, (_choose, to_extended))
+    _attempt((other,), context, _to_extended)
     if other.refusal is None:
         context.subtotal = plus(subtotal, minus(other.net_extended, line.net_extended))
-        _attempt(other, context, (to_rounded,))
+        _attempt((other,), context, to_rounded)
         context.subtotal = subtotal
     return None if other.refusal is not None else other.amount_units
 
@@ -298,36 +312,40 @@ def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
 def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
     assert line.entry is not None
     assert line.unit is not None
-    places, least = context.line_places, exponent(context.currency)
+    places, least = context.line_places, context.view.exponent
+    price_list, losers, unit_price, list_price = line.price_list, line.losers, line.unit_price, line.list_price
+    net, tax, decimals = taxed.net, taxed.tax, taxed.decimals
     next_break, at_break = _next_break(line, context)
-    cliff = _cliff(line, context, at_break)
+    row_quantity, tier_quantity = text(line.row_quantity), line.tier_quantity
+    subtotal, adjusted = fixed(line.amount_units, places), line.order_units - line.amount_units
+    net_text = subtotal if net == line.amount_units and decimals == places else fixed(net, decimals)
     return PricedLine(
         requested=tuple(line.requested),
         sku=line.sku,
         unit=line.unit,
-        quantity=text(line.quantity),
+        quantity=row_quantity if line.row_quantity is line.quantity else text(line.quantity),
         price_unit=line.row.unit,
-        unit_price=None if line.unit_price is None else _price_text(line.unit_price, least),
-        list_price=None if line.list_price is None else _price_text(line.list_price, least),
-        tax_included=line.price_list.tax_included,
+        unit_price=None if unit_price is None else _price_text(unit_price, least),
+        list_price=None if list_price is None else _price_text(list_price, least),
+        tax_included=price_list.tax_included,
         tax_category=line.entry.facts.tax_category,
         tax_percent=line.rate_text,
-        subtotal=fixed(line.amount_units, places),
-        order_adjustment=fixed(line.order_units - line.amount_units, places),
-        net=fixed(taxed.net, taxed.decimals),
-        tax=None if taxed.tax is None else fixed(taxed.tax, taxed.decimals),
-        total=fixed(taxed.total, taxed.decimals),
+        subtotal=subtotal,
+        order_adjustment=fixed(adjusted, places) if adjusted else context.view.line_zero,
+        net=net_text,
+        tax=None if tax is None else fixed(tax, decimals),
+        total=net_text if not tax else fixed(taxed.total, decimals),
         valid_until=line.edge,
         trace=Trace(
-            list=line.price_list.code,
+            list=price_list.code,
             row_unit=line.row.unit,
-            row_quantity=text(line.row_quantity),
-            tier_quantity=text(line.tier_quantity),
+            row_quantity=row_quantity,
+            tier_quantity=row_quantity if tier_quantity is line.row_quantity else text(tier_quantity),
             steps=tuple(line.steps),
-            losers=tuple(line.losers[:MAX_LOSERS]),
-            losers_left_out=max(0, len(line.losers) - MAX_LOSERS),
+            losers=tuple(losers[:MAX_LOSERS]),
+            losers_left_out=max(0, len(losers) - MAX_LOSERS),
             next_break=next_break,
-            cliff=cliff,
+            cliff=_cliff(line, context, at_break),
         ),
     )
 

@@ -5,13 +5,17 @@ Numbers are ratios `(numerator, denominator)`: exact, and nothing but integers.
 
 from datetime import datetime
 
-from kernel.money import Mode, exponent, ratio_text
+from kernel.money import Mode, ratio_text
 from pricing.engine.book import PriceRow, SkuEntry, Tier, Titles
 from pricing.engine.request import Loser, QuoteRequest, Step, Treatment
-from pricing.engine.rules import Matched, Ratio, ReadyList, Rule, Rules, places
+from pricing.engine.rules import Matched, Ratio, ReadyList, Rule, Rules
+
+Rate = tuple[Ratio, str | None]
+"""Tax as a part of the net, and its percentage as text."""
 
 NO_PARAMS: dict[str, str] = {}
 ZERO: Ratio = (0, 1)
+ONE: Ratio = (1, 1)
 MAX_LOSERS = 20
 
 
@@ -41,29 +45,35 @@ class Context:
         "rates",
         "rules",
         "subtotal",
+        "taxed",
         "treatment",
         "unit_mode",
+        "unit_places",
         "unit_scale",
+        "view",
     )
 
     def __init__(self, request: QuoteRequest, rules: Rules, at: datetime) -> None:
         """:raises UnknownCurrency: when the request's currency is none"""
-        policy = rules.policy
+        policy, tax = rules.policy, request.tax
+        view = rules.view(request.currency, request.buyer)
         self.rules = rules
         self.policy = policy
+        self.view = view
         self.at = at
         self.buyer = request.buyer
         self.currency = request.currency
-        self.lists: dict[str, ReadyList] = rules.lists_for(request.currency, request.buyer)
-        self.unit_scale: int = 10 ** places(policy.unit, request.currency)
+        self.lists: dict[str, ReadyList] = view.lists
+        self.unit_scale: int = view.unit_scale
+        self.unit_places: str = view.unit_places
         self.unit_mode: Mode = policy.unit.mode
-        self.line_places = places(policy.line, request.currency)
-        self.line_scale: int = 10**self.line_places
+        self.line_places: int = view.line_places
+        self.line_scale: int = view.line_scale
         self.line_mode: Mode = policy.line.mode
-        # JSON readers lose digits of whole numbers beyond 2^53
-        self.line_limit: int = 10 ** (15 - exponent(request.currency) + self.line_places)
-        self.treatment: Treatment | None = None if request.tax is None else request.tax.treatment
-        self.rates = {} if request.tax is None else {rate.category: rate.percent for rate in request.tax.rates}
+        self.line_limit: int = view.line_limit
+        self.treatment: Treatment | None = None if tax is None else tax.treatment
+        self.rates: dict[str, str] = {} if tax is None else {rate.category: rate.percent for rate in tax.rates}
+        self.taxed: dict[tuple[str, bool], Rate] = {}  # by tax category, and whether the list includes tax
         self.counted: dict[str, Ratio] = {}
         self.subtotal: Ratio = ZERO
 
@@ -170,21 +180,22 @@ class Line:
         self,
         phase: str,
         reason: str,
-        before: Ratio | None,
         after: Ratio,
         *,
         rule: str | None = None,
         titles: Titles | None = None,
         params: dict[str, str] = NO_PARAMS,
     ) -> None:
-        self.steps.append(
+        """Note what the running amount, which stands where the last step left it, became."""
+        steps = self.steps
+        steps.append(
             Step(
                 phase=phase,
                 reason=reason,
                 rule=rule,
                 titles=titles,
-                before=None if before is None else ratio_text(*before),
-                after=ratio_text(*after),
+                before=steps[-1].after if steps else None,
+                after=ratio_text(after[0], after[1]),
                 params=params,
             )
         )
@@ -195,10 +206,6 @@ class Line:
 
 def less(one: Ratio, other: Ratio) -> bool:
     return one[0] * other[1] < other[0] * one[1]
-
-
-def same(one: Ratio, other: Ratio) -> bool:
-    return one[0] * other[1] == other[0] * one[1]
 
 
 def plus(one: Ratio, other: Ratio) -> Ratio:

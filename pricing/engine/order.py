@@ -6,7 +6,7 @@ from kernel.money import divide, fixed, largest_remainder
 from pricing.engine.adjust import blocked, resolve
 from pricing.engine.line import Context, Line
 from pricing.engine.request import Loser, Step
-from pricing.engine.rules import Kind, Rule
+from pricing.engine.rules import AMOUNT, Rule
 
 Amounts = tuple[int, ...]
 
@@ -15,13 +15,13 @@ _NO_CEILING = 10**60
 
 def adjust_order(lines: Sequence[Line], context: Context) -> tuple[list[Step], list[Loser]]:
     """Run the order layers over *lines*, none of them refused; sets each line's `order_units`."""
-    if not any(line.matched[2] for line in lines):
+    if not any(line.matched.order for line in lines):
         return [], []
     ordered = sorted(lines, key=lambda line: (line.sku, line.unit or ""))
     members: dict[str, list[int]] = {}
     rules: dict[str, Rule] = {}
     for position, line in enumerate(ordered):
-        for _, of_layer in line.matched[2]:
+        for _, of_layer in line.matched.order:
             for rule in of_layer:
                 rules[rule.code] = rule
                 members.setdefault(rule.code, []).append(position)
@@ -68,7 +68,7 @@ class _Order:
     def _change(self, rule: Rule, base: Amounts) -> int:
         """What the rule adds to the lines in its scope, rounded like a line."""
         mode, scale = self.context.line_mode, self.context.line_scale
-        if rule.kind is Kind.AMOUNT:
+        if rule.kind is AMOUNT:
             return divide(rule.amount[0] * scale, rule.amount[1], mode)
         number, denominator = rule.factor
         total = sum(base[position] for position in self.members[rule.code])
@@ -107,7 +107,6 @@ class _Order:
                 line.step(
                     "order",
                     rule.reason,
-                    (before[position], scale),
                     (after[position], scale),
                     rule=rule.code,
                     titles=rule.titles,

@@ -7,12 +7,13 @@ that nothing of a book is parsed or searched while a line is priced.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any, Generic, TypeVar
+from itertools import count
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from kernel.errors import Refused
-from kernel.money import UnknownCurrency, exponent, ratio
+from kernel.money import UnknownCurrency, exponent, fixed, ratio
 from pricing.engine.book import (
     Adjustment,
     AmountEffect,
@@ -65,10 +66,15 @@ class Kind(IntEnum):
     BUY_GET = 4
 
 
+# reading a member from its class costs as much as a call, and these are read for every line
+FACTOR, AMOUNT, FIXED, TABLE, BUY_GET = Kind
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An adjustment made ready. *layer* and *group* are positions; *factor* multiplies (5 % off: 95/100); *amount* is
     signed, or the fixed price; *table* is `(from, factor)` descending; *free* and *complete* are units a set. A
-    *steady* rule takes the same percentage off (or puts it on) from some quantity on, whatever the amounts.
+    *steady* rule takes the same percentage off (or puts it on) from some quantity on, whatever the amounts; a *plain*
+    one is a percentage that always acts.
     """
 
     code: str
@@ -87,6 +93,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     factor: Ratio = (1, 1)
     amount: Ratio = (0, 1)
     steady: bool = False
+    plain: bool = False
     table: tuple[tuple[Ratio, Ratio], ...] = ()
     free: Ratio = (0, 1)
     complete: Ratio = (1, 1)
@@ -101,13 +108,16 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ReadyList(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A price list made ready. *rank* orders candidates, the highest first: how specific, then priority."""
+    """A price list made ready. *rank* orders candidates, the highest first: how specific, then priority; a *dated*
+    one begins or ends.
+    """
 
     code: str
     titles: Titles | None
     rank: tuple[int, int]
     starts_at: datetime | None
     ends_at: datetime | None
+    dated: bool
     tax_included: bool
     mergeable: bool
 
@@ -131,8 +141,37 @@ class ReadyQuantityRule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     texts: tuple[str | None, str | None, str | None]
 
 
-Matched = tuple[tuple[tuple[int, tuple[Rule, ...]], ...], ...]
-"""For each level (unit, line, order) the layers with rules for a SKU and buyer, each with those rules by group."""
+Layers = tuple[tuple[int, tuple[Rule, ...]], ...]
+
+
+class Matched(NamedTuple):
+    """For each level the layers with rules for a SKU and buyer, each with those rules by group. *steady*: all rules of
+    the unit and line levels are.
+    """
+
+    unit: Layers
+    line: Layers
+    order: Layers
+    steady: bool
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one buyer meets in one currency, whatever the instant: the lists open to the buyer, by code, and the
+    scales of that currency under the book's policy. *number* tells views of a book apart.
+    """
+
+    number: int
+    buyer: Buyer
+    currency: str
+    lists: dict[str, ReadyList]
+    exponent: int
+    unit_scale: int
+    unit_places: str
+    line_places: int
+    line_scale: int
+    line_limit: int
+    line_zero: str
+    tax_places: int
 
 
 class Rules:
@@ -155,43 +194,88 @@ class Rules:
         self._quantity_rules = _ScopeIndex(
             (rule.scope, _NOBODY, _ready_quantity_rule(rule)) for rule in frame.quantity_rules
         )
-        self._lists_memo: dict[tuple[str, Buyer], dict[str, ReadyList]] = {}
-        self._matched_memo: dict[tuple[Buyer, tuple[str, ...], str | None, str | None], Matched] = {}
+        self._views: dict[tuple[str, Buyer], View] = {}
+        self._numbers = count()
+        self._admitted: dict[tuple[Any, ...], tuple[Layers, ...]] = {}
+        self._matched: dict[tuple[Any, ...], Matched] = {}
+
+    def view(self, currency: str, buyer: Buyer) -> View:
+        """:raises UnknownCurrency: when *currency* is none"""
+        key = (currency, buyer)
+        found = self._views.get(key)
+        if found is None:
+            found = self._new_view(currency, buyer)
+            _remember(self._views, key, found)
+        return found
 
     def lists_for(self, currency: str, buyer: Buyer) -> dict[str, ReadyList]:
         """The lists in *currency* whose audience admits *buyer*, by code, whatever their validity."""
-        key = (currency, buyer)
-        found = self._lists_memo.get(key)
+        try:
+            return self.view(currency, buyer).lists
+        except UnknownCurrency:
+            return {}
+
+    def adjustments_for(self, facts: SkuFacts, buyer: Buyer) -> tuple[Layers, ...]:
+        """For each level the adjustments whose scope holds the SKU and whose audience admits *buyer*, whatever their
+        conditions.
+        """
+        key = (buyer, *self._adjustments.key(facts))
+        found = self._admitted.get(key)
         if found is None:
-            found = {
-                ready.code: ready
-                for part in _audience_keys(buyer)
-                for audience, ready in self._lists.get((currency, *part), ())
-                if admits(audience, buyer)
-            }
-            _remember(self._lists_memo, key, found)
+            matching = self._adjustments.matching(facts, _audience_keys(buyer))
+            found = _by_level([rule for audience, rule in matching if admits(audience, buyer)])
+            _remember(self._admitted, key, found)
         return found
 
-    def adjustments_for(self, facts: SkuFacts, buyer: Buyer) -> Matched:
-        """The adjustments whose scope holds the SKU and whose audience admits *buyer*, whatever their conditions."""
-        own = facts.sku if self._adjustments.names(facts.sku) else None
-        key = (buyer, facts.categories, facts.brand, own)
-        found = self._matched_memo.get(key)
+    def matched(self, facts: SkuFacts, view: View) -> Matched:
+        """As `adjustments_for`, with what the view already decides left out of the conditions."""
+        if not self._adjustments:
+            return _NO_RULES
+        key = (view.number, *self._adjustments.key(facts))
+        found = self._matched.get(key)
         if found is None:
-            parts = _audience_keys(buyer)
-            rules = [rule for audience, rule in self._adjustments.matching(facts, parts) if admits(audience, buyer)]
-            rules.sort(key=lambda rule: (rule.layer, rule.group, -rule.priority, rule.code))
-            found = tuple(_by_layer([rule for rule in rules if rule.level is level]) for level in Level)
-            _remember(self._matched_memo, key, found)
+            found = self._match(facts, view)
+            _remember(self._matched, key, found)
         return found
 
-    def bounds_for(self, facts: SkuFacts) -> list[ReadyBound]:
-        return [bound for _, bound in self._bounds.matching(facts, _EVERYBODY)] if self._bounds else []
+    def bounds_for(self, facts: SkuFacts) -> tuple[ReadyBound, ...]:
+        return self._bounds.for_everyone(facts)
 
-    def quantity_rules_for(self, facts: SkuFacts) -> list[ReadyQuantityRule]:
-        if not self._quantity_rules:
-            return []
-        return [rule for _, rule in self._quantity_rules.matching(facts, _EVERYBODY)]
+    def quantity_rules_for(self, facts: SkuFacts) -> tuple[ReadyQuantityRule, ...]:
+        return self._quantity_rules.for_everyone(facts)
+
+    def _new_view(self, currency: str, buyer: Buyer) -> View:
+        minor, line_places = exponent(currency), places(self.policy.line, currency)
+        unit_places = places(self.policy.unit, currency)
+        lists = {
+            ready.code: ready
+            for part in _audience_keys(buyer)
+            for audience, ready in self._lists.get((currency, *part), ())
+            if admits(audience, buyer)
+        }
+        return View(
+            number=next(self._numbers),
+            buyer=buyer,
+            currency=currency,
+            lists=lists,
+            exponent=minor,
+            unit_scale=10**unit_places,
+            unit_places=str(unit_places),
+            line_places=line_places,
+            line_scale=10**line_places,
+            # JSON readers lose digits of whole numbers beyond 2^53
+            line_limit=10 ** (15 - minor + line_places),
+            line_zero=fixed(0, line_places),
+            tax_places=places(self.policy.tax, currency),
+        )
+
+    def _match(self, facts: SkuFacts, view: View) -> Matched:
+        unit, line, order = (
+            tuple((layer, tuple(_seen(rule, view) for rule in rules)) for layer, rules in level)
+            for level in self.adjustments_for(facts, view.buyer)
+        )
+        steady = all(rule.steady for _, rules in (*unit, *line) for rule in rules)
+        return Matched(unit, line, order, steady)
 
 
 def admits(audience: Audience, buyer: Buyer) -> bool:
@@ -246,6 +330,7 @@ def places(rounding: Rounding, currency: str) -> int:
 
 _NOBODY = Audience()
 _EVERYBODY = [("", "")]
+_NO_RULES = Matched((), (), (), steady=True)
 
 
 class _ScopeIndex(Generic[T]):
@@ -254,6 +339,7 @@ class _ScopeIndex(Generic[T]):
     def __init__(self, items: Iterable[tuple[Scope, Audience, T]]) -> None:
         self._at: dict[Key, list[tuple[int, Scope, Audience, T]]] = {}
         self._named: set[str] = set()
+        self._memo: dict[tuple[tuple[str, ...], str | None, str | None], tuple[T, ...]] = {}
         for number, (scope, audience, item) in enumerate(items):
             self._named.update(scope.skus, scope.excluded_skus)
             for place in _scope_keys(scope):
@@ -263,9 +349,20 @@ class _ScopeIndex(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._at)
 
-    def names(self, sku: str) -> bool:
-        """Whether a scope speaks of this very SKU, so that others of its categories and brand may differ."""
-        return sku in self._named
+    def key(self, facts: SkuFacts) -> tuple[tuple[str, ...], str | None, str | None]:
+        """Equal for SKUs that match the same items; the SKU itself stands in it only where a scope names it."""
+        return facts.categories, facts.brand, facts.sku if facts.sku in self._named else None
+
+    def for_everyone(self, facts: SkuFacts) -> tuple[T, ...]:
+        """Items whose scope holds the SKU, of those indexed for everyone."""
+        if not self._at:
+            return ()
+        key = self.key(facts)
+        found = self._memo.get(key)
+        if found is None:
+            found = tuple(item for _, item in self.matching(facts, _EVERYBODY))
+            _remember(self._memo, key, found)
+        return found
 
     def matching(self, facts: SkuFacts, parts: list[tuple[str, str]]) -> list[tuple[Audience, T]]:
         """Items whose scope holds the SKU, among those indexed under one of the audience *parts*."""
@@ -314,7 +411,24 @@ def _remember(memo: dict[Any, Any], key: Any, value: Any) -> None:
     memo[key] = value
 
 
-def _by_layer(rules: list[Rule]) -> tuple[tuple[int, tuple[Rule, ...]], ...]:
+def _seen(rule: Rule, view: View) -> Rule:
+    """The rule without the conditions on currency and country that *view* meets, once for all its lines."""
+    conditions = tuple(
+        (reason, bound, said)
+        for reason, bound, said in rule.conditions
+        if not (reason == "other_currency" and view.currency in bound)
+        and not (reason == "other_country" and view.buyer.country in bound)
+    )
+    always = not conditions and rule.starts_at is None and rule.ends_at is None
+    return msgspec.structs.replace(rule, conditions=conditions, plain=always and rule.kind is Kind.FACTOR)
+
+
+def _by_level(rules: list[Rule]) -> tuple[Layers, ...]:
+    rules.sort(key=lambda rule: (rule.layer, rule.group, -rule.priority, rule.code))
+    return tuple(_by_layer([rule for rule in rules if rule.level is level]) for level in Level)
+
+
+def _by_layer(rules: list[Rule]) -> Layers:
     layers: dict[int, list[Rule]] = {}
     for rule in rules:
         layers.setdefault(rule.layer, []).append(rule)
@@ -373,6 +487,7 @@ def _lists_by_audience(
             rank=(specificity(noun.audience), noun.priority),
             starts_at=noun.starts_at,
             ends_at=noun.ends_at,
+            dated=noun.starts_at is not None or noun.ends_at is not None,
             tax_included=noun.tax_included,
             mergeable=noun.mergeable,
         )

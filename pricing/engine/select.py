@@ -1,13 +1,17 @@
 """Phases 2 and 3: the row that prices a line, and its tier."""
 
-from typing import NamedTuple
+from datetime import datetime
+
+import msgspec
 
 from kernel.money import Mode, divide, ratio
 from pricing.engine.book import PriceRow, RowModel, Strategy, Tier
 from pricing.engine.line import (
+    ONE,
     ZERO,
     Context,
     Line,
+    Rate,
     Refusal,
     instant_text,
     less,
@@ -21,9 +25,10 @@ from pricing.engine.rules import Ratio, ReadyList
 
 MAX_TAX_PERCENT = 1000
 _NO_TIER = -1
+MOST_SPECIFIC, GRADUATED, PACKAGE = Strategy.MOST_SPECIFIC, RowModel.GRADUATED, RowModel.PACKAGE
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A row that could price the line: its tiers, the reached one, and the quantities in its own unit."""
 
     price_list: ReadyList
@@ -35,12 +40,11 @@ class Candidate(NamedTuple):
     tier_quantity: Ratio
 
 
-class Price(NamedTuple):
-    """*unit* None: the row has no unit price, and *amount* is the line without its *fee*."""
+Misses = dict[str, tuple[str, dict[str, str]]]
+"""By list, why it prices nothing: a reason with its parameters."""
 
-    unit: Ratio | None
-    amount: Ratio
-    fee: Ratio
+Price = tuple[Ratio | None, Ratio, Ratio]
+"""The unit price, the line's amount without its fee, and the fee; a row without a unit price has None."""
 
 
 def select(line: Line, context: Context) -> None:
@@ -51,39 +55,49 @@ def select(line: Line, context: Context) -> None:
     candidates, misses = _candidates(line, context)
     if not candidates:
         raise _no_candidate(context, misses)
-    strategy = context.rules.strategy
-    if strategy is Strategy.LOWEST:
+    strategy, reason = context.rules.strategy, "less_specific"
+    if strategy is MOST_SPECIFIC:
+        chosen = _first(candidates)
+    elif strategy is Strategy.LOWEST:
         chosen, reason = _lowest(line, context, candidates), "higher_amount"
-    elif strategy is Strategy.MERGE_BREAKS:
-        chosen, reason = _merged(line, context, candidates), "less_specific"
     else:
-        chosen, reason = _first(candidates), "less_specific"
+        chosen = _merged(line, context, candidates)
     if len(candidates) > 1:
         _note_losers(line, chosen, candidates, reason)
-    for code, (why, params) in misses.items():
-        if not any(candidate.price_list.code == code for candidate in candidates):
-            line.loses("price", code, context.lists[code].titles, why, params)
-    line.price_list, line.row, line.tiers, line.tier_index, line.factor, line.row_quantity, line.tier_quantity = chosen
+    if misses:
+        found = {candidate.price_list.code for candidate in candidates}
+        for code, (why, params) in misses.items():
+            if code not in found:
+                line.loses("price", code, context.lists[code].titles, why, params)
+    line.price_list, line.row, line.factor = chosen.price_list, chosen.row, chosen.factor
+    line.tiers, line.tier_index = chosen.tiers, chosen.tier_index
+    line.row_quantity, line.tier_quantity = chosen.row_quantity, chosen.tier_quantity
     line.rate, line.rate_text = tax_rate(line, context, chosen.price_list)
-    price = priced(chosen)
-    line.list_price = line.unit_price = price.unit
-    line.amount, line.fee = price.amount, price.fee
+    line.list_price, line.amount, line.fee = priced(chosen)
+    line.unit_price = line.list_price
 
 
-def tax_rate(line: Line, context: Context, price_list: ReadyList) -> tuple[Ratio, str | None]:
-    """The tax on the line as a part of its net, and the percentage as text.
+def tax_rate(line: Line, context: Context, price_list: ReadyList) -> Rate:
+    """The tax on the line.
 
     :raises Refusal: when it is needed and not given, or is no sensible rate
     """
+    assert line.entry is not None
+    key = (line.entry.facts.tax_category, price_list.tax_included)
+    rate = context.taxed.get(key)
+    if rate is None:
+        rate = context.taxed[key] = _tax_rate(context, *key)
+    return rate
+
+
+def _tax_rate(context: Context, category: str, included: bool) -> Rate:
     if context.treatment is None:
-        if price_list.tax_included:
+        if included:
             raise Refusal("tax_needed")
         return ZERO, None
-    assert line.entry is not None
-    category = line.entry.facts.tax_category
     percent = context.rates.get(category)
     if percent is None:
-        if price_list.tax_included or context.treatment is Treatment.STANDARD:
+        if included or context.treatment is Treatment.STANDARD:
             raise Refusal("tax_rate_unknown", {"category": category})
         return ZERO, "0"
     number, denominator = ratio(percent)
@@ -95,13 +109,15 @@ def tax_rate(line: Line, context: Context, price_list: ReadyList) -> tuple[Ratio
 def priced(candidate: Candidate) -> Price:
     """Phase 3: what the reached tier asks. Quantity 0 costs nothing, fees included."""
     row, quantity = candidate.row, candidate.row_quantity
+    model = row.model
+    if model is GRADUATED:
+        return None, *graduated(candidate.tiers, quantity)
+    if model is PACKAGE:
+        return None, *_packages(row, quantity)
     tier = candidate.tiers[candidate.tier_index]
-    if row.model is RowModel.GRADUATED:
-        return Price(None, *graduated(candidate.tiers, quantity))
-    if row.model is RowModel.PACKAGE:
-        return Price(None, *_packages(row, quantity))
-    unit = ratio(tier.unit_price)
-    return Price(unit, times(unit, quantity), ratio(tier.flat_fee) if quantity[0] else ZERO)
+    unit, (number, denominator) = ratio(tier.unit_price), quantity
+    amount = unit[0] * number, unit[1] * denominator
+    return unit, amount, ratio(tier.flat_fee) if number else ZERO
 
 
 def graduated(tiers: tuple[Tier, ...], quantity: Ratio) -> tuple[Ratio, Ratio]:
@@ -148,63 +164,70 @@ def _packages(row: PriceRow, quantity: Ratio) -> tuple[Ratio, Ratio]:
     return times(count, ratio(tier.unit_price)), ratio(tier.flat_fee)
 
 
-def _candidates(line: Line, context: Context) -> tuple[list[Candidate], dict[str, tuple[str, dict[str, str]]]]:
+def _candidates(line: Line, context: Context) -> tuple[list[Candidate], Misses]:
     """Rows that pass the hard filters, one of a list: the asked unit's, else the base unit's. And why the others'
     lists do not.
     """
-    entry, at, lists = line.entry, context.at, context.lists
+    entry, lists = line.entry, context.lists
     assert entry is not None
     asked, base = line.unit, entry.facts.units[0].unit
     found: dict[str, Candidate] = {}
-    misses: dict[str, tuple[str, dict[str, str]]] = {}
+    misses: Misses = {}
     for row in entry.rows:
-        price_list = lists.get(row.list)
-        if price_list is None or row.unit not in (asked, base):
+        code, unit = row.list, row.unit
+        price_list = lists.get(code)
+        if price_list is None or (unit != asked and unit != base):  # noqa: PLR1714 - the hottest test there is
             continue
-        valid = True
-        for starts_at, ends_at in (
-            (price_list.starts_at, price_list.ends_at),
-            (row.starts_at, row.ends_at),
-        ):
-            if starts_at is not None and at < starts_at:
-                line.turn(starts_at)
-                misses[row.list] = "starts", {"at": instant_text(starts_at)}
-                valid = False
-            elif ends_at is not None:
-                if at < ends_at:
-                    line.turn(ends_at)
-                else:
-                    misses.setdefault(row.list, ("ended", {"at": instant_text(ends_at)}))
-                    valid = False
-        if not valid or (row.unit != asked and row.list in found):
+        dated = price_list.dated or row.starts_at is not None or row.ends_at is not None
+        if dated and not _valid(line, context.at, price_list, row, misses):
+            continue
+        if unit != asked and code in found:
             continue
         candidate = _candidate(line, price_list, row)
         if candidate.tier_index == _NO_TIER:
             first = row.tiers[0]
-            misses[row.list] = (
-                ("needs_quantity", {"quantity": first.from_, "unit": row.unit})
+            misses[code] = (
+                ("needs_quantity", {"quantity": first.from_, "unit": unit})
                 if first.from_ is not None
-                else ("needs_more_than", {"quantity": first.above or "0", "unit": row.unit})
+                else ("needs_more_than", {"quantity": first.above or "0", "unit": unit})
             )
         else:
-            found[row.list] = candidate
+            found[code] = candidate
     return list(found.values()), misses
+
+
+def _valid(line: Line, at: datetime, price_list: ReadyList, row: PriceRow, misses: Misses) -> bool:
+    """Whether list and row are valid at *at*; the edges that lie ahead are noted, and why not."""
+    valid = True
+    for starts_at, ends_at in ((price_list.starts_at, price_list.ends_at), (row.starts_at, row.ends_at)):
+        if starts_at is not None and at < starts_at:
+            line.turn(starts_at)
+            misses[row.list] = "starts", {"at": instant_text(starts_at)}
+            valid = False
+        elif ends_at is not None:
+            if at < ends_at:
+                line.turn(ends_at)
+            else:
+                misses.setdefault(row.list, ("ended", {"at": instant_text(ends_at)}))
+                valid = False
+    return valid
 
 
 def _candidate(line: Line, price_list: ReadyList, row: PriceRow) -> Candidate:
     if row.unit == line.unit:
         factor, row_quantity = line.asked, line.quantity
     else:
-        factor, row_quantity = (1, 1), line.base
-    if row.model is RowModel.FLAT or row.model is RowModel.VOLUME:
-        tier_quantity = row_quantity if line.counted is line.base else over(line.counted, factor)
-        index = reached(row.tiers, tier_quantity)
-    else:
+        factor, row_quantity = ONE, line.base
+    model, tiers = row.model, row.tiers
+    if model is GRADUATED or model is PACKAGE:
         tier_quantity, index = row_quantity, 0
-    return Candidate(price_list, row, row.tiers, index, factor, row_quantity, tier_quantity)
+    else:
+        tier_quantity = row_quantity if line.counted is line.base else over(line.counted, factor)
+        index = reached(tiers, tier_quantity)
+    return Candidate(price_list, row, tiers, index, factor, row_quantity, tier_quantity)
 
 
-def _no_candidate(context: Context, misses: dict[str, tuple[str, dict[str, str]]]) -> Refusal:
+def _no_candidate(context: Context, misses: Misses) -> Refusal:
     for wanted in ("needs_quantity", "needs_more_than"):
         for reason, params in misses.values():
             if reason == wanted:
@@ -219,10 +242,14 @@ def _no_candidate(context: Context, misses: dict[str, tuple[str, dict[str, str]]
 
 def _first(candidates: list[Candidate]) -> Candidate:
     """:raises Refusal: when two lists have equal rank; a publication that could lead here is refused"""
-    if len(candidates) == 1:
-        return candidates[0]
-    best = max(candidates, key=lambda candidate: candidate.price_list.rank)
-    if sum(candidate.price_list.rank == best.price_list.rank for candidate in candidates) > 1:
+    best, tied = candidates[0], False
+    for candidate in candidates[1:]:
+        rank, best_rank = candidate.price_list.rank, best.price_list.rank
+        if rank > best_rank:
+            best, tied = candidate, False
+        elif rank == best_rank:
+            tied = True
+    if tied:
         raise _ambiguous([candidate for candidate in candidates if candidate.price_list.rank == best.price_list.rank])
     return best
 
@@ -235,8 +262,8 @@ def _lowest(line: Line, context: Context, candidates: list[Candidate]) -> Candid
     best: list[Candidate] = []
     lowest = ZERO
     for candidate in candidates:
-        price = priced(candidate)
-        net = plus(price.amount, price.fee)
+        _, amount, fee = priced(candidate)
+        net = plus(amount, fee)
         if candidate.price_list.tax_included:
             rate, _ = tax_rate(line, context, candidate.price_list)
             net = over(net, plus((1, 1), rate))
@@ -270,7 +297,7 @@ def _merged(line: Line, context: Context, candidates: list[Candidate]) -> Candid
     tiers = tuple(tier for _, (tier, _) in ordered)
     index = reached(tiers, top.tier_quantity)
     owner = ordered[index][1][1]
-    return owner._replace(tiers=tiers, tier_index=index)
+    return msgspec.structs.replace(owner, tiers=tiers, tier_index=index)
 
 
 def _joins(candidate: Candidate, top: Candidate) -> bool:
@@ -299,8 +326,9 @@ def _valid_rows(line: Line, context: Context) -> list[Candidate]:
 
 def _note_losers(line: Line, chosen: Candidate, candidates: list[Candidate], reason: str) -> None:
     winner = chosen.price_list
+    by = {"by": winner.code}
     for candidate in candidates:
         loser = candidate.price_list
-        if loser.code != winner.code:
+        if loser is not winner:
             equal = reason == "less_specific" and loser.rank[0] == winner.rank[0]
-            line.loses("price", loser.code, loser.titles, "lower_priority" if equal else reason, {"by": winner.code})
+            line.loses("price", loser.code, loser.titles, "lower_priority" if equal else reason, by)

@@ -1,16 +1,17 @@
 """Phase 12: tax from given rates, on the unit, the line or the order."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from kernel.money import Mode, divide, exponent, largest_remainder
+import msgspec
+
+from kernel.money import Mode, divide, largest_remainder
 from pricing.engine.book import TaxLevel
 from pricing.engine.line import Context, Line
 from pricing.engine.request import Treatment
-from pricing.engine.rules import Ratio, places
+from pricing.engine.rules import Ratio
 
 
-class Taxed(NamedTuple):
+class Taxed(msgspec.Struct, frozen=True, gc=False):
     """Of one line, in units of 10^-*decimals*; *tax* None when none was asked."""
 
     net: int
@@ -19,7 +20,7 @@ class Taxed(NamedTuple):
     decimals: int
 
 
-class Totals(NamedTuple):
+class Totals(msgspec.Struct, frozen=True, gc=False):
     """In minor units."""
 
     subtotal: int
@@ -30,7 +31,7 @@ class Totals(NamedTuple):
 
 def tax_lines(lines: Sequence[Line], context: Context) -> list[Taxed]:
     """Tax each of *lines*. Tax on the order is rounded once per rate and spread over the lines that have it."""
-    decimals = places(context.policy.tax, context.currency)
+    decimals = context.view.tax_places
     level = context.policy.tax_level
     if context.treatment is None:
         return [Taxed(line.order_units, None, line.order_units, context.line_places) for line in lines]
@@ -45,14 +46,20 @@ def tax_lines(lines: Sequence[Line], context: Context) -> list[Taxed]:
 
 def totals(lines: Sequence[Line], taxed: Sequence[Taxed], context: Context) -> Totals:
     """What the order costs: amounts are added up exactly and rounded to minor units before tax is."""
-    minor = 10 ** exponent(context.currency)
+    minor = 10**context.view.exponent
     scale, mode, tax_mode = context.line_scale, context.line_mode, context.policy.tax.mode
-    subtotal = _minor(sum(line.amount_units for line in lines), scale, minor, mode)
-    net = _minor(sum(line.order_units for line in lines if not line.price_list.tax_included), scale, minor, mode)
+    units = net_units = gross_units = 0
+    for line in lines:
+        units += line.amount_units
+        if line.price_list.tax_included:
+            gross_units += line.order_units
+        else:
+            net_units += line.order_units
+    subtotal, net = _minor(units, scale, minor, mode), _minor(net_units, scale, minor, mode)
     if context.treatment is None:
         return Totals(subtotal, net, None, net)
-    gross = _minor(sum(line.order_units for line in lines if line.price_list.tax_included), scale, minor, mode)
-    finest = max(places(context.policy.tax, context.currency), context.line_places)
+    gross = _minor(gross_units, scale, minor, mode)
+    finest = max(context.view.tax_places, context.line_places)
     added = included = 0
     for line, of_line in zip(lines, taxed, strict=True):
         if line.price_list.tax_included:
@@ -71,7 +78,8 @@ def _taxed(line: Line, context: Context, tax: int, decimals: int) -> Taxed:
     """*tax* is what is in or on the line's amount, in units of 10^-*decimals*."""
     finest = max(decimals, context.line_places)
     amount = line.order_units * 10 ** (finest - context.line_places)
-    tax *= 10 ** (finest - decimals)
+    if finest != decimals:
+        tax *= 10 ** (finest - decimals)
     net = amount - tax if line.price_list.tax_included else amount
     owed = tax if context.treatment is Treatment.STANDARD else 0
     return Taxed(net, owed, net + owed, finest)
@@ -109,4 +117,4 @@ def _by_order(lines: Sequence[Line], context: Context, decimals: int) -> list[in
 
 
 def _minor(units: int, scale: int, minor: int, mode: Mode) -> int:
-    return divide(units * minor, scale, mode)
+    return units if scale == minor else divide(units * minor, scale, mode)

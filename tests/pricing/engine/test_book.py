@@ -247,3 +247,16 @@ def test_an_audience_admits_whom_everything_it_states_matches(audience: Audience
 
     assert admits(audience, GLOBEX) is admitted
     assert total(of, "1 CRUNCHY-ARMCHAIR", buyer=GLOBEX) == ("5.00" if admitted else "10.00")
+
+
+def test_a_reader_of_the_rules_meets_the_lists_and_rules_that_admit_a_buyer() -> None:
+    one, other = rule("ONE", "5", conditions=in_euro()), rule("OTHER", "5", audience=only(company="acme"))
+    rules = book(row("1:10"), adjustments=(one, other)).rules
+
+    unit, line, order = rules.adjustments_for(CHAIR, GLOBEX)
+
+    assert [found.code for _, members in unit for found in members] == ["ONE"]
+    assert line == order == ()
+    assert rules.adjustments_for(CHAIR, GLOBEX) == (unit, line, order)
+    assert set(rules.lists_for("EUR", GLOBEX)) == {"LIST"}
+    assert rules.lists_for("USD", GLOBEX) == rules.lists_for("no currency", GLOBEX) == {}

@@ -23,7 +23,7 @@ from pricing.engine.book import (
     UnitFact,
 )
 from pricing.engine.explain import _LOSERS, _REFUSALS, _STEPS
-from pricing.engine.request import RefusedLine, Step
+from pricing.engine.request import NextBreak, RefusedLine, Step
 from tests.pricing.engine.cast import (
     CHAIR,
     INITECH,
@@ -308,3 +308,9 @@ def test_every_step_and_loser_the_engine_writes_has_words() -> None:
             assert all(explain(line.trace, line.quantity, language))
             assert all(loser_text(loser, language) for loser in line.trace.losers)
     assert all(step_text(one, "es") for one in answer.order_steps)
+
+
+def test_the_next_break_of_a_row_per_box_is_said_in_boxes() -> None:
+    line = priced(book(row("1:100 3:90", unit="box")), "2 box CRUNCHY-ARMCHAIR")
+
+    assert line.trace.next_break == NextBreak(quantity="3", more="1", unit_price="90.00", unit="box")
