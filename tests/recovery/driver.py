@@ -1,0 +1,261 @@
+"""The whole application in a process of its own, so that it can be killed.
+
+The process serves the real application with uvicorn, job worker and start-up recovery included; Stripe's webhooks reach
+it over HTTP. What a buyer's browser would ask for comes over a pipe and calls the services that pages call. Processes
+are forked from one that has imported everything, since a new interpreter would spend its time on imports.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from accounts.principal import Principal
+from checkout.model import ShipTo
+from checkout.views import Details
+from kernel.clock import SystemClock
+from kernel.errors import DomainError
+from kernel.failpoints import VARIABLE
+from kernel.settings import Settings
+from tests.web.conftest import FAST_PASSWORDS, PASSWORD
+from web.app import create_app
+from web.services import Services, build
+
+BUYER: Final = "buyer@acme.example"
+BOXES: Final = frozenset({"agree", "authority", "business"})
+ADDRESS: Final = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
+DIGEST: Final = "sha256:" + "0" * 64
+PATIENCE_SECONDS: Final = 60.0
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["tests.recovery.driver", "tests.recovery.warm"])
+
+
+class Killed(Exception):
+    """The application's process ended while it was asked for something."""
+
+
+class Refused(Exception):
+    """The application answered with a domain error; *problem* is its slug."""
+
+    def __init__(self, problem: str, message: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}: {message}")
+
+
+class MovedClock:
+    """The system's clock, *ahead* by some time that a test moves on."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        self.ahead = ahead
+        self._system = SystemClock()
+
+    def now(self) -> datetime:
+        return self._system.now() + self.ahead
+
+
+class App:
+    """The application's process, seen from the test: started, asked, killed, started again."""
+
+    def __init__(self, environment: Mapping[str, str], clock: MovedClock, log: Path) -> None:
+        self._environment = dict(environment)
+        self._clock = clock
+        self._log = log
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def start(self, failpoint: str = "") -> bool:
+        """Start it, to die at *failpoint*; False when it died before it served anyone."""
+        self.kill()
+        ours, theirs = _forks.Pipe()
+        environment = self._environment | {VARIABLE: failpoint}
+        process = _forks.Process(target=_run, args=(theirs, environment, self._clock.ahead, str(self._log)))
+        process.start()
+        theirs.close()
+        self._process, self._pipe = process, ours
+        try:
+            self._receive()
+        except Killed:
+            return False
+        return True
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """Do the use case *name* of this module.
+
+        :raises Killed: when the process dies on it
+        :raises Refused: when the application refuses it
+        """
+        assert self._pipe is not None, "start it first"
+        try:
+            self._pipe.send((name, arguments))
+        except BrokenPipeError:
+            raise Killed from None
+        return self._receive()
+
+    def arm(self, failpoint: str) -> None:
+        """Have the running process die at *failpoint*; "" at none."""
+        self.call("arm", failpoint=failpoint)
+
+    def move_clock(self, by: timedelta) -> None:
+        """Move the test's clock, which the twin reads too, and the application's."""
+        self._clock.ahead += by
+        self.call("move_clock", ahead=self._clock.ahead)
+
+    def dead(self) -> bool:
+        return self._process is None or not self._process.is_alive()
+
+    def died_by_sigkill(self) -> bool:
+        assert self._process is not None, "start it first"
+        self._process.join(PATIENCE_SECONDS)
+        return self._process.exitcode == -signal.SIGKILL
+
+    def kill(self) -> None:
+        """kill -9, wherever it is."""
+        if self._process is not None and self._pipe is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._pipe.close()
+        self._process = self._pipe = None
+
+    def _receive(self) -> Any:
+        assert self._pipe is not None, "start it first"
+        if not self._pipe.poll(PATIENCE_SECONDS):
+            raise TimeoutError(f"no answer in {PATIENCE_SECONDS} s; the application's log is {self._log}")
+        try:
+            kind, answer = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise Killed from None
+        if kind == "refused":
+            raise Refused(*answer)
+        if kind == "failed":
+            raise AssertionError(f"{answer}; the application's log is {self._log}")
+        return answer
+
+
+# --- In the application's process ---
+
+
+def _run(pipe: Connection, environment: Mapping[str, str], ahead: timedelta, log: str) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(environment)
+    asyncio.run(_serve(pipe, Settings.from_environment(), MovedClock(ahead)))
+
+
+async def _serve(pipe: Connection, settings: Settings, clock: MovedClock) -> None:
+    services = build(settings, clock=clock, passwords=FAST_PASSWORDS)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(services), host="127.0.0.1", port=settings.port, log_config=None, access_log=False)
+    )
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        if serving.done():
+            pipe.send(("failed", "the application did not start"))
+            return
+        await asyncio.sleep(0.005)
+    pipe.send(("answer", "serving"))
+    with suppress(EOFError):
+        while True:
+            name, arguments = await asyncio.to_thread(pipe.recv)
+            pipe.send(await _answer(services, clock, name, arguments))
+    server.should_exit = True
+    await serving
+
+
+async def _answer(services: Services, clock: MovedClock, name: str, arguments: dict[str, Any]) -> tuple[str, Any]:
+    if name == "move_clock":
+        clock.ahead = arguments["ahead"]
+        return "answer", None
+    if name == "arm":
+        os.environ[VARIABLE] = arguments["failpoint"]
+        return "answer", None
+    try:
+        return "answer", await USE_CASES[name](services, **arguments)
+    except DomainError as error:
+        return "refused", (error.problem, error.message)
+    except Exception as error:  # noqa: BLE001 - the test fails with it, in its own process
+        return "failed", repr(error)
+
+
+async def visit(services: Services) -> str:
+    return (await services.accounts.start_visitor_session()).token
+
+
+async def log_in(services: Services, token: str) -> str:
+    opened = await services.accounts.log_in(email=BUYER, password=PASSWORD, token=token, address="192.0.2.1")
+    return opened.token
+
+
+async def join(services: Services, token: str) -> None:
+    await services.carts.join(await _principal(services, token))
+
+
+async def add(services: Services, token: str, sku: str, quantity: str) -> None:
+    await services.carts.add(await _principal(services, token), sku=sku, quantity=quantity)
+
+
+async def details(services: Services, token: str) -> None:
+    principal = await _principal(services, token)
+    await services.checkouts.start(principal, locale="en")
+    await services.checkouts.save_details(principal, Details(ship_to=ADDRESS, po_number="PO-7"), locale="en")
+
+
+async def review(services: Services, token: str) -> uuid.UUID:
+    shown = await services.checkouts.review(
+        await _principal(services, token), locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST
+    )
+    return shown.presentation.id
+
+
+async def place(services: Services, token: str, presentation: uuid.UUID) -> str:
+    order = await services.checkouts.place(
+        await _principal(services, token),
+        presentation_id=presentation,
+        ticked=BOXES,
+        job_title="Head of purchasing",
+        ip="192.0.2.1",
+        user_agent="recovery tests",
+    )
+    return order.number
+
+
+async def pay(services: Services, token: str, number: str) -> str:
+    return await services.payments.start(await _principal(services, token), number)
+
+
+async def come_back(services: Services, token: str, number: str, session_id: str) -> str:
+    order = await services.payments.returned(await _principal(services, token), number, session_id)
+    return order.state.value
+
+
+async def cancel(services: Services, token: str, number: str) -> str:
+    order = await services.payments.cancel(await _principal(services, token), number)
+    return order.state.value
+
+
+async def sweep(services: Services) -> None:
+    await services.payments.sweep()
+
+
+async def recover(services: Services) -> None:
+    await services.payments.recover()
+
+
+async def _principal(services: Services, token: str) -> Principal:
+    return await services.accounts.authenticate(token)
+
+
+CASES: Final = (visit, log_in, join, add, details, review, place, pay, come_back, cancel, sweep, recover)
+USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in CASES}

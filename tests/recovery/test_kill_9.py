@@ -1,0 +1,192 @@
+"""kill -9 of the shop at every failpoint of checkout: no order is paid but unrecorded, none recorded but unpaid."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from kernel.failpoints import registered
+from sandbox.stripe_twin import Fault
+from tests.recovery.conftest import Journey, World
+from tests.recovery.driver import Refused
+
+COMMIT = ("before_commit", "after_commit")
+CALL = ("before_call", "after_call")
+
+
+def buy_and_pay(journey: Journey) -> str:
+    """A first card is declined; the webhooks and the returning buyer settle the order."""
+    number = place(journey)
+    journey.do("pay", number=number)
+    session = journey.session()
+    assert journey.twin.control.pay_at_once(session, "declined").outcome == "declined"
+    assert journey.twin.control.pay_at_once(session, "visa").outcome == "paid"
+    journey.deliver_webhooks()
+    journey.do("come_back", number=number, session_id=session)
+    return "paid"
+
+
+def pay_and_come_back_before_the_webhook(journey: Journey) -> str:
+    number = place(journey)
+    journey.do("pay", number=number)
+    session = journey.session()
+    journey.twin.control.pay_at_once(session, "3ds", authentication="pass")
+    assert journey.do("come_back", number=number, session_id=session) == "paid"
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def cancel_before_paying(journey: Journey) -> str:
+    number = place(journey)
+    journey.do("pay", number=number)
+    cancel(journey, number)
+    journey.deliver_webhooks()
+    return "cancelled"
+
+
+def cancel_while_stripe_is_paid(journey: Journey) -> str:
+    """The payment wins: it came before Stripe was asked to close."""
+    number = place(journey)
+    journey.do("pay", number=number)
+    journey.twin.control.pay_at_once(journey.session())
+    cancel(journey, number)
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def let_it_lapse(journey: Journey) -> str:
+    """Each payment page lives for a day; the order waits three, and its last page is open when they are over."""
+    number = place(journey)
+    journey.pass_time(timedelta(days=2, hours=12))
+    journey.log_in()
+    journey.do("pay", number=number)
+    journey.pass_time(timedelta(hours=12, minutes=1))
+    journey.sweep()
+    journey.deliver_webhooks()
+    return "lapsed"
+
+
+def lose_the_answer_and_try_at_once(journey: Journey) -> str:
+    """The same request under the same key: Stripe answers with the Session that is there."""
+    number = place(journey)
+    lose_the_answer(journey, number)
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
+
+
+def lose_the_answer_and_try_after_the_key_is_forgotten(journey: Journey) -> str:
+    """Nothing may be sent again, so the Session is looked up by our reference."""
+    number = place(journey)
+    lose_the_answer(journey, number)
+    journey.pass_time(timedelta(hours=23, minutes=30))
+    journey.log_in()
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
+
+
+def place(journey: Journey) -> str:
+    """A guest fills a cart, which goes along at log-in."""
+    journey.do("add", sku="NIMBLE-BOLT", quantity="100")
+    journey.log_in()
+    journey.do("join")
+    journey.do("details")
+    number = journey.do("place", presentation=journey.do("review"))
+    assert isinstance(number, str)
+    return number
+
+
+def cancel(journey: Journey, number: str) -> None:
+    """The second click, after a death, may find that recovery has finished what the first one began."""
+    try:
+        journey.do("cancel", number=number)
+    except Refused as refused:
+        if refused.problem != "order-not-cancellable" or not journey.deaths:
+            raise
+
+
+def lose_the_answer(journey: Journey, number: str) -> None:
+    journey.twin.control.add_fault(Fault("lose_answer", method="POST", path="/v1/checkout/sessions"))
+    with journey.immortal(), pytest.raises(Refused, match="payment-unavailable"):
+        journey.do("pay", number=number)
+
+
+def settle_by_webhook(journey: Journey) -> str:
+    assert journey.twin.control.pay_at_once(journey.session()).outcome == "paid"
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def points(moments: tuple[str, str], *names: str) -> tuple[str, ...]:
+    return tuple(f"checkout.{name}:{moment}" for name in names for moment in moments)
+
+
+# Each journey with the points at which it has to be killed: one it does not come by fails the test
+JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
+    buy_and_pay: (
+        *points(COMMIT, "cart.change", "cart.join", "start", "save_details", "review", "place"),
+        *points(COMMIT, "payment.start", "payment.resend", "payment.answer"),
+        *points(CALL, "stripe.create_session", "stripe.retrieve_session"),
+        *points(COMMIT, "webhook.receive", "payment.settle", "webhook.handled"),
+    ),
+    pay_and_come_back_before_the_webhook: (
+        *points(CALL, "stripe.retrieve_session"),
+        *points(COMMIT, "payment.settle", "webhook.receive"),
+    ),
+    cancel_before_paying: (
+        *points(COMMIT, "close.begin", "close.expire", "close.answer", "payment.settle"),
+        *points(CALL, "stripe.expire_session"),
+    ),
+    cancel_while_stripe_is_paid: (
+        *points(COMMIT, "close.begin", "close.expire", "close.answer", "payment.settle"),
+        *points(CALL, "stripe.expire_session"),
+    ),
+    let_it_lapse: (*points(COMMIT, "close.begin", "close.answer"), *points(CALL, "stripe.expire_session")),
+    lose_the_answer_and_try_at_once: (
+        *points(COMMIT, "payment.resend", "payment.answer"),
+        *points(CALL, "stripe.create_session"),
+    ),
+    lose_the_answer_and_try_after_the_key_is_forgotten: (
+        *points(COMMIT, "payment.looked_up"),
+        *points(CALL, "stripe.list_sessions"),
+    ),
+}
+
+
+def test_no_failpoint_of_checkout_is_left_out() -> None:
+    assert {point for reached in JOURNEYS.values() for point in reached} == set(registered("checkout."))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("walk", JOURNEYS, ids=lambda walk: walk.__name__)
+def test_nobody_dies_and_every_journey_ends_where_it_should(walk: Callable[[Journey], str], world: World) -> None:
+    with world.journey() as journey:
+        journey.begin(failpoint="")
+
+        ending = walk(journey)
+
+        assert [order["state"] for order in journey.orders()] == [ending]
+        journey.truth.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("walk", "failpoint"),
+    [
+        pytest.param(walk, failpoint, id=f"{walk.__name__}-{failpoint.removeprefix('checkout.')}")
+        for walk, reached in JOURNEYS.items()
+        for failpoint in reached
+    ],
+)
+def test_killed_anywhere_the_shop_comes_back_with_stripes_truth_and_one_order(
+    walk: Callable[[Journey], str], failpoint: str, world: World
+) -> None:
+    with world.journey() as journey:
+        journey.begin(failpoint)
+
+        ending = walk(journey)
+
+        assert journey.deaths == 1, f"{failpoint} was never reached"
+        assert [order["state"] for order in journey.orders()] == [ending]
+        assert len(journey.sessions()) == 1
+        assert journey.truth.rows("select * from payment_attempt where state in ('new', 'uncertain', 'live')") == []
+        journey.truth.check()

@@ -1,0 +1,117 @@
+"""What must hold after any crash and restart, read from the database and from Stripe's own file alone."""
+
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from sandbox.stripe_twin import RunningTwin
+
+Row = dict[str, Any]
+CLOSED = {"lapsed", "cancelled"}
+
+
+class Truth:
+    """Reads rows past row-level security. *Stock* is counted at the beginning."""
+
+    def __init__(self, url: str, twin: RunningTwin) -> None:
+        self._connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        self._twin = twin
+        self._stock = self._stock_now()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def rows(self, query: str) -> list[Row]:
+        return self._connection.execute(query.encode()).fetchall()
+
+    def orders(self) -> list[Row]:
+        return self.rows("select * from customer_order order by number")
+
+    def unhandled_events(self) -> int:
+        return len(self.rows("select 1 from stripe_event where handled_at is null"))
+
+    def check(self) -> None:
+        """Of trust.md: 1, 3, 4, 6, 7 and 8, as far as these rows tell.
+
+        :raises AssertionError: naming what does not hold
+        """
+        orders = {order["id"]: order for order in self.orders()}
+        self._check_money(orders)
+        self._check_agreements(orders)
+        self._check_stock(orders)
+        self._check_ledger(orders)
+        self._check_letters(orders)
+        assert self._twin.control.violations() == []
+
+    def _check_money(self, orders: dict[Any, Row]) -> None:
+        attempts = {str(row["id"]): row for row in self.rows("select * from payment_attempt")}
+        paid: dict[Any, list[Row]] = {}
+        for session in self._twin.control.objects("checkout.session"):
+            reference = session["client_reference_id"]
+            assert reference in attempts, f"Stripe holds a Session of no attempt of ours: {session['id']}"
+            order = orders[attempts[reference]["order_id"]]
+            if session["payment_status"] == "paid":
+                paid.setdefault(order["id"], []).append(session)
+            if order["state"] in CLOSED:
+                assert session["status"] != "open", f"{order['number']} is closed and could still be paid"
+        for order in orders.values():
+            sessions = paid.get(order["id"], [])
+            assert len(sessions) <= 1, f"{order['number']} was charged {len(sessions)} times"
+            assert (order["state"] == "paid") == bool(sessions), (
+                f"{order['number']} is {order['state']} here and {'paid' if sessions else 'not paid'} at Stripe"
+            )
+            assert (order["paid_at"] is not None) == bool(sessions)
+            assert {session["amount_total"] for session in sessions} <= {order["total_minor"]}
+        charges = [charge for charge in self._twin.control.objects("charge") if charge["status"] == "succeeded"]
+        assert sum(charge["amount"] for charge in charges) == sum(
+            order["total_minor"] for order in orders.values() if order["state"] == "paid"
+        )
+        assert self.rows("select * from liability") == []
+
+    def _check_agreements(self, orders: dict[Any, Row]) -> None:
+        acceptances = self.rows("select * from acceptance")
+        assert sorted(str(row["order_id"]) for row in acceptances) == sorted(str(each) for each in orders)
+        for row in acceptances:
+            assert row["order_digest"] == orders[row["order_id"]]["canonical_digest"]
+        leaves = self.rows("select seq from acceptance_ledger where kind = 'acceptance'")
+        assert {row["seq"] for row in leaves} == {row["ledger_seq"] for row in acceptances}
+        used = self.rows("select order_id from agreement_presentation where consumed_at is not null")
+        assert {row["order_id"] for row in used} == set(orders)
+
+    def _check_stock(self, orders: dict[Any, Row]) -> None:
+        assert self._stock_now() == self._stock, "stock + reserved + sold has changed"
+        held = self.rows("select order_id, state, quantity from stock_reservation")
+        assert {row["order_id"] for row in held} == set(orders)
+        for row in held:
+            state = orders[row["order_id"]]["state"]
+            expected = "sold" if state == "paid" else "returned" if state in CLOSED else "reserved"
+            assert row["state"] == expected, f"an order that is {state} has its stock {row['state']}"
+        [stock] = self.rows("select sum(reserved) as reserved, sum(sold) as sold from stock")
+        for state in ("reserved", "sold"):
+            assert stock[state] == sum((row["quantity"] for row in held if row["state"] == state), Decimal(0))
+
+    def _check_ledger(self, orders: dict[Any, Row]) -> None:
+        unbalanced = self.rows(
+            "select entry_id from ledger_posting group by entry_id, currency having sum(amount_minor) <> 0"
+        )
+        assert unbalanced == []
+        taken = {
+            row["order_id"]: row["amount_minor"]
+            for row in self.rows("select order_id, amount_minor from ledger_posting where account = 'stripe_clearing'")
+        }
+        expected = {order["id"]: order["total_minor"] for order in orders.values() if order["state"] == "paid"}
+        assert taken == expected
+
+    def _check_letters(self, orders: dict[Any, Row]) -> None:
+        kinds = sorted(row["kind"] for row in self.rows("select kind from outgoing_mail where kind like 'order_%'"))
+        expected = ["order_received"] * len(orders)
+        expected += [f"order_{order['state']}" for order in orders.values() if order["state"] in CLOSED | {"paid"}]
+        assert kinds == sorted(expected)
+
+    def _stock_now(self) -> dict[Any, Decimal]:
+        return {
+            row["sku_id"]: row["whole"]
+            for row in self.rows("select sku_id, on_hand + reserved + sold as whole from stock")
+        }
