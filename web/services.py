@@ -18,6 +18,7 @@ from agreements.service import Agreements
 from catalog.service import Catalog
 from checkout.carts import Carts
 from checkout.checkouts import Checkouts
+from checkout.order_files import OrderFiles
 from checkout.orders import Orders
 from checkout.payments import Payments
 from checkout.stripe_gateway import StripeGateway
@@ -66,6 +67,7 @@ class Services(msgspec.Struct, kw_only=True):
     carts: Carts
     checkouts: Checkouts
     orders: Orders
+    order_files: OrderFiles
     gateway: StripeGateway
     payments: Payments
     jobs: Jobs
@@ -117,6 +119,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         carts=Carts(db, clock, books, catalog),
         checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
         orders=orders,
+        order_files=OrderFiles(db),
         gateway=gateway,
         payments=Payments(db, clock, catalog, gateway, base_url=settings.base_url),
         jobs=Jobs(settings.database_url),

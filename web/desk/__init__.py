@@ -1,7 +1,18 @@
-"""Staff pages."""
+"""Staff's pages."""
 
 from litestar.types import ControllerRouterHandler
 
+from web.desk import drafts, orders, preview, price_pages, prices, rule_pages, start
+
 
 def routes() -> list[ControllerRouterHandler]:
-    return []
+    """Every page of the desk."""
+    return [
+        *start.HANDLERS,
+        *orders.HANDLERS,
+        *prices.HANDLERS,
+        *drafts.HANDLERS,
+        *price_pages.HANDLERS,
+        *rule_pages.HANDLERS,
+        *preview.HANDLERS,
+    ]

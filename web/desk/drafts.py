@@ -1,0 +1,298 @@
+"""A price draft: what it changes, what to change next, what stands against it, and its publication."""
+
+import uuid
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import get, post
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from kernel.errors import Conflict, DomainError
+from pricing.content import Key, LeafMalformed, key_from_text, root_text
+from pricing.content import key_text as stored_key
+from pricing.engine.check import Finding, Severity
+from pricing.engine.rules import BookError
+from pricing.findings import finding_text
+from pricing.model import DraftState, PriceDraft
+from pricing.service import Change, DraftClash, DraftNotFound, FindingsStopPublication, LeafState
+from web.desk.describe import Field, changed, compared, key_text, kind_text
+from web.desk.fields import Typed, summary_of
+from web.desk.people import names_of
+from web.desk.publishing import REFUSALS, field_of, note_and_instant
+from web.desk.words import Words
+from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
+from web.pages import page, redirect
+from web.sentences import sentence
+
+PAGE_SIZE: Final = 50
+FOUND_MOST: Final = 30
+FINDINGS_SHOWN: Final = 100
+PAGES_MOST: Final = 100_000
+
+
+class NothingToUndo(Conflict):
+    problem = "price-change-gone"
+    title = "This change is not in the draft any more"
+
+
+class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change with its words, the fields that differ, and where to edit it (None where no form does)."""
+
+    change: Change
+    kind: str
+    name: str
+    key: str
+    fields: tuple[Field, ...]
+    edit: str | None
+
+
+class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """*witness*: the address of a preview that shows it."""
+
+    text: str
+    error: bool
+    witness: str | None
+    question: dict[str, str] | None
+
+
+class ShownClash(msgspec.Struct, frozen=True, kw_only=True):
+    """*fields*: theirs before, yours after."""
+
+    kind: str
+    name: str
+    fields: tuple[Field, ...]
+
+
+@get("/desk/prices/drafts/{draft:str}", include_in_schema=False, summary="A price draft and its changes")
+async def draft_page(request: AnyRequest, draft: FromPath[str]) -> Html:
+    """The changes, a page at a time, and what a search for something to change found."""
+    services, locale = services_of(request), locale_of(request)
+    found = await find_draft(request, draft)
+    changes = await services.pricing.list_changes(found.id)
+    number = page_number(request)
+    start = (number - 1) * PAGE_SIZE
+    text = request.query_params.get("q", "").strip()[:200]
+    skus, rules = await _search(request, found, text) if text else ((), ())
+    return page(
+        request,
+        "desk/draft.html",
+        **await frame(request, found, "changes"),
+        changes=[_shown(found, change, locale) for change in changes[start : start + PAGE_SIZE]],
+        change_count=len(changes),
+        number=number,
+        pages=max(1, -(-len(changes) // PAGE_SIZE)),
+        people=await names_of(services, [change.changed_by for change in changes[start : start + PAGE_SIZE]]),
+        q=text,
+        skus=skus,
+        rules=rules,
+    )
+
+
+@post("/desk/prices/drafts/{draft:str}/undo", include_in_schema=False, summary="Take one change back")
+async def undo(request: AnyRequest, draft: FromPath[str]) -> Html:
+    form, services = await read_form(request), services_of(request)
+    found = await find_draft(request, draft)
+    kind = form.get("kind")
+    try:
+        key = key_from_text(form.get("key"))
+    except msgspec.MsgspecError:
+        raise NothingToUndo("This change is not in the draft any more.") from None
+    changes = await services.pricing.list_changes(found.id)
+    undone = next((change for change in changes if (change.kind, change.key) == (kind, key)), None)
+    if undone is None or form.get("expected") != (undone.seen or ""):
+        raise NothingToUndo("This change is not in the draft any more, or somebody has edited it. Look at it again.")
+    await services.pricing.put_change(
+        found.id, kind, key, undone.before, by=principal_of(request).person_id, expected=undone.seen
+    )
+    return redirect(f"/desk/prices/drafts/{found.id}")
+
+
+@post("/desk/prices/drafts/{draft:str}/discard", include_in_schema=False, summary="Discard a draft")
+async def discard(request: AnyRequest, draft: FromPath[str]) -> Html:
+    found = await find_draft(request, draft)
+    await services_of(request).pricing.discard_draft(found.id)
+    return redirect("/desk/prices")
+
+
+@get("/desk/prices/drafts/{draft:str}/publication", include_in_schema=False, summary="Check a draft and publish it")
+async def publication_page(request: AnyRequest, draft: FromPath[str]) -> Html:
+    return await _publication(request, await find_draft(request, draft), values={"when": "soon"}, errors={})
+
+
+@post("/desk/prices/drafts/{draft:str}/publication", include_in_schema=False, summary="Publish a draft")
+async def publish(request: AnyRequest, draft: FromPath[str]) -> Html:
+    form, locale = await read_form(request), locale_of(request)
+    found = await find_draft(request, draft)
+    typed = Typed(form, locale)
+    note, effective_at = note_and_instant(typed)
+    if not typed.errors:
+        try:
+            published = await services_of(request).pricing.publish(
+                found.id, by=principal_of(request).person_id, effective_at=effective_at, note=note
+            )
+        except REFUSALS as error:
+            typed.errors[field_of(error)] = sentence(error, locale)
+        except (FindingsStopPublication, DraftClash) as error:
+            typed.errors["note"] = sentence(error, locale)
+        else:
+            return redirect(f"/desk/prices?published={published.number}")
+    return await _publication(request, found, values=form.as_dict(), errors=typed.errors)
+
+
+HANDLERS: list[ControllerRouterHandler] = [draft_page, undo, discard, publication_page, publish]
+
+
+async def find_draft(request: AnyRequest, draft: str) -> PriceDraft:
+    """:raises DraftNotFound: when there is none, or *draft* is no id"""
+    try:
+        draft_id = uuid.UUID(draft)
+    except ValueError:
+        raise DraftNotFound("There is no such draft.") from None
+    return await services_of(request).pricing.find_draft(draft_id)
+
+
+async def frame(request: AnyRequest, draft: PriceDraft, tab: str) -> dict[str, Any]:
+    """What every page of a draft shows around its own matter."""
+    services = services_of(request)
+    base = None if draft.base_root is None else root_text(draft.base_root)
+    published = services.books.published()
+    return {
+        "draft": draft,
+        "tab": tab,
+        "open": draft.state is DraftState.OPEN,
+        "base_number": next((entry.number for entry in reversed(published) if entry.root == base), None),
+        "moved": bool(published) and published[-1].root != base,
+        "last_number": published[-1].number if published else None,
+        "author": (await names_of(services, [draft.author_id]))[draft.author_id],
+        "words": Words(locale_of(request)),
+    }
+
+
+async def put(
+    request: AnyRequest, draft: PriceDraft, kind: str, key: Key, content: Any, *, expected: str | None
+) -> str | None:
+    """Put one change into the draft. Returns what the price book has against it, in words.
+
+    :raises DraftClash: when somebody else changed it since the form was opened
+    """
+    pricing, locale = services_of(request).pricing, locale_of(request)
+    try:
+        await pricing.try_change(draft.id, kind, key, content)
+        await pricing.put_change(draft.id, kind, key, content, by=principal_of(request).person_id, expected=expected)
+    except (LeafMalformed, BookError) as error:
+        return sentence(error, locale)
+    return None
+
+
+def clash_fields(state: LeafState, yours: Any, locale: str) -> tuple[Field, ...]:
+    """Both sides of a clash over one object: theirs before, yours after."""
+    return compared(state.content, yours, locale)
+
+
+def page_number(request: AnyRequest) -> int:
+    text = request.query_params.get("page", "1")
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:9]) < PAGES_MOST and len(text) < 9 else 1
+
+
+async def _search(
+    request: AnyRequest, draft: PriceDraft, text: str
+) -> tuple[tuple[tuple[str, str], ...], tuple[LeafState, ...]]:
+    """(code, name) of SKUs, and rules, that *text* finds."""
+    services, locale = services_of(request), locale_of(request)
+    exact = await services.catalog.find_skus([text, text.upper()])
+    listed = await services.catalog.search(text, locale, FOUND_MOST)
+    skus = {sku.code: sku.names.in_(locale) for sku in exact.values()}
+    for card in listed.products:
+        skus |= {sku.code: sku.names.in_(locale) for sku in card.skus}
+    wanted = text.casefold()
+    rules = [
+        state
+        for state in await services.pricing.list_leaves(draft.id, "adjustment")
+        if wanted in " ".join([state.key[0], *state.content["titles"].values()]).casefold()
+    ]
+    return tuple(skus.items())[:FOUND_MOST], tuple(rules[:FOUND_MOST])
+
+
+def _shown(draft: PriceDraft, change: Change, locale: str) -> ShownChange:
+    return ShownChange(
+        change=change,
+        kind=kind_text(change.kind, locale),
+        name=key_text(change.kind, change.key),
+        key=stored_key(change.key),
+        fields=changed(change.before, change.after, locale),
+        edit=edit_address(draft.id, change.kind, change.key) if change.after is not None else None,
+    )
+
+
+def edit_address(draft_id: uuid.UUID, kind: str, key: Key) -> str | None:
+    """Where the object is edited; None where no form does."""
+    base = f"/desk/prices/drafts/{draft_id}"
+    if kind == "row":
+        return f"{base}/price?{urlencode(dict(zip(('list', 'sku', 'unit', 'starts'), key, strict=True)))}"
+    return f"{base}/rule?{urlencode({'code': key[0]})}" if kind == "adjustment" else None
+
+
+async def _publication(
+    request: AnyRequest, draft: PriceDraft, *, values: dict[str, str], errors: dict[str, str]
+) -> Html:
+    services, locale = services_of(request), locale_of(request)
+    findings: tuple[Finding, ...] = ()
+    clashes: list[ShownClash] = []
+    refusal: str | None = None
+    try:
+        findings = await services.pricing.findings(draft.id)
+    except DraftClash as clash:
+        sides: Any = clash.extra["clashes"]
+        clashes = [
+            ShownClash(
+                kind=kind_text(side["kind"], locale),
+                name=key_text(side["kind"], tuple(side["key"])),
+                fields=compared(side["theirs"], side["yours"], locale),
+            )
+            for side in sides
+        ]
+    except DomainError as error:
+        refusal = sentence(error, locale)
+    blocked = bool(clashes or refusal or any(finding.severity is Severity.ERROR for finding in findings))
+    return page(
+        request,
+        "desk/publish.html",
+        status=422 if errors else 200,
+        **await frame(request, draft, "publication"),
+        findings=[_finding(draft, finding, locale) for finding in findings[:FINDINGS_SHOWN]],
+        finding_count=len(findings),
+        error_count=sum(finding.severity is Severity.ERROR for finding in findings),
+        clashes=clashes,
+        refusal=refusal,
+        blocked=blocked,
+        change_count=len(await services.pricing.list_changes(draft.id)),
+        upcoming=services.books.upcoming(services.clock.now()),
+        lead=services.books.lead.total_seconds(),
+        values=values,
+        errors=errors,
+        summary=summary_of(errors, locale),
+    )
+
+
+def _finding(draft: PriceDraft, finding: Finding, locale: str) -> ShownFinding:
+    witness = finding.witness
+    address = question = None
+    if witness is not None:
+        buyer = witness.buyer.company or f"everyone-{witness.currency}"
+        asked = {"sku": witness.sku, "quantity": witness.quantity, "buyer": buyer, "at": witness.at.isoformat()}
+        address = f"/desk/prices/drafts/{draft.id}/preview?{urlencode(asked)}"
+        question = {
+            "sku": witness.sku,
+            "quantity": witness.quantity,
+            "unit": witness.unit,
+            "currency": witness.currency,
+            "buyer": ", ".join(filter(None, [witness.buyer.company, *witness.buyer.segments, witness.buyer.country])),
+        }
+    return ShownFinding(
+        text=finding_text(finding, locale),
+        error=finding.severity is Severity.ERROR,
+        witness=address,
+        question=question,
+    )

@@ -1,0 +1,84 @@
+"""Names of states and reasons, as staff read them."""
+
+from typing import Final
+
+from checkout.states import State
+from web.labels import N_
+from web.pages import translations
+
+STATES: Final = {
+    State.OPEN: N_("Open"),
+    State.AWAITING: N_("Awaiting approval"),
+    State.SIGNING: N_("Being signed"),
+    State.PAYABLE: N_("To be paid"),
+    State.PROCESSING: N_("Payment under way"),
+    State.AUTHORISED: N_("Authorised"),
+    State.CLOSING: N_("Closing"),
+    State.PAID: N_("Paid"),
+    State.ON_TERMS: N_("On terms"),
+    State.WRITTEN_OFF: N_("Written off"),
+    State.CANCELLING: N_("Being cancelled"),
+    State.CANCELLED: N_("Cancelled"),
+    State.LAPSED: N_("Lapsed"),
+}
+TONES: Final = {State.PAID: "good", State.PAYABLE: "warn", State.CLOSING: "warn", State.LAPSED: "bad"}
+WORDS: Final = {
+    "new": N_("new"),
+    "uncertain": N_("uncertain"),
+    "live": N_("open at Stripe"),
+    "succeeded": N_("succeeded"),
+    "dead": N_("closed without payment"),
+    "done": N_("done"),
+    "refused": N_("refused"),
+    "throttled": N_("throttled"),
+    "create_session": N_("create the payment page"),
+    "expire_session": N_("close the payment page"),
+    "stripe_clearing": N_("Stripe clearing"),
+    "sales": N_("Sales"),
+    "freight": N_("Freight"),
+    "tax_payable": N_("Tax payable"),
+    "customer_liability": N_("Owed to the customer"),
+    "amount_differs": N_("the amount differs"),
+    "currency_differs": N_("the currency differs"),
+    "order_closed": N_("the order was closed"),
+    "paid_twice": N_("paid twice"),
+    "unknown_order": N_("of no order we know"),
+    "reserved": N_("reserved"),
+    "sold": N_("sold"),
+    "returned": N_("returned"),
+    "open": N_("open"),
+    "published": N_("published"),
+    "discarded": N_("discarded"),
+}
+EVENTS: Final = {
+    "accept": N_("Accepted and ordered"),
+    "accept_free": N_("Accepted, nothing to pay"),
+    "accept_on_terms": N_("Accepted on terms"),
+    "pay": N_("Payment begun"),
+    "attempt_dead": N_("Payment attempt ended without payment"),
+    "paid": N_("Paid"),
+    "pay_by_passed": N_("Time to pay passed"),
+    "cancel": N_("Cancellation asked for"),
+    "closed_as_lapsed": N_("Lapsed, stock returned"),
+    "closed_as_cancelled": N_("Cancelled, stock returned"),
+    "unmatched_money": N_("Money came that fits no open order"),
+}
+
+
+class Words:
+    """The tables in one language, for templates."""
+
+    def __init__(self, locale: str) -> None:
+        self._gettext = translations(locale).gettext
+
+    def state(self, state: State) -> str:
+        return self._gettext(STATES[state])
+
+    def tone(self, state: State) -> str:
+        return TONES.get(state, "")
+
+    def event(self, event: str) -> str:
+        return self._gettext(EVENTS[event]) if event in EVENTS else event.replace("_", " ")
+
+    def word(self, word: str) -> str:
+        return self._gettext(WORDS[word]) if word in WORDS else word.replace("_", " ")
