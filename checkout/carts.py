@@ -270,7 +270,7 @@ class Carts:
 
     async def _add(self, session: AsyncSession, cart: Cart, code: str, quantity: str, unit: str | None) -> None:
         code = code.strip()
-        known = {} if "\x00" in code else await self.catalog.find_skus_in(session, {code})
+        known = await self.catalog.find_skus_in(session, {code}) if code.isprintable() else {}
         sku = known.get(code)
         if sku is None or not sku.active:
             raise SkuUnknown(f"We do not sell {code[:64]!r}; check the SKU or search for it.", sku=code[:64])

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -57,7 +58,7 @@ class Browser(httpx.AsyncClient):
 
     def __init__(self, app: Litestar) -> None:
         # on the test's own event loop, where the shop's connections live; Litestar's client would run on others
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
         super().__init__(transport=transport, base_url="http://127.0.0.1:8000", follow_redirects=True)
         self.app = app
         self.headers.update({"accept": "text/html", "sec-fetch-site": "same-origin"})

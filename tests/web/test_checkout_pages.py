@@ -1,4 +1,4 @@
-"""From cart to placed order, page by page: nothing typed is lost, nothing is agreed to unseen, no total moves silently."""
+"""From cart to placed order, page by page: nothing typed is lost, nothing agreed to unseen, no total moves silently."""
 
 import re
 

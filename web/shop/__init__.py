@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import cart, catalog, checkout, documents, entrance, orders
+from web.shop import account, cart, catalog, checkout, documents, entrance, orders
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -14,4 +14,5 @@ def routes() -> list[ControllerRouterHandler]:
         *checkout.HANDLERS,
         *orders.HANDLERS,
         *documents.HANDLERS,
+        *account.HANDLERS,
     ]
