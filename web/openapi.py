@@ -56,7 +56,7 @@ def openapi_config() -> OpenAPIConfig:
             }
         ),
         use_handler_docstrings=True,
-        enabled_endpoints=set(),
+        render_plugins=(),
     )
 
 

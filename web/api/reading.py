@@ -10,6 +10,7 @@ from web.api.words import in_words
 from web.http import AnyRequest
 
 JSON: Final = "application/json"
+TAGS_LONGEST: Final = 1000
 _Body = TypeVar("_Body")
 _Given = TypeVar("_Given")
 _encoder: Final = msgspec.json.Encoder()
@@ -83,10 +84,15 @@ def caching(request: AnyRequest, etag: str) -> dict[str, str]:
 
 
 def is_fresh(request: AnyRequest, etag: str) -> bool:
-    """Whether the reader's copy, by If-None-Match, is still the answer."""
+    """Whether the reader's copy, by If-None-Match, is still the answer.
+
+    :raises BodyMalformed: when the header cannot be a list of our tags
+    """
     header = request.headers.get("if-none-match")
     if header is None:
         return False
+    if len(header) > TAGS_LONGEST or not header.isascii() or not header.isprintable():
+        raise BodyMalformed(f"If-None-Match takes entity tags as we gave them, up to {TAGS_LONGEST} characters.")
     tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
     return "*" in tags or f'"{etag}"' in tags
 

@@ -1,0 +1,85 @@
+"""The shop of the web's tests, with one order, served over HTTP as in production."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+
+from kernel.clock import FixedClock
+from kernel.embedded import EmbeddedServer
+from tests.conftest import NOW
+from tests.web.api.partners import ACME, GLOBEX, key_of, order_of
+from tests.web.conftest import FAST_PASSWORDS, Shop, _cloned, _open, demo_settings, demo_template
+from web.app import create_app
+from web.services import build
+
+__all__ = ["demo_template"]
+
+
+class Partners(msgspec.Struct):
+    """A shop in which Acme and Globex have a key with all scopes and an order each."""
+
+    shop: Shop
+    keys: dict[str, str]
+    orders: dict[str, str]
+
+
+class Served(msgspec.Struct):
+    url: str
+    keys: dict[str, str]
+    orders: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+async def partners(server: EmbeddedServer, demo_template: str) -> AsyncIterator[Partners]:
+    with _cloned(server, demo_template, f"shop_contract_{os.getpid()}") as url:
+        async with _open(url) as shop:
+            yield await _partners(shop)
+
+
+@pytest.fixture(scope="session")
+def served(server: EmbeddedServer, demo_template: str) -> Iterator[Served]:
+    """The address of a shop served by uvicorn in a thread of its own."""
+    with _cloned(server, demo_template, f"shop_served_{os.getpid()}") as url, socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        ready: list[Partners] = []
+        clock = FixedClock(NOW)
+        clock.advance(minutes=1)
+
+        async def run() -> None:
+            services = build(demo_settings(url), clock=clock, passwords=FAST_PASSWORDS)
+            app = create_app(services, background=False)
+            config = uvicorn.Config(app, http="httptools", log_config=None, access_log=False, server_header=False)
+            server = uvicorn.Server(config)
+            running.append(server)
+            serving = asyncio.create_task(server.serve([listening]))
+            while not server.started:  # noqa: ASYNC110 - uvicorn says it by an attribute only
+                await asyncio.sleep(0.01)
+            ready.append(await _partners(Shop(app, services, clock)))
+            await serving
+
+        running: list[uvicorn.Server] = []
+        thread = threading.Thread(target=asyncio.run, args=(run(),))
+        thread.start()
+        while not ready:
+            thread.join(0.05)
+            assert thread.is_alive()
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", ready[0].keys, ready[0].orders)
+        running[0].should_exit = True
+        thread.join(20)
+
+
+async def _partners(shop: Shop) -> Partners:
+    orders = {"acme": (await order_of(shop, ACME)).number, "globex": (await order_of(shop, GLOBEX)).number}
+    return Partners(shop, {"acme": await key_of(shop, ACME), "globex": await key_of(shop, GLOBEX)}, orders)
+
+
+def as_program(served: Served, company: str | None) -> httpx.Client:
+    headers = {} if company is None else {"authorization": f"Bearer {served.keys[company]}"}
+    return httpx.Client(base_url=served.url, headers=headers, timeout=20)

@@ -1,0 +1,67 @@
+"""schemathesis asks the served app whatever the committed document allows and forbids, as a guest and as two partners.
+
+Its checks: no 5xx, only documented statuses, media types, headers and bodies, methods refused with Allow, wrong data
+refused, right data accepted.
+"""
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.config import SchemathesisConfig
+
+from tests.contract.conftest import Served, as_program
+from web.api.document import COMMITTED
+
+EXAMPLES = 25
+EXAMPLES_OF_FEED = 4  # each is the whole price book
+DOCUMENT: dict[str, Any] = json.loads(COMMITTED.read_bytes())
+OPERATIONS = [(path, method.upper()) for path, methods in DOCUMENT["paths"].items() for method in methods]
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig.discover())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("company", [None, "acme"])
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_what_is_answered_is_what_is_documented(served: Served, path: str, method: str, company: str | None) -> None:
+    operation = SCHEMA[path][method]
+    headers = {} if company is None else {"Authorization": f"Bearer {served.keys[company]}"}
+    takes_anything = DOCUMENT["paths"][path][method.lower()].keys() & {"parameters", "requestBody"}
+    for mode in schemathesis.GenerationMode if takes_anything else [schemathesis.GenerationMode.POSITIVE]:
+
+        @settings(
+            max_examples=EXAMPLES_OF_FEED if path.endswith(".csv") else EXAMPLES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: schemathesis.Case[Any]) -> None:
+            case.call_and_validate(base_url=served.url, headers=headers)
+
+        ask()
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, method in OPERATIONS if "{number}" in path])
+def test_another_companys_id_answers_as_a_missing_one_wherever_an_id_is_taken(
+    served: Served, path: str, method: str
+) -> None:
+    with as_program(served, "acme") as acme, as_program(served, "globex") as globex:
+        for program, own, foreign in (
+            (acme, served.orders["acme"], served.orders["globex"]),
+            (globex, served.orders["globex"], served.orders["acme"]),
+        ):
+            mine = program.request(method, path.replace("{number}", own))
+            theirs = program.request(method, path.replace("{number}", foreign))
+            missing = program.request(method, path.replace("{number}", "T-2026-999999"))
+
+            assert mine.status_code == 200
+            assert (theirs.status_code, theirs.content) == (missing.status_code, missing.content)
+            assert theirs.status_code == 404
+            assert {key: value for key, value in theirs.headers.items() if key != "date"} == {
+                key: value for key, value in missing.headers.items() if key != "date"
+            }
