@@ -1,0 +1,302 @@
+"""A shop in use: two companies with a row of everything, staff, keys, and whoever calls it."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from accounts import store
+from accounts.model import KeyScope, MemberRole, StaffRole
+from accounts.principal import Principal
+from agreements.model import DeclineReason
+from checkout.model import ShipTo
+from checkout.views import Details
+from kernel.clock import FixedClock
+from kernel.db import for_accounts, for_staff
+from kernel.ids import new_id
+from sandbox.stripe_twin import RunningTwin
+from tests.security.wire import FORM, HOST, Answer, encoded, faults, send
+from tests.web.conftest import PASSWORD
+from web.assets import asset_url
+from web.http import session_cookie_name
+from web.security import form_token
+from web.services import Services
+
+ORIGIN: Final = f"http://{HOST}"
+DIGEST: Final = "sha256:" + "0" * 64
+BOXES: Final = frozenset({"agree", "authority", "business"})
+SKU: Final = "CRUNCHY-ARMCHAIR"
+CANARY: Final = "canary-9f31c0ffee-secret"
+STAFF: Final = {
+    "support": "support@meridian.example",
+    "legal": "legal@meridian.example",
+    "finance": "finance@meridian.example",
+    "chief": "chief@meridian.example",
+}
+MEMBERS: Final = {
+    "buyer": "clerk@acme.example",
+    "admin": "buyer@acme.example",
+    "unverified": "new@hooli.example",
+    "globex": "buyer@globex.example",
+}
+PEOPLE: Final = MEMBERS | STAFF
+VISITORS: Final = ("visitor", "guest")
+SECRETS: Final = {PASSWORD, "whsec_test", "sk_test_twin", CANARY}
+"""Grows with every session, key and token made here: no log line of any test may hold one."""
+KEYS: Final = {
+    "full key": tuple(scope.value for scope in KeyScope),
+    **{f"{scope.value} key": (scope.value,) for scope in KeyScope},
+}
+
+
+class Belongings(msgspec.Struct, kw_only=True):
+    """What one company has that no other may ever see: every id by which somebody could ask for it."""
+
+    company_id: uuid.UUID
+    order: str
+    open_order: str
+    position: int
+    presentation: str
+    review_token: str
+    invitation: str
+    person: str
+    """Of another member than the one who did all this, where there is one."""
+    key: str
+    ids: frozenset[str]
+    words: frozenset[str]
+    """Texts that stand in its rows alone."""
+
+
+class House(msgspec.Struct, kw_only=True):
+    app: Litestar
+    services: Services
+    clock: FixedClock
+    twin: RunningTwin
+    keys: dict[str, str]
+    draft: str
+    acme: Belongings
+    globex: Belongings
+
+    def value(self, template: str, name: str) -> str | None:
+        """What stands for a parameter of an address, as Acme sees it."""
+        return {
+            "number": "1" if "publications" in template else self.acme.order,
+            "position": str(self.acme.position),
+            "category": "fasteners",
+            "code": {"/products/{code}": "armchair", "/documents/{code}/{label}/{language}": "master-terms"}.get(
+                template, SKU
+            ),
+            "label": "3.1",
+            "language": "en",
+            "sku": SKU,
+            "draft": self.draft,
+            "person": self.acme.person,
+            "person_id": self.acme.person,
+            "invitation": self.acme.invitation,
+            "invitation_id": self.acme.invitation,
+            "key": self.acme.key,
+            "key_id": self.acme.key,
+            "slug": "not-found",
+            "token": self.acme.review_token,
+            "digest": asset_url("tarifa.css").split("/")[2],
+            "name": "tarifa.css",
+        }.get(name)
+
+    async def caller(self, who: str) -> "Caller":
+        """A caller with a session of its own, so that none can spoil another's."""
+        services = self.services
+        if who in KEYS:
+            return Caller(house=self, who=who, key=self.keys[who])
+        if who == "visitor":
+            return Caller(house=self, who=who)
+        if who == "guest":
+            opened = await services.accounts.start_visitor_session()
+            SECRETS.add(opened.token)
+            return Caller(house=self, who=who, token=opened.token, principal=opened.principal)
+        token, principal = await log_in(services, PEOPLE[who])
+        return Caller(house=self, who=who, token=token, principal=principal)
+
+
+class Caller(msgspec.Struct, kw_only=True):
+    """A browser, or a program with a key, that sends what a test says and nothing else."""
+
+    house: House
+    who: str
+    token: str | None = None
+    key: str | None = None
+    principal: Principal | None = None
+
+    def form_token(self) -> str:
+        return form_token(self.house.services.settings.secret_key, self.token)
+
+    async def get(self, target: str | bytes, *, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+        return await self.send("GET", target, headers=headers)
+
+    async def post(
+        self, target: str | bytes, fields: Iterable[tuple[str, str]] = (), *, headers: Iterable[tuple[str, str]] = ()
+    ) -> Answer:
+        """Send a form as our own page would."""
+        body = encoded([("form_token", self.form_token()), *fields])
+        return await self.send(
+            "POST", target, headers=[("content-type", FORM), ("sec-fetch-site", "same-origin"), *headers], body=body
+        )
+
+    async def send(
+        self, method: str, target: str | bytes, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> Answer:
+        given = list(headers)
+        names = {name for name, _ in given}
+        if "accept" not in names:
+            given.append(("accept", "text/html"))
+        if self.token is not None and "cookie" not in names:
+            given.append(("cookie", f"{session_cookie_name(self.house.services.settings)}={self.token}"))
+        if self.key is not None and "authorization" not in names:
+            given.append(("authorization", f"Bearer {self.key}"))
+        return await send(self.house.app, method, target, headers=given, body=body)
+
+    def faults(self, answer: Answer) -> list[str]:
+        """What is wrong with an answer to this caller, whatever was asked."""
+        others: frozenset[str] = frozenset()
+        if self.who not in STAFF:
+            others = self.house.acme.words if self.who == "globex" else self.house.globex.words
+        return faults(answer, payment_origin=self.house.twin.base_url, forbidden=others)
+
+
+async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: RunningTwin) -> House:
+    """Give Acme and Globex a row of everything, and make the rest of the cast."""
+    await services.members.create_staff(email=STAFF["chief"], name="Chief", password=PASSWORD, role=StaffRole.ADMIN)
+    await services.accounts.sign_up(
+        email=MEMBERS["unverified"],
+        password=PASSWORD,
+        name="Hooli buyer",
+        company_name="Hooli Tools",
+        country="ES",
+        token=None,
+        address="192.0.2.7",
+    )
+    acme = await _belongings(services, "admin", "acme")
+    globex = await _belongings(services, "globex", "globex")
+    _, boss = await log_in(services, MEMBERS["admin"])
+    keys = {}
+    for name, scopes in KEYS.items():
+        _, keys[name] = await services.api_keys.create_api_key(boss, name=name, scopes=scopes)
+        SECRETS.add(keys[name].rpartition("_")[2])
+    draft = await services.pricing.open_draft(title="A draft", by=None)
+    return House(
+        app=app,
+        services=services,
+        clock=clock,
+        twin=twin,
+        keys=keys,
+        draft=str(draft.id),
+        acme=acme,
+        globex=globex,
+    )
+
+
+async def log_in(services: Services, email: str) -> tuple[str, Principal]:
+    """A session without the password's detour, so that no limit on log-ins is met."""
+    async with services.db.begin(for_accounts()) as session:
+        person = await store.find_person_by_email(session, email)
+        assert person is not None, email
+        companies = await store.list_companies_of(session, person.id)
+        opened = await services.accounts._open(
+            session, visitor_id=new_id(), person=person, company=companies[0] if companies else None
+        )
+    SECRETS.add(opened.token)
+    return opened.token, opened.principal
+
+
+async def place_order(services: Services, principal: Principal, *, word: str) -> str:
+    presentation = await present(services, principal, word=word)
+    order = await services.checkouts.place(
+        principal,
+        presentation_id=presentation,
+        ticked=BOXES,
+        job_title=f"Buyer {word}",
+        ip="192.0.2.8",
+        user_agent=f"agent {word}",
+    )
+    return order.number
+
+
+async def present(services: Services, principal: Principal, *, word: str) -> uuid.UUID:
+    """Fill the cart, type the details, and look at the review page."""
+    await services.carts.add(principal, sku=SKU, quantity="1", unit=None)
+    ship_to = ShipTo(name=f"Goods-in {word}", line1=f"Calle {word} 1", postal_code="28013", city="Madrid", country="ES")
+    await services.checkouts.save_details(principal, Details(ship_to=ship_to, po_number=f"PO-{word}"), locale="en")
+    review = await services.checkouts.review(principal, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
+    return review.presentation.id
+
+
+async def _belongings(services: Services, who: str, code: str) -> Belongings:
+    """One order with an open payment, one without, one declined and one half done."""
+    word = f"{code}-7n3v"
+    _, principal = await log_in(services, PEOPLE[who])
+    assert principal.company_id is not None
+    paying = await place_order(services, principal, word=word)
+    await services.payments.start(principal, paying)
+    unpaid = await place_order(services, principal, word=word)
+    await services.checkouts.decline(
+        principal,
+        presentation_id=await present(services, principal, word=word),
+        reason=next(iter(DeclineReason)),
+        comment=f"no {word}",
+    )
+    presentation = await present(services, principal, word=word)
+    _, review_token = await services.checkouts.send_to_legal(principal, presentation_id=presentation)
+    SECRETS.add(review_token)
+    cart = await services.carts.priced(principal)
+    await services.members.invite(principal, f"invited-{word}@{code}.example", MemberRole.BUYER)
+    invitation = (await services.members.list_invitations(principal))[0]
+    key, text = await services.api_keys.create_api_key(principal, name=f"key {word}", scopes=["prices:read"])
+    SECRETS.add(text.rpartition("_")[2])
+    members = await services.members.list_members(principal)
+    ids = await _ids_of(services, principal.company_id)
+    return Belongings(
+        company_id=principal.company_id,
+        order=paying,
+        open_order=unpaid,
+        position=cart.lines[0].position,
+        presentation=str(presentation),
+        review_token=review_token,
+        invitation=str(invitation.id),
+        person=str(min(members, key=lambda row: row.person.id == principal.person_id).person.id),
+        key=key.key_id,
+        ids=frozenset(ids | {paying, unpaid}),
+        words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
+    )
+
+
+async def _ids_of(services: Services, company_id: uuid.UUID) -> set[str]:
+    """Every UUID and key id in the rows of a company, over all tables that name one."""
+    found: set[str] = {str(company_id)}
+    async with services.db.begin(for_staff()) as session:
+        for table in await company_tables(session):
+            rows = await session.execute(
+                sa.text(f"select * from {table} where company_id = :company limit 5"), {"company": company_id}
+            )
+            for row in rows.mappings():
+                found |= {str(value) for name, value in row.items() if _names_a_row(name, value)}
+    return found
+
+
+def _names_a_row(name: str, value: Any) -> bool:
+    return isinstance(value, uuid.UUID) or (name in {"key_id", "session_id", "number"} and isinstance(value, str))
+
+
+async def company_tables(session: AsyncSession) -> list[str]:
+    """Every table that names a company."""
+    rows = await session.scalars(
+        sa.text(
+            "select c.table_name from information_schema.columns c"
+            " join information_schema.tables t using (table_schema, table_name)"
+            " where c.table_schema = 'public' and c.column_name = 'company_id' and t.table_type = 'BASE TABLE'"
+            " order by 1"
+        )
+    )
+    return [str(table) for table in rows]
