@@ -18,7 +18,7 @@ from catalog.service import Catalog
 from checkout import canonical, store
 from checkout.carts import delivery_to
 from checkout.charging import check_chargeable
-from checkout.freight import FreightDecision
+from checkout.freight import FreightDecision, FreightNotKnown
 from checkout.mails import order_mail
 from checkout.model import (
     Cart,
@@ -396,6 +396,8 @@ class Checkouts:
             raise CartNotOrderable(
                 "Some lines cannot be ordered as they are; the cart says why.", lines=_problems(priced)
             )
+        if priced.freight_refusal is not None:
+            raise FreightNotKnown(priced.freight_refusal)
         totals, freight = _whole(priced)
         terms = canonical.order_terms(
             checkout_id=checkout.id,

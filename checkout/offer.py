@@ -99,9 +99,12 @@ def price_cart(
         book=book,
         at=at,
     )
-    consignment = None
+    consignment, refusal = None, None
     if lines and answer.net is not None:
-        consignment = _freight(lines, skus, answer.net, delivery, tables.freight)
+        try:
+            consignment = _freight(lines, skus, answer.net, delivery, tables.freight)
+        except freight.FreightNotKnown as error:
+            refusal = error.message
     asked = base_quantities(lines, skus)
     return PricedCart(
         id=None if cart is None else cart.id,
@@ -117,6 +120,7 @@ def price_cart(
         totals=None if consignment is None else add_up(answer, decision, consignment),
         tax=decision,
         freight=consignment,
+        freight_refusal=refusal,
         skus=skus,
     )
 

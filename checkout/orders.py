@@ -64,7 +64,7 @@ class Orders:
 
 async def visible_order(session: AsyncSession, principal: Principal, number: str) -> Order:
     """:raises OrderUnknown: when there is none, or it is another company's"""
-    return _visible(principal, None if "\x00" in number else await store.find_order(session, number))
+    return _visible(principal, await store.find_order(session, number) if number.isprintable() else None)
 
 
 def move(

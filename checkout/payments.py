@@ -537,7 +537,7 @@ class Payments:
         log.error("money fits no open order", order=order.number, reason=reason.value, detail=detail)
 
     async def _handle_session_event(self, event: StripeEvent) -> tuple[EventOutcome, str]:
-        session_id = event.payload["data"].get("object", {}).get("id")
+        session_id = _object_of(event).get("id")
         found = await self.gateway.retrieve_session(session_id) if isinstance(session_id, str) else None
         if found is None:
             return EventOutcome.PARKED, f"Stripe has no Session {str(session_id)[:80]!r}"
@@ -568,7 +568,7 @@ class Payments:
 
     async def _handle_decline(self, event: StripeEvent) -> tuple[EventOutcome, str]:
         """A decline changes nothing here: the Session takes another card. It is counted, once."""
-        metadata = event.payload["data"].get("object", {}).get("metadata")
+        metadata = _object_of(event).get("metadata")
         number = metadata.get("order_number") if isinstance(metadata, dict) else None
         async with self.db.begin(for_staff(), HANDLED) as session:
             stored = await session.get_one(StripeEvent, event.id, with_for_update=True)
@@ -637,6 +637,12 @@ class Payments:
         return company_id
 
 
+def _object_of(event: StripeEvent) -> dict[str, Any]:
+    """What the event says it is about: good for its id, for nothing else."""
+    thing = event.payload["data"].get("object")
+    return thing if isinstance(thing, dict) else {}
+
+
 def _refuse_unpayable(order: Order, now: datetime) -> None:
     """:raises OrderNotPayable: unless the order waits for its money and there is time"""
     if not may(order.state, Event.PAY):
@@ -681,8 +687,10 @@ def _shortened(text: str) -> str:
 
 
 async def _patiently(step: Awaitable[object], **about: str) -> None:
-    """One step of a sweep: what can't be done now is done by the next one."""
+    """One step of a sweep: what can't be done now is left to the next one; one bad order doesn't stop the others."""
     try:
         await step
     except (StripeUnavailable, PaymentUnavailable) as error:
         log.warning("left for the next sweep", reason=error.message, **about)
+    except Exception:
+        log.exception("a step of the sweep failed", **about)

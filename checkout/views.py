@@ -42,7 +42,8 @@ class PricedCartLine(View, frozen=True, kw_only=True):
 class PricedCart(View, frozen=True, kw_only=True):
     """A cart as priced at *at* for delivery to *country*; *country_assumed* when the buyer has not said where to.
 
-    *totals* is None when a line is refused or there is none: the part that can be priced is never shown as a total.
+    *totals* is None when a line is refused, there is none, or freight is not known (*freight_refusal* says why): the
+    part that can be priced is never shown as a total.
     """
 
     id: uuid.UUID | None
@@ -56,6 +57,7 @@ class PricedCart(View, frozen=True, kw_only=True):
     totals: Totals | None
     tax: TaxDecision
     freight: FreightDecision | None
+    freight_refusal: str | None
     skus: dict[str, SkuView]
 
     @property

@@ -122,7 +122,7 @@ async def test_fractions_have_six_decimals_at_most(house: House) -> None:
         await house.carts.add(house.acme, sku="HOSE", quantity="0.0000001")
 
 
-@pytest.mark.parametrize("sku", ["", "NO-SUCH", "CRUNCHY-ARMCHAIR\x00", "x" * 5000, "crunchy-armchair"])
+@pytest.mark.parametrize("sku", ["", "NO-SUCH", "CRUNCHY-ARMCHAIR\x00", "\ud800", "x" * 5000, "crunchy-armchair"])
 async def test_an_unknown_sku_is_refused(house: House, sku: str) -> None:
     with pytest.raises(SkuUnknown):
         await house.carts.add(house.acme, sku=sku, quantity="1")
@@ -284,6 +284,18 @@ async def test_a_guest_chooses_the_currency_and_a_company_has_its_own(house: Hou
         await house.carts.choose_currency(house.acme, "USD")
     with pytest.raises(UnknownCurrency):
         await house.carts.choose_currency(guest, "XXX")
+
+
+async def test_a_currency_without_freight_shows_prices_no_total_and_why(house: House) -> None:
+    guest = visitor()
+    await house.fill(guest)
+    await house.carts.choose_currency(guest, "JPY")
+
+    cart = await house.carts.priced(guest)
+
+    assert cart.quote.net == Money(200, "JPY")
+    assert (cart.totals, cart.freight, cart.orderable) == (None, None, False)
+    assert cart.freight_refusal == "There is no freight tariff in JPY to ES: ask us for a quote."
 
 
 async def test_two_people_of_a_company_have_a_cart_each(house: House) -> None:

@@ -512,7 +512,7 @@ async def test_an_event_about_a_session_stripe_does_not_know_is_parked(house: Ho
     await house.paid_order()
     (event,) = house.events(COMPLETED)
 
-    for number, thing in enumerate(({"id": "cs_test_gone"}, {}, {"id": 5})):
+    for number, thing in enumerate(({"id": "cs_test_gone"}, {}, ["no object"])):
         await house.deliver({**event, "id": f"evt_{number}", "data": {"object": thing}})
 
     assert [row.outcome for row in await house.event_rows()] == [EventOutcome.PARKED] * 3
@@ -551,6 +551,20 @@ async def test_an_event_with_a_nul_character_is_stored_all_the_same(house: House
     assert await settled_once(house, order)
     (row,) = await house.event_rows()
     assert row.payload["data"]["object"]["note\ufffd"] == ["a\ufffdb"]
+
+
+async def test_one_event_that_breaks_a_step_does_not_keep_the_sweep_from_the_others(house: House) -> None:
+    order, _ = await house.paid_order()
+    (event,) = house.events(COMPLETED)
+    raw = msgspec.json.encode({**event, "id": "evt_broken", "data": {"object": ["no object"]}})
+    await house.payments.receive_webhook(raw, signed(raw, house.clock.now()))
+    async with house.database.begin(for_staff()) as session:
+        await session.execute(sa.text("update stripe_event set payload = '{}'"))
+    house.clock.advance(minutes=3)
+
+    await house.payments.sweep()
+
+    assert await settled_once(house, order)
 
 
 async def test_events_of_no_concern_are_stored_and_done(house: House) -> None:

@@ -293,6 +293,15 @@ async def test_review_needs_an_account_a_confirmed_address_a_cart_and_a_place(ho
         await house.review(unconfirmed)
 
 
+async def test_an_order_without_a_freight_tariff_is_refused_at_the_review(house: House) -> None:
+    buyer = await make_member(house.database, house.clock, name="Initech", currency="JPY")
+    await house.fill(buyer)
+    await house.details(buyer)
+
+    with pytest.raises(freight.FreightNotKnown):
+        await house.review(buyer)
+
+
 async def test_a_guest_signs_up_inside_checkout_and_orders_what_was_in_the_cart(house: House) -> None:
     guest = visitor()
     await house.fill(guest)
@@ -455,8 +464,9 @@ async def test_an_order_of_another_company_is_a_missing_one(house: House) -> Non
         assert await house.orders.list_orders(stranger) == ()
     with pytest.raises(OrderUnknown):
         await house.orders.find_order(house.acme, "T-2026-999999")
-    with pytest.raises(OrderUnknown):
-        await house.orders.find_order(house.acme, "\x00")
+    for odd in ("\x00", "\ud800", ""):
+        with pytest.raises(OrderUnknown):
+            await house.orders.find_order(house.acme, odd)
 
 
 async def test_orders_are_listed_newest_first_in_pages_and_staff_see_all(house: House) -> None:
@@ -533,7 +543,8 @@ async def test_an_order_without_an_acceptance_cannot_be_committed(house: House) 
     order = await house.place()
     copied = (
         "insert into customer_order select (jsonb_populate_record(o, jsonb_build_object("
-        "'id', gen_random_uuid(), 'number', 'T-0', 'checkout_id', cast(:checkout as text)))).* from customer_order o where id = :id"
+        "'id', gen_random_uuid(), 'number', 'T-0', 'checkout_id', cast(:checkout as text)))).*"
+        " from customer_order o where id = :id"
     )
     await house.fill(house.acme)
     checkout = await house.checkouts.start(house.acme, locale="en")
