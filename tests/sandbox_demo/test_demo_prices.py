@@ -22,6 +22,34 @@ BUYERS = {
     for row in COMPANIES
 }
 
+PENCIL = (
+    # who, currency, quantity, unit, SKU, what the line comes to
+    ("acme", "EUR", "4", "each", "CRUNCHY-ARMCHAIR", "996.00"),  # 4 x 249.00
+    ("acme", "EUR", "5", "each", "CRUNCHY-ARMCHAIR", "1171.10"),  # 5 x 239.00 = 1195.00, 2 % off a line of 1000
+    ("acme", "EUR", "20", "each", "CRUNCHY-ARMCHAIR", "4292.40"),  # 20 x 219.00 = 4380.00, less 87.60
+    ("initech", "EUR", "4", "each", "CRUNCHY-ARMCHAIR", "900.00"),  # contract: 4 x 225.00
+    ("initech", "EUR", "20", "each", "CRUNCHY-ARMCHAIR", "4155.20"),  # contract: 20 x 212.00 = 4240.00, less 84.80
+    ("initech", "USD", "1", "each", "CRUNCHY-ARMCHAIR", "275.00"),  # the contract is in euros
+    ("acme", "EUR", "1", "each", "QUIET-HAMMER", "31.50"),  # hammer of the fortnight
+    ("acme", "EUR", "10", "each", "QUIET-HAMMER", "302.25"),  # 32.50 less 7 % = 30.225, better than 31.50
+    ("globex", "USD", "1", "each", "QUIET-HAMMER", "34.99"),
+    ("globex", "USD", "20", "pair", "HONEST-GLOVE-M", "136.34"),  # 7.89 less 4 % less 10 % = 6.81696 -> 6.8170
+    ("globex", "USD", "19", "pair", "HONEST-GLOVE-M", "134.92"),  # 7.89 less 10 % = 7.101; 4 % begin at 20
+    ("initech", "EUR", "20", "pair", "HONEST-GLOVE-M", "111.60"),  # contract 6.20 less 10 % = 5.58
+    ("acme", "EUR", "50", "each", "SOBER-HELMET", "920.00"),  # 18.40, left out of the winter weeks
+    ("globex", "USD", "50", "each", "SOBER-HELMET", "983.52"),  # 20.49 less 4 % = 19.6704
+    ("acme", "EUR", "12.3", "metre", "CURIOUS-HOSE", "29.52"),  # 12.3 x 2.40
+    ("acme", "EUR", "1", "reel", "CURIOUS-HOSE", "102.00"),
+    ("acme", "EUR", "1", "box", "BRAVE-BEARING", "169.00"),  # the box's own price
+    ("initech", "EUR", "1", "box", "BRAVE-BEARING", "149.00"),  # contract: 10 x 14.90
+    ("globex", "USD", "1", "box", "BRAVE-BEARING", "176.90"),  # manufacturers from 10: 10 x 17.69
+    ("globex", "EUR", "1000", "each", "NIMBLE-BOLT", "145.00"),  # manufacturers from 1000: 0.145
+    ("acme", "EUR", "2", "pallet", "NIMBLE-BOLT", "7432.32"),  # 48000 x 0.158 = 7584.00, less 2 %
+    ("initech", "EUR", "7", "each", "LOYAL-TROLLEY", "1051.36"),  # 158 less 3 % in Spain: 7 x 153.26, less 2 %
+    ("acme", "EUR", "7", "each", "LOYAL-TROLLEY", "1083.88"),  # 7 x 158.00 = 1106.00, less 2 %
+    ("acme", "EUR", "12", "each", "STUBBORN-GLUE", "163.20"),  # 12 x 13.60
+)
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -51,35 +79,7 @@ def test_the_book_has_no_finding(folder: Path) -> None:
     assert check(content_of_folder(folder), at=NOON) == ()
 
 
-@pytest.mark.parametrize(
-    ("who", "currency", "quantity", "unit", "sku", "net"),
-    [
-        ("acme", "EUR", "4", "each", "CRUNCHY-ARMCHAIR", "996.00"),  # 4 x 249.00
-        ("acme", "EUR", "5", "each", "CRUNCHY-ARMCHAIR", "1171.10"),  # 5 x 239.00 = 1195.00, 2 % off a line of 1000
-        ("acme", "EUR", "20", "each", "CRUNCHY-ARMCHAIR", "4292.40"),  # 20 x 219.00 = 4380.00, less 87.60
-        ("initech", "EUR", "4", "each", "CRUNCHY-ARMCHAIR", "900.00"),  # contract: 4 x 225.00
-        ("initech", "EUR", "20", "each", "CRUNCHY-ARMCHAIR", "4155.20"),  # contract: 20 x 212.00 = 4240.00, less 84.80
-        ("initech", "USD", "1", "each", "CRUNCHY-ARMCHAIR", "275.00"),  # the contract is in euros
-        ("acme", "EUR", "1", "each", "QUIET-HAMMER", "31.50"),  # hammer of the fortnight
-        ("acme", "EUR", "10", "each", "QUIET-HAMMER", "302.25"),  # 32.50 less 7 % = 30.225, better than 31.50
-        ("globex", "USD", "1", "each", "QUIET-HAMMER", "34.99"),
-        ("globex", "USD", "20", "pair", "HONEST-GLOVE-M", "136.34"),  # 7.89 less 4 % less 10 % = 6.81696 -> 6.8170
-        ("globex", "USD", "19", "pair", "HONEST-GLOVE-M", "134.92"),  # 7.89 less 10 % = 7.101; 4 % begin at 20
-        ("initech", "EUR", "20", "pair", "HONEST-GLOVE-M", "111.60"),  # contract 6.20 less 10 % = 5.58
-        ("acme", "EUR", "50", "each", "SOBER-HELMET", "920.00"),  # 18.40, left out of the winter weeks
-        ("globex", "USD", "50", "each", "SOBER-HELMET", "983.52"),  # 20.49 less 4 % = 19.6704
-        ("acme", "EUR", "12.3", "metre", "CURIOUS-HOSE", "29.52"),  # 12.3 x 2.40
-        ("acme", "EUR", "1", "reel", "CURIOUS-HOSE", "102.00"),
-        ("acme", "EUR", "1", "box", "BRAVE-BEARING", "169.00"),  # the box's own price
-        ("initech", "EUR", "1", "box", "BRAVE-BEARING", "149.00"),  # contract: 10 x 14.90
-        ("globex", "USD", "1", "box", "BRAVE-BEARING", "176.90"),  # manufacturers from 10: 10 x 17.69
-        ("globex", "EUR", "1000", "each", "NIMBLE-BOLT", "145.00"),  # manufacturers from 1000: 0.145
-        ("acme", "EUR", "2", "pallet", "NIMBLE-BOLT", "7432.32"),  # 48000 x 0.158 = 7584.00, less 2 %
-        ("initech", "EUR", "7", "each", "LOYAL-TROLLEY", "1051.36"),  # 158 less 3 % in Spain: 7 x 153.26, less 2 %
-        ("acme", "EUR", "7", "each", "LOYAL-TROLLEY", "1083.88"),  # 7 x 158.00 = 1106.00, less 2 %
-        ("acme", "EUR", "12", "each", "STUBBORN-GLUE", "163.20"),  # 12 x 13.60
-    ],
-)
+@pytest.mark.parametrize(("who", "currency", "quantity", "unit", "sku", "net"), PENCIL)
 def test_named_skus_cost_what_a_pencil_says(
     book: MemoryBook, who: str, currency: str, quantity: str, unit: str, sku: str, net: str
 ) -> None:
