@@ -1,0 +1,102 @@
+"""What is measured on: a compiled book of the demo at any size, and a small demo shop. Both are made once and kept."""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from kernel.clock import SystemClock
+from kernel.db import APP_ROLE, OWNER_ROLE
+from kernel.embedded import EmbeddedServer, prepare_database, start_server
+from kernel.migrate import migrate
+from kernel.settings import Settings
+from pricing.compiled import CompiledBook, book_path, write_book
+from sandbox.demo.files import REFERENCE, SEED, write_demo
+from sandbox.demo.load import load
+from tests.examples.folders import content_of_folder
+from web.services import build
+
+ROOT: Final = Path(__file__).parents[1]
+VAR: Final = Path(os.environ.get("VAR") or ROOT / "var") / "bench"
+PASSWORD: Final = "password-of-benchmarks"  # noqa: S105 - of a shop that is not reached from outside
+BUYER: Final = "buyer@acme.example"
+SOURCES: Final = ("sandbox/demo/*", "pricing/engine/book.py", "pricing/engine/memory.py", "pricing/compiled.py")
+"""What a compiled book depends on."""
+
+
+def big_book(skus: int) -> CompiledBook:
+    """The demo's book with *skus* SKUs, compiled at the first call and whenever what makes it has changed."""
+    root = "sha256:" + _digest(f"{skus} {SEED} {REFERENCE}")
+    folder = VAR / f"{skus}"
+    path = book_path(folder, root)
+    if not path.exists():
+        with tempfile.TemporaryDirectory() as files:
+            with _timed(f"Writing the demo's files of {skus:,} SKUs"):
+                write_demo(Path(files), skus=skus)
+            with _timed("Reading and checking them"):
+                content = content_of_folder(Path(files))
+        for outdated in folder.glob("*.book"):
+            outdated.unlink()
+        with _timed("Compiling the book"):
+            write_book(content, root, folder)
+    with _timed(f"Opening the book of {skus:,} SKUs ({path.stat().st_size / 1e6:,.0f} MB)"):
+        return CompiledBook(path, root=root)
+
+
+def small_shop() -> tuple[EmbeddedServer, str, str]:
+    """A server, and the addresses for the runtime and the owner of a demo shop with 1,200 SKUs, companies, people."""
+    VAR.mkdir(parents=True, exist_ok=True)
+    server = start_server(VAR)
+    prepare_database(server, "bench")
+    migrate(server.url("bench", OWNER_ROLE))
+    url = server.url("bench", APP_ROLE)
+    loaded = VAR / "shop.loaded"
+    if not loaded.exists():
+        with _timed("Loading a demo shop"):
+            asyncio.run(_load(shop_settings(url, lead_time=2)))
+        loaded.touch()
+    return server, url, server.url("bench", OWNER_ROLE)
+
+
+def shop_settings(url: str, *, lead_time: int = 3600) -> Settings:
+    """A long lead time, so that a machine that is busy measuring does not lose touch with its price log."""
+    return Settings.from_environment(
+        {
+            "VAR": str(VAR),
+            "DATABASE_URL": url,
+            "STRIPE_WEBHOOK_SECRET": "whsec_of_benchmarks",
+            "PRICE_LEAD_TIME": str(lead_time),
+        }
+    )
+
+
+async def _load(settings: Settings) -> None:
+    services = build(settings, clock=SystemClock())
+    try:
+        await services.books.refresh()
+        await load(services, PASSWORD)
+    finally:
+        await services.gateway.close()
+        await services.db.close()
+
+
+def _digest(asked: str) -> str:
+    hasher = hashlib.sha256(asked.encode())
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            if path.is_file():
+                hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    print(f"{what} ...", flush=True)
+    started = time.perf_counter()
+    yield
+    print(f"  {time.perf_counter() - started:.1f} s", flush=True)

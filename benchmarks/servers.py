@@ -1,0 +1,141 @@
+"""The two servers that are compared: the shop with the big book, and one that only echoes. uvicorn makes either."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from litestar import Litestar, Response, get, post
+from litestar.params import FromPath
+
+from kernel.settings import Settings
+from pricing.books import InForce, PriceBooks
+from pricing.compiled import CompiledBook
+from web.app import create_app
+from web.http import AnyRequest
+from web.services import build
+
+HOST: Final = "127.0.0.1"
+START_SECONDS: Final = 60.0
+_BIG_BOOK: Final = "BENCH_BIG_BOOK"
+_BIG_ROOT: Final = "BENCH_BIG_ROOT"
+
+
+class OneBook(PriceBooks):
+    """Price books of which the big one is always in force."""
+
+    big: CompiledBook
+
+    def at(self, instant: datetime) -> CompiledBook:  # noqa: ARG002 - whenever
+        return self.big
+
+    def in_force(self, instant: datetime) -> InForce:
+        return InForce(number=1, root=self.big.root, effective_at=instant)
+
+
+def shop() -> Litestar:
+    """The application as it is served, but for its price book and its background work."""
+    services = build(Settings.from_environment())
+    books = OneBook.__new__(OneBook)
+    books.__dict__.update(services.books.__dict__)
+    books.big = CompiledBook(Path(os.environ[_BIG_BOOK]), root=os.environ[_BIG_ROOT])
+    services.books = books
+    return create_app(services, background=False)
+
+
+def echo() -> Litestar:
+    """Takes a body and answers as many bytes as it is told: what HTTP costs before anything is priced."""
+    bodies: dict[int, bytes] = {}
+
+    @post("/echo/{size:int}", status_code=200)
+    async def take(request: AnyRequest, size: FromPath[int]) -> Response[bytes]:
+        await request.body()
+        return Response(bodies.setdefault(size, b"x" * size), media_type="application/json")
+
+    @get("/echo/{size:int}")
+    async def give(size: FromPath[int]) -> Response[bytes]:
+        return Response(bodies.setdefault(size, b"x" * size), media_type="text/html")
+
+    return Litestar([take, give], openapi_config=None)
+
+
+@contextmanager
+def running(factory: str, *, environment: dict[str, str], book: Path | None = None, root: str = "") -> Iterator[int]:
+    """Serve *factory* of this module in a process of its own and answer its port."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = int(probe.getsockname()[1])
+    process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+        [
+            *(sys.executable, "-m", "uvicorn", f"benchmarks.servers:{factory}", "--factory", "--port", str(port)),
+            *("--http", "httptools", "--no-access-log", "--log-level", "error", "--no-server-header"),
+            *("--timeout-keep-alive", "600"),
+        ],
+        env=os.environ | environment | {_BIG_BOOK: str(book or ""), _BIG_ROOT: root},
+        cwd=Path(__file__).parents[1],
+    )
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.05)
+    raise SystemExit("A server of the benchmark did not start; what it said stands above.")
+
+
+class Connection:
+    """One kept-alive connection that sends prepared bytes and reads answers with a Content-Length."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        return cls(*await asyncio.open_connection(HOST, port, limit=2**22))
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send a request and return the answer's body.
+
+        :raises RuntimeError: for any status but 200
+        """
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
+        body = await self._reader.readexactly(length)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{head.splitlines()[0]!r}: {body[:300]!r}")
+        return body
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+def post_bytes(path: str, body: bytes) -> bytes:
+    """A POST of JSON as it goes over the wire."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def get_bytes(path: str) -> bytes:
+    """A GET as a browser sends it."""
+    return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/html\r\nAccept-Language: en\r\n\r\n".encode()
