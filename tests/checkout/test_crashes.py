@@ -37,6 +37,7 @@ READING = {
     "payments.py:returned",
     "payments.py:settle",
     "payments.py:start",
+    "reconciliation.py:reconcile",
 }
 """Functions that open a transaction without a failpoint because it only reads."""
 ASIDE = {"checkouts.py:decline", "checkouts.py:send_to_legal"}
