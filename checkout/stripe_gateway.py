@@ -205,7 +205,7 @@ class StripeGateway:
         :raises WebhookRefused: for any other body, an old or future timestamp, or an event of the other mode
         """
         header = signature or ""
-        if not any(self._signed(raw, header, secret) for secret in self._secrets):
+        if not header.isascii() or not any(self._signed(raw, header, secret) for secret in self._secrets):
             raise WebhookRefused("The signature does not fit this body and our secrets.")
         timestamp = _TIMESTAMP.search(header)
         if timestamp is None:

@@ -380,7 +380,18 @@ async def test_a_job_of_the_queue_settles_what_a_webhook_brought(house: House, d
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "t=1,v1=00", "v1=abc", "nonsense", "t=abc,v1=00", "t=" + "9" * 400 + ",v1=00", "t=1,v0=00", "\x00"],
+    [
+        None,
+        "",
+        "t=1,v1=00",
+        "v1=abc",
+        "nonsense",
+        "t=abc,v1=00",
+        "t=" + "9" * 400 + ",v1=00",
+        "t=1,v0=00",
+        "\x00",
+        "t=1,v1=é",
+    ],
 )
 async def test_webhook_bad_signature_is_400_and_not_stored(house: House, header: str | None) -> None:
     await house.paid_order()
