@@ -9,6 +9,7 @@ from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote_from_bytes
 
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
@@ -82,7 +83,7 @@ def page(
             locale=locale,
             form_token=form_token(services.settings.secret_key, session_token_of(request)),
             test_payments=services.settings.test_payments,
-            url_path=request.url.path,
+            url_path=own_address(request),
             query=request.url.query,
             htmx=is_htmx(request),
             merchant=services.merchant,
@@ -110,6 +111,12 @@ def _compressed(request: AnyRequest, body: bytes) -> tuple[bytes, dict[str, str]
     if not ours or request.method != "GET" or "gzip" not in request.headers.get("accept-encoding", ""):
         return body, {}
     return gzip.compress(body, COMPRESSION, mtime=0), {"content-encoding": "gzip"}
+
+
+def own_address(request: AnyRequest) -> str:
+    """The path of this page as a link on it: asked for as `//evil.example`, it must not lead there."""
+    raw = request.scope.get("raw_path") or request.scope["path"].encode()
+    return "/" + quote_from_bytes(raw.partition(b"?")[0].lstrip(b"/"), safe="/%:@!$'()*+,;=")
 
 
 def redirect(
