@@ -1,7 +1,8 @@
 """What HTTP asks of every address, before any route is looked up: HEAD, and addresses that are text."""
 
+from string import punctuation
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from litestar import Litestar
 from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
@@ -24,6 +25,9 @@ class Application(Litestar):
         send: Send | LifeSpanSend,
     ) -> None:
         asked: Any = scope
+        if asked["type"] == "http" and not asked["query_string"].isascii():
+            # Litestar reads an address as ASCII, error pages too: bytes that came as they are become their escapes
+            asked = {**asked, "query_string": quote_from_bytes(asked["query_string"], safe=punctuation).encode()}
         if asked["type"] == "http" and asked["method"] == "HEAD":
             asked = {**asked, "method": "GET", "state": {**asked.get("state", {}), "head": True}}
             send = _without_body(send)
