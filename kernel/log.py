@@ -15,6 +15,12 @@ SECRET_VALUES: Final = re.compile(
     r"(sk|rk)_(test|live)_\w+|whsec_\w+|trf_[0-9A-Za-z]+_[0-9A-Za-z]+|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)|(?<=bearer )\S+",
     re.IGNORECASE,
 )
+NAMED_VALUES: Final = re.compile(
+    r"""(\b\w*(?:passw(?:or)?d|secret|token|api_?key|authorization|signature|tarifa_\d+|__Host-tarifa)\w*["']?\s*[=:]\s*["']?
+    )[^\s"'&,;)}\]]+ | (\bcookie["']?\s*[=:]\s*["']?)[^\n"']+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A secret's name and its value inside a text, as in `password=...`, `'token': '...'` or `Cookie: ...`."""
 HIDDEN: Final = "[hidden]"
 QUIET: Final = (
     "alembic",
@@ -68,9 +74,13 @@ def configure_logging(*, level: str = "INFO", stream: Any = None) -> None:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return SECRET_VALUES.sub(HIDDEN, value)
+        return NAMED_VALUES.sub(_hide_value, SECRET_VALUES.sub(HIDDEN, value))
     if isinstance(value, Mapping):
         return {key: HIDDEN if SECRET_NAMES.search(str(key)) else _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     return value
+
+
+def _hide_value(found: re.Match[str]) -> str:
+    return (found[1] or found[2]) + HIDDEN
