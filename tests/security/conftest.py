@@ -13,7 +13,7 @@ import structlog
 from kernel.embedded import EmbeddedServer
 from kernel.log import configure_logging
 from sandbox.stripe_twin import running_twin
-from tests.security.house import SECRETS, House, furnish
+from tests.security.house import SECRETS, House, furnish, make_costs_telling
 from tests.security.routes import Route, routes_of
 from tests.web.conftest import _a_minute_after, _cloned, _open
 from tests.web.conftest import demo_template as demo_template  # noqa: PLC0414 - pytest finds it here by this name
@@ -31,6 +31,7 @@ async def house(
         running_twin(file=folder / "twin.sqlite", clock=clock.now) as twin,
     ):
         async with _open(url, clock, STRIPE_API_KEY="sk_test_twin", STRIPE_API_BASE=twin.base_url) as opened:
+            await make_costs_telling(opened.services, clock)
             yield await furnish(opened.app, opened.services, opened.clock, twin)
         await asyncio.sleep(0)  # lets the closed connections to the twin end before anyone looks for leaks
 

@@ -18,6 +18,7 @@ from checkout.views import Details
 from kernel.clock import FixedClock
 from kernel.db import for_accounts, for_staff
 from kernel.ids import new_id
+from pricing.engine.book import MarginLimit
 from sandbox.stripe_twin import RunningTwin
 from tests.security.wire import FORM, HOST, Answer, encoded, faults, send
 from tests.web.conftest import PASSWORD
@@ -30,6 +31,11 @@ ORIGIN: Final = f"http://{HOST}"
 DIGEST: Final = "sha256:" + "0" * 64
 BOXES: Final = frozenset({"agree", "authority", "business"})
 SKU: Final = "CRUNCHY-ARMCHAIR"
+COST: Final = "317931"
+MARGIN: Final = "719131"
+FLOOR: Final = "HOUSE-FLOOR"
+HOUSE_ONLY: Final = frozenset({COST, MARGIN, FLOOR})
+"""What no buyer's answer may hold: see `make_costs_telling`."""
 CANARY: Final = "canary-9f31c0ffee-secret"
 STAFF: Final = {
     "support": "support@meridian.example",
@@ -162,8 +168,27 @@ class Caller(msgspec.Struct, kw_only=True):
         """What is wrong with an answer to this caller, whatever was asked."""
         others: frozenset[str] = frozenset()
         if self.who not in STAFF:
-            others = self.house.acme.words if self.who == "globex" else self.house.globex.words
+            others = HOUSE_ONLY | (self.house.acme.words if self.who == "globex" else self.house.globex.words)
         return faults(answer, payment_origin=self.house.twin.base_url, forbidden=others)
+
+
+async def make_costs_telling(services: Services, clock: FixedClock) -> None:
+    """Publish costs, a margin and a floor whose digits stand nowhere else, so that any answer that holds them tells."""
+    async with services.db.begin(for_staff()) as session:
+        telling = sa.text("update sku_cost set cost = floor(cost * 100) / 100 + cast(:odd as numeric)")
+        await session.execute(telling, {"odd": f"0.00{COST}"})
+    draft = await services.pricing.open_draft(title="Costs", by=None)
+    floor = await services.pricing.find_leaf(draft.id, "bound", (FLOOR,))
+    changed = {**msgspec.to_builtins(floor.content), "limit": msgspec.to_builtins(MarginLimit(percent=f"3.{MARGIN}"))}
+    await services.pricing.put_change(draft.id, "bound", (FLOOR,), changed, by=None, expected=floor.seen)
+    published = await services.pricing.publish(draft.id, by=None)
+    clock.set(published.effective_at)
+    await services.books.refresh()
+    clock.advance(seconds=1)
+    entry = services.books.at(clock.now()).entry(SKU)
+    assert entry is not None
+    assert entry.costs
+    assert all(cost.cost.endswith(COST) for cost in entry.costs)
 
 
 async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: RunningTwin) -> House:
@@ -278,7 +303,7 @@ async def _ids_of(services: Services, company_id: uuid.UUID) -> set[str]:
     async with services.db.begin(for_staff()) as session:
         for table in await company_tables(session):
             rows = await session.execute(
-                sa.text(f"select * from {table} where company_id = :company limit 5"), {"company": company_id}
+                sa.text(f"select * from {table} where company_id = :company limit 1"), {"company": company_id}
             )
             for row in rows.mappings():
                 found |= {str(value) for name, value in row.items() if _names_a_row(name, value)}

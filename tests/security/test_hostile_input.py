@@ -19,7 +19,7 @@ MARKUP = '"><script>alert(9317)</script><img src=x:9317>\'onmouseover=alert(9317
 VALUES = {
     "markup": MARKUP,
     "everything odd": "' OR 1=1--; DROP TABLE person ../../../etc/passwd a\r\nset-cookie: a=b\r\n\r\n"
-    " \u202egnirts\u2066 \u2028\u0085\x0b\x1f\x7f \ufffe\uffff\U0010ffff a\u0301 %s%n{0}{a.__class__}%(x)s []{}()*+?.^$|\\",
+    " \u202egnirts\u2066 \u2028\u0085\x0b\x1f\x7f \ufffe\uffff\U0010ffff a\u0301 %s%n{0}{a.__class__}%(x)s [](*+?.^$\\",
     "address": "javascript:alert(9317)",
     "foreign": "//evil.example/\\evil.example",
     "huge number": "1" + "0" * 30,
@@ -40,9 +40,12 @@ RAW = {
     "encoded slashes": b"..%2f..%2f%252e%252e%252f%2500",
     "long": b"a" * 20_000,
 }
+SLOW = re.compile("publication|rollback")
+"""What does much work when it is let through."""
+SHORT = ("markup", "everything odd", "last date", "exponent")
 ASKERS = ("visitor", "admin", "finance")
 DOORS = ("/login", "/signup", "/password-reset", "/invitation", "/logout", "/cart/currency")
-FIELD = r'(?:form\.(?:get|raw|all|has)\(\s*|\bname=|get\(\s*)"([a-z_.:-]+)"'
+FIELD = r'(?:form\.(?:get|raw|all|has)\(\s*|\bname=|get\(\s*|_password\(form, )"([a-z_.:-]+)"'
 SOURCES = [*(ROOT / "web").rglob("*.py"), *(ROOT / "web" / "templates").rglob("*.html")]
 NAMES = sorted({name for file in SOURCES for name in re.findall(FIELD, file.read_text())} - {"form_token"})
 """Of all fields and query parameters, as the sources have them."""
@@ -129,8 +132,9 @@ async def test_no_form_trips_over_one_hostile_field(house: House, routes: list[R
     forms, wrong = await forms_for(house, routes, who), []
     assert forms
     for form in forms:
+        values = {name: VALUES[name] for name in SHORT} if SLOW.search(form.action) else VALUES
         for field in dict.fromkeys(name for name, _ in form.fields):
-            for name, value in VALUES.items():
+            for name, value in values.items():
                 caller = await house.caller(who)
                 answer = await caller.post(form.action, form.with_field(field, value))
                 wrong += [f"{form.action} {field} {name}: {fault}" for fault in caller.faults(answer)]

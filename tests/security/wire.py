@@ -1,7 +1,7 @@
 """Requests as bytes, straight into the application, so that no client library mends what an attacker would send."""
 
+import asyncio
 import re
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ TELLTALES: Final = re.compile(
 """What only our insides say."""
 MARK: Final = "9317"
 RAW_MARKS: Final = re.compile(
+    r"(?:href|src|action|formaction)=[\"']?(?://|/?\\\\|https?://evil)|"
     rf"<script>alert\({MARK}\)|\"onmouseover=alert\({MARK}\)|'onmouseover=alert\({MARK}\)|<img src=x:{MARK}"
     rf"|(?:href|src|action|formaction)=[\"']?\s*(?:javascript|data):"
 )
@@ -78,7 +79,7 @@ async def send(
     received: list[Any] = []
 
     async def receive() -> Any:
-        return sent.pop(0) if sent else {"type": "http.disconnect"}
+        return sent.pop(0) if sent else await asyncio.Future()  # it stays until it has its answer
 
     async def take(message: Any) -> None:
         received.append(message)
@@ -148,7 +149,3 @@ REQUIRED_HEADERS: Final = (
     "cross-origin-resource-policy",
     "cache-control",
 )
-
-
-def missing_id() -> str:
-    return str(uuid.uuid4())
