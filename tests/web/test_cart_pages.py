@@ -89,3 +89,22 @@ async def test_a_guest_may_see_the_cart_in_dollars(browser: Browser) -> None:
     await browser.submit("/cart/currency", {"currency": "USD"})
 
     assert "US$" in (await browser.get("/cart")).text or "$" in (await browser.get("/cart")).text
+
+
+async def test_a_pasted_list_is_refused_in_the_readers_language(browser: Browser) -> None:
+    await browser.get("/quick-order?lang=es")
+
+    answer = await browser.submit("/quick-order", {"list": "NO-SUCH 1\nHB88-M8-20 2 crate\nCRUNCHY-ARMCHAIR 1.5"})
+
+    assert "No vendemos NO-SUCH." in answer.text
+    assert "HB88-M8-20 se vende por: unidades, cajas, palés." in answer.text
+    assert "CRUNCHY-ARMCHAIR solo se vende por unidades enteras." in answer.text
+
+
+async def test_the_head_of_every_page_counts_the_lines_of_the_cart(browser: Browser) -> None:
+    assert 'class="count"' not in (await browser.get("/catalog")).text
+
+    await browser.submit("/cart/lines", {"sku": "CRUNCHY-ARMCHAIR", "quantity": "2"})
+    await browser.submit("/cart/lines", {"sku": "NIMBLE-BOLT", "quantity": "100"})
+
+    assert 'class="count">2<' in (await browser.get("/catalog")).text

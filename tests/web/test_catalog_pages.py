@@ -1,9 +1,12 @@
 """What a visitor sees before doing anything."""
 
 import re
+from decimal import Decimal
 
 import pytest
 
+from pricing.engine import Buyer
+from pricing.ladder import ladder_of
 from tests.web.conftest import Browser, Shop
 
 
@@ -65,3 +68,27 @@ async def test_a_log_in_link_never_leads_elsewhere(browser: Browser) -> None:
         assert safe_next(target) == "/"
     assert safe_next("/cart?x=1") == "/cart?x=1"
     assert (await browser.get("/")).status_code == 200
+
+
+async def test_many_variants_stand_side_by_side_with_the_price_at_each_break(
+    browser: Browser, read_only_shop: Shop
+) -> None:
+    page = (await browser.get("/products/HB88")).text
+    rows = re.findall(r'<tr id="hb88-[^"]+">(.*?)</tr>', page, re.DOTALL)
+    book = read_only_shop.services.books.at(read_only_shop.clock.now())
+
+    assert len(rows) == 30
+    for row in rows:
+        sku = re.findall(r"HB88-M\d+-\d+", row)[0]
+        ladder = ladder_of(book, Buyer(country="ES"), currency="EUR", sku=sku, at=read_only_shop.clock.now())
+        shown = [Decimal(price) for price in re.findall(r"€([\d.]+)</span></td>", row)]
+        assert shown == [Decimal(rung.each) for rung in ladder.rungs][: len(shown)]
+        assert len(shown) >= 4
+
+
+async def test_an_error_page_speaks_the_readers_language(browser: Browser) -> None:
+    answer = await browser.get("/products/NO-SUCH-THING?lang=es")
+
+    assert answer.status_code == 404
+    assert "Este producto no existe" in answer.text
+    assert "There is" not in answer.text
