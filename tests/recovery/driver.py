@@ -74,6 +74,10 @@ class App:
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._environment['PORT']}"
+
     def start(self, failpoint: str = "") -> bool:
         """Start it, to die at *failpoint*; False when it died before it served anyone."""
         self.kill()

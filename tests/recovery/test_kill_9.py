@@ -9,6 +9,7 @@ from kernel.failpoints import registered
 from sandbox.stripe_twin import Fault
 from tests.recovery.conftest import Journey, World
 from tests.recovery.driver import Refused
+from tests.recovery.pages import Pages
 
 COMMIT = ("before_commit", "after_commit")
 CALL = ("before_call", "after_call")
@@ -23,6 +24,21 @@ def buy_and_pay(journey: Journey) -> str:
     assert journey.twin.control.pay_at_once(session, "visa").outcome == "paid"
     journey.deliver_webhooks()
     journey.do("come_back", number=number, session_id=session)
+    return "paid"
+
+
+def buy_on_the_pages(journey: Journey) -> str:
+    """The same at a browser, whose forms are sent again."""
+    with Pages(journey) as pages:
+        pages.log_in_with_a_cart()
+        pages.say_where_to()
+        assert pages.accept().startswith(journey.twin.base_url)
+        session = journey.session()
+        assert journey.twin.control.pay_at_once(session).outcome == "paid"
+        [order] = journey.orders()
+        pages.come_back(order["number"], session)
+        assert "Your payment arrived on" in pages.read_order(order["number"])
+    journey.deliver_webhooks()
     return "paid"
 
 
@@ -127,6 +143,10 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
         *points(COMMIT, "payment.start", "payment.resend", "payment.answer"),
         *points(CALL, "stripe.create_session", "stripe.retrieve_session"),
         *points(COMMIT, "webhook.receive", "payment.settle", "webhook.handled"),
+    ),
+    buy_on_the_pages: (
+        *points(COMMIT, "cart.change", "save_details", "review", "place", "payment.answer", "payment.settle"),
+        *points(CALL, "stripe.create_session"),
     ),
     pay_and_come_back_before_the_webhook: (
         *points(CALL, "stripe.retrieve_session"),
