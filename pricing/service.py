@@ -7,7 +7,7 @@ appends an entry to the log of publications. The heavy work is done before the l
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -523,11 +523,18 @@ class Pricing:
             number = last.number
         return dict(export_csv.export_prices(await self._published_leaves(number)))
 
-    async def import_folder(self, folder: Path, *, by: uuid.UUID | None, title: str = "") -> Imported:
+    async def import_folder(
+        self,
+        folder: Path,
+        *,
+        by: uuid.UUID | None,
+        title: str = "",
+        progress: Callable[[str, int], None] | None = None,
+    ) -> Imported:
         """Import catalogue and price files of *folder*: all of them, or with one error in them nothing. Prices go into
-        a new draft.
+        a new draft. *progress*: called now and then with a file's name and how many of its rows were read.
         """
-        report = ImportReport()
+        report = ImportReport(progress=progress)
         async with self.db.begin(for_staff()) as session:
             await self.catalog.import_into(session, folder, report)
             draft_id = await self.import_into(session, folder, report, by=by, title=title)

@@ -18,6 +18,7 @@ from kernel.signing import KeyringRefused
 
 FOUND: Final = 1
 IMPOSSIBLE: Final = 2
+DAYS_MOST: Final = 3650
 
 
 class CommandFailed(Exception):
@@ -81,9 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     replay.set_defaults(run=_asynchronous("replay_orders"))
 
     reconcile = commands.add_parser("reconcile", help="compare our orders with Stripe's objects, both ways, and report")
-    reconcile.add_argument("--days", type=int, default=30, help="how far back (Stripe keeps events for 30 days)")
+    reconcile.add_argument(
+        "--days", type=_days, default=30, help="how far back, up to 3650; 30 unless said (Stripe keeps events for 30)"
+    )
     reconcile.set_defaults(run=_asynchronous("reconcile"))
     return parser
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:5]) <= DAYS_MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 1 to {DAYS_MOST}")
+    return int(text)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

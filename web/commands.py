@@ -4,16 +4,22 @@ import argparse
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import psycopg
+from sqlalchemy.exc import OperationalError
 
 from accounts.store import find_company_by_code
+from checkout.reconciliation import Break
+from checkout.stripe_gateway import StripeUnavailable
 from checkout.tax import HOME
 from kernel.csv_rows import ImportReport
-from kernel.db import for_accounts
+from kernel.db import for_accounts, for_staff
+from kernel.log import configure_logging
+from kernel.money import Money
 from kernel.settings import Settings
 from pricing.engine import Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.explain import explain, refusal_text
@@ -22,7 +28,7 @@ from pricing.findings import finding_text
 from pricing.model import DraftState
 from pricing.replay_orders import replay
 from web.cli import FOUND, CommandFailed, called_from
-from web.serve import prepare_environment
+from web.serve import HOST, prepare_environment
 from web.services import Services, build
 
 SHOWN_ERRORS = 50
@@ -35,16 +41,25 @@ async def import_files(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise CommandFailed(f"{arguments.folder} is no folder. Name the folder that holds the CSV files.")
     async with _services() as services:
-        imported = await services.pricing.import_folder(folder, by=None, title=arguments.title)
-        if not imported.report.ok:
-            _print_errors(imported.report)
-            return FOUND
-        for name, count in imported.report.counts.items():
-            print(f"  {name:<22} {count}")
-        for note in imported.report.notes:
-            print(f"  {note}")
-        if imported.draft_id is not None:
-            print(f"Prices wait in draft {imported.draft_id}. Publish them: bin/tarifa publish")
+        imported = await services.pricing.import_folder(
+            folder, by=None, title=arguments.title, progress=lambda file, rows: _say_progress(f"{file}: {rows:,} rows")
+        )
+    _end_progress()
+    if not imported.report.ok:
+        _print_errors(imported.report)
+        print("Nothing was imported. Mend these rows and run it again.", file=sys.stderr)
+        return FOUND
+    if not imported.report.counts and imported.draft_id is None:
+        raise CommandFailed(f"{arguments.folder} holds none of the files that docs/import-files.md names.")
+    for name, count in imported.report.counts.items():
+        print(
+            f"  {name:<22} {count.rows:>9,} rows: {count.added:,} added, {count.changed:,} changed, "
+            f"{count.unchanged:,} unchanged"
+        )
+    for note in imported.report.notes:
+        print(f"  {note}")
+    if imported.draft_id is not None:
+        print(f"Prices wait in draft {imported.draft_id}. Publish them: bin/tarifa publish {imported.draft_id}")
     return 0
 
 
@@ -99,16 +114,20 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
     path = called_from(arguments.lines)
     if not path.is_file():
         raise CommandFailed(f"{arguments.lines} is no file. Name a CSV file of order lines.")
+    exceptions = None if arguments.exceptions is None else called_from(arguments.exceptions)
+    if exceptions is not None and not exceptions.parent.is_dir():
+        raise CommandFailed(f"{arguments.exceptions} cannot be written: its folder does not exist.")
     async with _services() as services:
         latest = services.books.published()
         if not latest:
             raise CommandFailed("No price book is published yet. Import and publish one first.")
         book = await services.books.load(latest[-1].root)
         report = ImportReport()
-        result = replay(path, book, report, progress=_progress("lines"))
-    print(file=sys.stderr)
+        result = replay(path, book, report, progress=lambda lines: _say_progress(f"{lines:,} lines"))
+    _end_progress()
     if not report.ok:
         _print_errors(report)
+        print("These rows could not be read and are not counted below.", file=sys.stderr)
     print(f"{result.equal:,} of {result.lines:,} lines come out equal to what was charged")
     for group in result.groups[:SHOWN_GROUPS]:
         rules = ", ".join(group.rules) or "no rule"
@@ -120,32 +139,71 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
             print(
                 f"           {asked.reference}/{asked.line} {asked.quantity} x {asked.sku}: {asked.expected} -> {got}"
             )
-    if arguments.exceptions is not None:
-        called_from(arguments.exceptions).write_bytes(msgspec.json.format(msgspec.json.encode(result.groups)))
+    if exceptions is not None:
+        exceptions.write_bytes(msgspec.json.format(msgspec.json.encode(result.groups)))
     return 0 if result.equal == result.lines and report.ok else FOUND
 
 
 async def reconcile(arguments: argparse.Namespace) -> int:
-    """Compare our orders with Stripe's objects, both ways."""
+    """Compare our orders with Stripe's objects, both ways, and our books with themselves."""
     async with _services() as services:
-        breaks = await services.payments.reconcile(since=services.clock.now() - timedelta(days=arguments.days))
+        since = services.clock.now() - timedelta(days=arguments.days)
+        try:
+            breaks = list(await services.payments.reconcile(since=since))
+        except StripeUnavailable as error:
+            raise CommandFailed(f"{error.message} {_where_stripe_is(services.settings)}") from error
+        waiting = await services.order_files.waiting()
+        breaks += [
+            Break("liability_open", case.session_id, f"{Money(case.amount_minor, case.currency)}: {case.detail}")
+            for case in waiting.liabilities
+        ]
+        async with services.db.begin(for_staff()) as session:
+            ledger = await services.agreements.check_ledger(session)
+        if ledger.broken_at is not None:
+            breaks.append(Break("ledger_broken", f"row {ledger.broken_at}", "the acceptance ledger contradicts itself"))
     for found in breaks:
-        print(f"  {found.kind:<28} {found.reference}  {found.detail}")
-    print(f"{len(breaks)} breaks" if breaks else "No break: our orders and Stripe's objects agree.")
-    return FOUND if breaks else 0
+        print(f"  {found.kind:<26} {found.reference}  {found.detail}")
+    if waiting.liabilities_count > len(waiting.liabilities):
+        print(f"  ... and {waiting.liabilities_count - len(waiting.liabilities)} more open liabilities")
+    if breaks:
+        print(f"{len(breaks)} {'break' if len(breaks) == 1 else 'breaks'} in the last {arguments.days} days")
+        return FOUND
+    print(f"No break in the last {arguments.days} days: our orders and Stripe's objects agree.")
+    return 0
 
 
 @asynccontextmanager
 async def _services() -> AsyncIterator[Services]:
-    """The services over the installation's database, which is started when it does not run yet."""
+    """The services over the installation's database, which is started when it does not run yet.
+
+    Logs go to standard error, so that what a command answers can be piped.
+    """
+    configure_logging(level="WARNING")
     prepare_environment(Settings.from_environment(), os.environ)
-    services = build(Settings.from_environment())
+    settings = Settings.from_environment()
+    services = build(settings if settings.stripe_api_key is not None else _with_test_payments(settings))
     try:
         await services.books.refresh()
         yield services
+    except (OperationalError, psycopg.OperationalError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise CommandFailed(f"The database does not answer any more: {reason}. Try again.") from error
     finally:
         await services.gateway.close()
         await services.db.close()
+
+
+def _with_test_payments(settings: Settings) -> Settings:
+    """Where no key of a real account is set, payments are those of the test server that runs beside the shop."""
+    return msgspec.structs.replace(
+        settings, stripe_api_key="sk_test_twin", stripe_api_base=f"http://{HOST}:{settings.port + 1}"
+    )
+
+
+def _where_stripe_is(settings: Settings) -> str:
+    if settings.stripe_api_base is None:
+        return "Check STRIPE_API_KEY and the way to api.stripe.com."
+    return f"The test payments run with the shop: is it serving on PORT {settings.port}?"
 
 
 async def _buyer(services: Services, code: str | None) -> Buyer:
@@ -178,11 +236,14 @@ def _instant(text: str) -> datetime:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def _progress(what: str) -> Callable[[int], None]:
-    def show(number: int) -> None:
-        print(f"\r  {number:,} {what}", end="", file=sys.stderr, flush=True)
+def _say_progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r  {text:<60}", end="", file=sys.stderr, flush=True)
 
-    return show
+
+def _end_progress() -> None:
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
 
 
 def _print_errors(report: ImportReport) -> None:
@@ -190,5 +251,4 @@ def _print_errors(report: ImportReport) -> None:
         print(f"  {error}", file=sys.stderr)
     more = report.errors_total - min(len(report.errors), SHOWN_ERRORS)
     if more:
-        print(f"  ... and {more} more", file=sys.stderr)
-    print("Nothing was imported. Mend these rows and run it again.", file=sys.stderr)
+        print(f"  ... and {more:,} more", file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import Final
 
 import psycopg
 import uvicorn
+from sqlalchemy.exc import OperationalError
 
 from kernel.db import APP_ROLE, OWNER_ROLE, libpq_url
 from kernel.embedded import prepare_database, start_server
@@ -39,6 +40,7 @@ def serve(*, demo_data: bool) -> int:
     _require_free(settings.port, "PORT")
     print("Starting the database ...", flush=True)
     prepare_environment(settings, os.environ)
+    _require_durability(os.environ["DATABASE_URL"])
     with _test_payments(settings, os.environ):
         if demo_data and not settings.production:
             _load_demo_data_once(os.environ["DATABASE_URL"])
@@ -78,10 +80,10 @@ def prepare_environment(settings: Settings, environment: MutableMapping[str, str
     elif settings.migration_database_url is not None:
         environment["MIGRATION_DATABASE_URL"] = settings.migration_database_url
     try:
-        _require_durability(environment["DATABASE_URL"])
         migrate(environment["MIGRATION_DATABASE_URL"])
-    except psycopg.OperationalError as error:
-        raise CommandFailed(f"The database cannot be reached: {error}. Check DATABASE_URL.") from error
+    except (OperationalError, psycopg.OperationalError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise CommandFailed(f"The database cannot be reached: {reason}. Check DATABASE_URL.") from error
 
 
 def _require_durability(url: str) -> None:

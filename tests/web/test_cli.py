@@ -1,0 +1,287 @@
+"""`bin/tarifa`: every command does its work over the installation's database, and its exit code says how it went."""
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from kernel.db import OWNER_ROLE
+from kernel.embedded import EmbeddedServer
+from sandbox.stripe_twin import running_twin
+from tests.conftest import TEST_VAR
+from web.cli import main
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("serve", "import", "price", "publish", "replay-orders", "reconcile")
+DONE, FOUND, IMPOSSIBLE = 0, 1, 2
+LINES = "reference,line,sku,unit,quantity,currency,at,company,segments,country,expected_line_total\n"
+
+
+@pytest.fixture
+def installation(
+    demo_database_url: str, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Path:
+    """The environment of a shop with the demo's data; the folder its user stands in."""
+    name = make_url(demo_database_url).database
+    assert name is not None
+    for key, value in {
+        "VAR": str(TEST_VAR / "demo"),
+        "PORT": "8765",
+        "DATABASE_URL": demo_database_url,
+        "MIGRATION_DATABASE_URL": server.url(name, OWNER_ROLE),
+        "STRIPE_WEBHOOK_SECRET": "whsec_test",
+        "TARIFA_CALLED_FROM": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(key, value)
+    for key in ("STRIPE_API_KEY", "STRIPE_API_BASE", "TARIFA_MODE"):
+        monkeypatch.delenv(key, raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+
+    assert stopped.value.code == DONE
+    assert f"tarifa {command}" in capsys.readouterr().out
+
+
+def test_it_is_started_from_any_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "bin" / "tarifa", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    if (ROOT / ".venv" / "bin" / "python").exists():
+        assert done.returncode == DONE
+        assert all(command in done.stdout for command in COMMANDS)
+    else:
+        assert done.returncode == IMPOSSIBLE
+        assert "virtual environment" in done.stderr
+
+
+def test_nothing_asked_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+
+    assert stopped.value.code == IMPOSSIBLE
+    assert "COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_price_is_told_with_its_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["price", "CRUNCHY-ARMCHAIR", "--quantity", "6", "--company", "initech"]) == DONE
+
+    said = capsys.readouterr().out
+    assert "List price CONTRACT-INITECH = 225" in said
+    assert "6 x CRUNCHY-ARMCHAIR = 1323" in said
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_price_as_json_is_the_whole_answer_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["price", "CRUNCHY-ARMCHAIR", "--json"]) == DONE
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["lines"][0]["unit_price"] == "249.00"
+    assert answer["root"].startswith("sha256:")
+
+
+@pytest.mark.usefixtures("installation")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["NO-SUCH"], FOUND, "We do not sell NO-SUCH."),
+        (["CRUNCHY-ARMCHAIR", "--quantity", "many"], FOUND, "Write the quantity as a number"),
+        (["CRUNCHY-ARMCHAIR", "--currency", "GBP"], FOUND, "has no price in GBP"),
+        (["CRUNCHY-ARMCHAIR", "--company", "hooli"], IMPOSSIBLE, "There is no company hooli."),
+        (["CRUNCHY-ARMCHAIR", "--at", "soon"], IMPOSSIBLE, "soon is no instant."),
+        (["CRUNCHY-ARMCHAIR", "--at", "2020-01-01"], IMPOSSIBLE, "No price book was in force at that time."),
+    ],
+)
+def test_a_price_that_cannot_be_told_says_why(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["price", *arguments]) == code
+
+    output = capsys.readouterr()
+    assert said in (output.out if code == FOUND else output.err)
+    assert "Traceback" not in output.err
+
+
+def test_files_are_imported_into_a_draft_and_published(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = installation / "files"
+    folder.mkdir()
+    (folder / "stock.csv").write_text("sku,on_hand\nCRUNCHY-ARMCHAIR,12\n")
+    (folder / "adjustments.csv").write_text(
+        "code,layer,group,scope_skus,effect,value,title_en,title_es\n"
+        "TEN,PROMOTIONS,promotion,CRUNCHY-ARMCHAIR,percent,10,Ten off,Diez menos\n"
+    )
+    assert main(["import", "files", "--title", "Armchairs"]) == DONE
+    said = capsys.readouterr().out
+    assert "stock.csv" in said
+    assert "1 rows" in said
+    draft = said.split("bin/tarifa publish ")[1].strip()
+
+    assert main(["publish", draft, "--check"]) in {DONE, FOUND}
+    assert main(["publish", "--note", "From a file", "--at", "2199-01-01"]) == DONE
+    assert "Publication 2: in force from 2199-01-01T00:00:00+00:00" in capsys.readouterr().out
+    assert main(["price", "CRUNCHY-ARMCHAIR"]) == DONE
+    assert "= 249.00 EUR" in capsys.readouterr().out
+    assert main(["price", "CRUNCHY-ARMCHAIR", "--at", "2199-01-01"]) == DONE
+    assert "= 224.10 EUR" in capsys.readouterr().out
+
+
+def test_errors_that_stop_a_publication_are_named(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = installation / "files"
+    folder.mkdir()
+    (folder / "price_rows.csv").write_text(
+        "list,sku,unit,model,valid_from,valid_until,tiers\nPUBLIC-EUR,CRUNCHY-ARMCHAIR,each,flat,,,0:111\n"
+    )
+    assert main(["import", "files"]) == DONE
+
+    assert main(["publish"]) == IMPOSSIBLE
+
+    output = capsys.readouterr()
+    assert "is on sale, and no list prices it" in output.out
+    assert "errors stop the publication" in output.err
+    assert main(["publish", "--check"]) == FOUND
+
+
+def test_one_wrong_row_keeps_everything_out_and_is_named(
+    installation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = installation / "files"
+    folder.mkdir()
+    (folder / "stock.csv").write_text("sku,on_hand\nCRUNCHY-ARMCHAIR,1\nNO-SUCH,2\n")
+
+    assert main(["import", "files"]) == FOUND
+
+    said = capsys.readouterr().err
+    assert "stock.csv:3: sku:" in said
+    assert "Nothing was imported." in said
+
+
+@pytest.mark.parametrize(("folder", "said"), [("nowhere", "is no folder"), (".", "holds none of the files")])
+def test_a_folder_without_files_is_said_to_be_one(
+    installation: Path, folder: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert installation.is_dir()
+    assert main(["import", folder]) == IMPOSSIBLE
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("installation")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "There is no open price draft."),
+        (["not-an-id"], "is no draft's id"),
+        (["00000000-0000-0000-0000-000000000000"], "There is no such draft."),
+    ],
+)
+def test_a_draft_that_is_none_is_not_published(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["publish", *arguments]) == IMPOSSIBLE
+    assert said in capsys.readouterr().err
+
+
+def test_past_lines_are_priced_again(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (installation / "lines.csv").write_text(
+        LINES
+        + "A-1,1,CRUNCHY-ARMCHAIR,each,2,EUR,2026-11-21T13:00:00Z,acme,,DE,498\n"
+        + "A-1,2,CRUNCHY-ARMCHAIR,each,1,EUR,2026-11-21T13:00:00Z,acme,,DE,1\n"
+    )
+
+    assert main(["replay-orders", "lines.csv", "--exceptions", "differ.json"]) == FOUND
+    assert "1 of 2 lines come out equal" in capsys.readouterr().out
+    assert json.loads((installation / "differ.json").read_text())[0]["outcome"] == "too_high"
+
+    (installation / "lines.csv").write_text(
+        LINES + "A-1,1,CRUNCHY-ARMCHAIR,each,2,EUR,2026-11-21T13:00:00Z,acme,,DE,498\n"
+    )
+    assert main(["replay-orders", "lines.csv"]) == DONE
+
+
+def test_lines_that_cannot_be_read_are_named(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (installation / "lines.csv").write_text(LINES + "A-1,1,CRUNCHY-ARMCHAIR,each,two,EUR,never,acme,,DE,498\n")
+
+    assert main(["replay-orders", "lines.csv"]) == FOUND
+    assert "lines.csv:2: " in capsys.readouterr().err
+    assert main(["replay-orders", "elsewhere.csv"]) == IMPOSSIBLE
+    assert main(["replay-orders", "lines.csv", "--exceptions", "no/such/folder.json"]) == IMPOSSIBLE
+
+
+def test_reconciliation_without_breaks_says_so(
+    installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_twin(file=installation / "twin.sqlite") as twin:
+        monkeypatch.setenv("STRIPE_API_KEY", "sk_test_twin")
+        monkeypatch.setenv("STRIPE_API_BASE", twin.base_url)
+
+        assert main(["reconcile", "--days", "7"]) == DONE
+
+    assert "No break in the last 7 days" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("installation")
+def test_reconciliation_says_when_the_test_payments_do_not_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconcile"]) == IMPOSSIBLE
+    assert "is it serving on PORT 8765?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "x", "99999999999"])
+def test_a_period_that_is_none_is_a_usage_error(days: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["reconcile", f"--days={days}"])
+
+    assert stopped.value.code == IMPOSSIBLE
+
+
+def test_a_database_that_is_not_there_is_said_so(
+    installation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = "postgresql+psycopg://nobody@127.0.0.1:9/none"
+    monkeypatch.setenv("DATABASE_URL", nowhere)
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", nowhere)
+
+    assert main(["publish"]) == IMPOSSIBLE
+    assert "Check DATABASE_URL" in capsys.readouterr().err
+    assert installation.is_dir()
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_database_that_may_forget_orders_is_not_served(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tests' own server is such a one: it trades durability for speed."""
+    assert main(["serve"]) == IMPOSSIBLE
+    assert "could lose paid orders" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_taken_port_is_said_to_be_taken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+
+        assert main(["serve"]) == IMPOSSIBLE
+
+    assert "is taken" in capsys.readouterr().err
+
+
+def test_production_names_every_default_it_would_run_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in list(os.environ):
+        if key.startswith(("STRIPE_", "SECRET_", "SIGNING_", "BASE_URL", "SMTP_")):
+            monkeypatch.delenv(key)
+    monkeypatch.setenv("TARIFA_MODE", "production")
+
+    assert main(["publish"]) == IMPOSSIBLE
+    said = capsys.readouterr().err
+    assert "SECRET_KEY" in said
+    assert "STRIPE_API_KEY" in said
