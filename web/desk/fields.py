@@ -204,8 +204,9 @@ class Typed:
 def summary_of(errors: dict[str, str], locale: str) -> dict[str, str]:
     """The errors for the top of the page, where each must name its field."""
     gettext = translations(locale).gettext
+    order = list(LABELS)
     named = {}
-    for name, text in errors.items():
+    for name, text in sorted(errors.items(), key=lambda item: order.index(item[0]) if item[0] in LABELS else -1):
         field, _, line = name.rpartition("-")
         if field in TIER_LABELS and line.isdigit():
             label = gettext(TIER_LABELS[field]) % {"line": int(line) + 1}
