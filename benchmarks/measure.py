@@ -71,7 +71,7 @@ async def timed_together(
     return _timing(name, seconds, whole, baseline)
 
 
-def measured(name: str, seconds: list[float], baseline: Timing) -> Timing:
+def measured(name: str, seconds: list[float], baseline: Timing | None = None) -> Timing:
     """Rounds that were timed one after another by the caller; the first tenth is left out."""
     kept = seconds[len(seconds) // 10 :]
     return _timing(name, kept, sum(kept), baseline)
