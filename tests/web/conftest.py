@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import hashlib
 import itertools
 import os
 import re
@@ -26,7 +27,7 @@ from kernel.embedded import EmbeddedServer
 from kernel.settings import Settings
 from sandbox.demo.load import load
 from sandbox.stripe_twin import RunningTwin, running_twin
-from tests.conftest import NOW, TEST_VAR
+from tests.conftest import NOW, ROOT, TEST_VAR
 from web.app import create_app
 from web.services import Services, build, running
 
@@ -86,7 +87,7 @@ class Browser(httpx.AsyncClient):
 @pytest.fixture(scope="session")
 def demo_template(server: EmbeddedServer, template: str) -> str:
     """A database with the demo loaded at NOW, and the keyring that signed its publication."""
-    name = template.replace("template", "demo")
+    name = f"{template.replace('template', 'demo')}_{_demo_digest()}"
     with (TEST_VAR / "demo.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with psycopg.connect(server.superuser_url, autocommit=True) as connection:
@@ -104,6 +105,13 @@ def demo_template(server: EmbeddedServer, template: str) -> str:
                 asyncio.run(_load(server.url(name, APP_ROLE)))
                 connection.execute(sql.SQL("comment on database {} is 'ready'").format(sql.Identifier(name)))
     return name
+
+
+def _demo_digest() -> str:
+    """Names the demo's generator, texts and loader, so that a changed demo is loaded anew."""
+    sandbox = ROOT / "sandbox"
+    sources = sorted([*(sandbox / "demo").glob("*.*"), *(sandbox / "demo_documents").glob("*.*")])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
 
 
 async def _load(url: str) -> None:
