@@ -16,6 +16,7 @@ from accounts.member_service import AlreadyMember, LastAdmin, NoSuchInvitation, 
 from accounts.model import KeyScope, MemberRole
 from kernel.errors import DomainError, Refused
 from kernel.money import Money
+from web.countries import country_options
 from web.http import (
     LOCALES,
     AnyRequest,
@@ -179,11 +180,14 @@ async def _show(
     services, principal = services_of(request), principal_of(request)
     administers = principal.role is MemberRole.ADMIN and principal.email_verified
     typed = {} if form is None else form.as_dict()
+    assert principal.company is not None, "the role table lets in members only"
+    country = principal.company.country
     return page(
         request,
         "account/overview.html",
         status=status,
         administers=administers,
+        country_name=dict(country_options(locale_of(request))).get(country, country),
         signatories=await services.members.list_signatories(principal),
         members=await services.members.list_members(principal) if administers else [],
         invitations=await services.members.list_invitations(principal) if administers else [],

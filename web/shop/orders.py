@@ -1,5 +1,6 @@
 """Orders: what became of them, paying them, giving them up, ordering again, and the receipt of what was accepted."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -134,6 +135,7 @@ async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
         order=order,
         receipt=receipt,
         content=receipt["presentation"]["content"],
+        recorded_at=datetime.fromisoformat(receipt["acceptance"]["recorded_at"]),
         checks=_checks(request, receipt),
         ledger_keys=services_of(request).keyring.public_keys(Purpose.LEDGER),
     )
