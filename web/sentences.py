@@ -91,6 +91,20 @@ SENTENCES: Final[dict[str, str]] = {
     "query-too-long": N_("This search is too long. Write fewer words."),
     "no-price-book": N_("Prices are not published yet. Try again later."),
     "price-book-unavailable": N_("Prices cannot be shown at the moment. Try again in a minute."),
+    # prices at the desk
+    "price-effective-too-soon": N_("Choose a later instant: all channels need the lead time to switch together."),
+    "price-publication-out-of-order": N_(
+        "Another publication takes effect later than that. Choose its instant or a later one."
+    ),
+    "price-publication-contended": N_("Others are publishing at the same time. Try again."),
+    "price-findings": N_("Errors stop the publication; they stand below."),
+    "price-draft-clash": N_("Somebody else changed the same; both sides stand below."),
+    "price-draft-not-found": N_("There is no such draft."),
+    "price-draft-closed": N_("This draft was published or discarded. Begin a new one."),
+    "price-publication-not-found": N_("There is no such publication."),
+    "price-row-not-found": N_("There is no such price in this draft. It may have been removed."),
+    "price-rule-not-found": N_("There is no such rule in this draft. It may have been removed."),
+    "price-change-gone": N_("This change is not in the draft any more, or somebody has edited it. Look at it again."),
     # everywhere
     "unauthenticated": N_("Log in first."),
     "malformed-form": N_("The form could not be read: it is too long, or holds signs that are no text, such as NUL."),
