@@ -2,6 +2,7 @@
 
 from pricing.engine.book import BookContent, Frame, SkuEntry
 from pricing.engine.check import Finding, Severity, Witness, check, finding_text
+from pricing.engine.disclose import Disclosure, ShownLeaf, disclosed
 from pricing.engine.evaluate import quote
 from pricing.engine.explain import cliff_text, explain, loser_text, next_break_text, refusal_text, step_text
 from pricing.engine.leaves import Leaf, leaf_digest, leaves, root
@@ -14,6 +15,7 @@ __all__ = [
     "BookContent",
     "BookError",
     "Buyer",
+    "Disclosure",
     "Finding",
     "Frame",
     "Leaf",
@@ -23,12 +25,14 @@ __all__ = [
     "QuoteRequest",
     "Rules",
     "Severity",
+    "ShownLeaf",
     "SkuEntry",
     "TaxInput",
     "TaxRate",
     "Witness",
     "check",
     "cliff_text",
+    "disclosed",
     "entries_of",
     "explain",
     "finding_text",

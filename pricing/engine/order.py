@@ -56,9 +56,10 @@ class _Order:
             else:
                 (exclusive if rule.exclusive else able).append(rule)
         entry: Amounts = tuple(line.order_units for line in self.lines)
-        _, chosen, beaten = resolve(self.context.rules.stages[2][stage], able, exclusive, entry, self._apply, _cheaper)
+        layer = self.context.rules.stages[2][stage]
+        _, chosen, beaten = resolve(layer, able, exclusive, entry, self._apply, _cheaper)
         for rule, before, after in chosen:
-            self._record(rule, before, after)
+            self._record(rule, entry if layer.summed else before, before, after)
         for rule, winner in beaten:
             self._loses(rule, "beaten", {"by": winner.code})
 
@@ -99,7 +100,8 @@ class _Order:
             return amounts[position] - line.floor_units
         return _NO_CEILING if line.ceiling_units is None else line.ceiling_units - amounts[position]
 
-    def _record(self, rule: Rule, before: Amounts, after: Amounts) -> None:
+    def _record(self, rule: Rule, base: Amounts, before: Amounts, after: Amounts) -> None:
+        """*base*: what the rule was judged on."""
         places = self.context.line_places
         for position, line in enumerate(self.lines):
             if before[position] != after[position]:
@@ -113,7 +115,7 @@ class _Order:
                     params=rule.params,
                 )
                 line.order_units = after[position]
-        asked = self._change(rule, before)
+        asked = self._change(rule, base)
         dropped = asked - (sum(after) - sum(before))
         params = {**rule.params, "dropped": fixed(abs(dropped), places)} if dropped else rule.params
         self.steps.append(
