@@ -157,10 +157,10 @@ class Matched(NamedTuple):
 
 class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one buyer meets in one currency, whatever the instant: the lists open to the buyer, by code, and the
-    scales of that currency under the book's policy. *number* tells views of a book apart.
+    scales of that currency under the book's policy. Buyers of one *group* meet the same rules.
     """
 
-    number: int
+    group: int
     buyer: Buyer
     currency: str
     lists: dict[str, ReadyList]
@@ -195,6 +195,8 @@ class Rules:
             (rule.scope, _NOBODY, _ready_quantity_rule(rule)) for rule in frame.quantity_rules
         )
         self._views: dict[tuple[str, Buyer], View] = {}
+        self._audiences = tuple({adjustment.audience for adjustment in frame.adjustments})
+        self._groups: dict[tuple[str, str | None, frozenset[Audience]], int] = {}
         self._numbers = count()
         self._admitted: dict[tuple[Any, ...], tuple[Layers, ...]] = {}
         self._matched: dict[tuple[Any, ...], Matched] = {}
@@ -231,7 +233,7 @@ class Rules:
         """As `adjustments_for`, with what the view already decides left out of the conditions."""
         if not self._adjustments:
             return _NO_RULES
-        key = (view.number, *self._adjustments.key(facts))
+        key = (view.group, *self._adjustments.key(facts))
         found = self._matched.get(key)
         if found is None:
             found = self._match(facts, view)
@@ -254,7 +256,7 @@ class Rules:
             if admits(audience, buyer)
         }
         return View(
-            number=next(self._numbers),
+            group=self._group(currency, buyer),
             buyer=buyer,
             currency=currency,
             lists=lists,
@@ -268,6 +270,16 @@ class Rules:
             line_zero=fixed(0, line_places),
             tax_places=places(self.policy.tax, currency),
         )
+
+    def _group(self, currency: str, buyer: Buyer) -> int:
+        """Thousands of buyers differ in few of the audiences that rules state."""
+        admitted = frozenset(audience for audience in self._audiences if admits(audience, buyer))
+        key = (currency, buyer.country, admitted)
+        found = self._groups.get(key)
+        if found is None:
+            found = next(self._numbers)
+            _remember(self._groups, key, found)
+        return found
 
     def _match(self, facts: SkuFacts, view: View) -> Matched:
         unit, line, order = (

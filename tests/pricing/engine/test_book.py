@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pricing.engine import BookContent, BookError, MemoryBook, leaf_digest, leaves, root
+from pricing.engine import BookContent, BookError, Buyer, MemoryBook, leaf_digest, leaves, root
 from pricing.engine.book import (
     AmountEffect,
     Audience,
@@ -260,3 +260,15 @@ def test_a_reader_of_the_rules_meets_the_lists_and_rules_that_admit_a_buyer() ->
     assert rules.adjustments_for(CHAIR, GLOBEX) == (unit, line, order)
     assert set(rules.lists_for("EUR", GLOBEX)) == {"LIST"}
     assert rules.lists_for("USD", GLOBEX) == rules.lists_for("no currency", GLOBEX) == {}
+
+
+def test_buyers_whom_the_rules_do_not_tell_apart_share_what_was_found_for_one() -> None:
+    rules = book(
+        row("1:10"), adjustments=(rule("ONE", "5"), rule("OTHER", "5", audience=only(segments=("trade",))))
+    ).rules
+    acme, initech = (rules.view("EUR", Buyer(company=code, country="DE")) for code in ("acme", "initech"))
+    trade, abroad = rules.view("EUR", GLOBEX), rules.view("EUR", Buyer(company="acme", country="ES"))
+
+    assert acme.group == initech.group
+    assert rules.matched(CHAIR, acme) is rules.matched(CHAIR, initech)
+    assert len({view.group for view in (acme, trade, abroad, rules.view("USD", GLOBEX))}) == 4
