@@ -8,10 +8,11 @@ from litestar import get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from checkout.model import OrderLine
+from checkout.model import Order, OrderLine
 from checkout.states import OF_ORDER, State
 from kernel.db import for_staff
 from kernel.money import Money
+from pricing.books import InForce
 from pricing.engine.explain import cliff_text, loser_text, next_break_text, step_text
 from pricing.engine.request import Trace
 from web.desk.people import names_of
@@ -67,7 +68,7 @@ async def order(request: AnyRequest, number: FromPath[str]) -> Html:
         order=file.order,
         lines=[_explained(line, locale) for line in file.order.lines],
         acceptance=acceptance,
-        publication=next((entry for entry in published if entry.root == file.order.price_root), None),
+        publication=next((entry for entry in reversed(published) if _priced(file.order, entry)), None),
         names=await names_of(
             services,
             [file.order.person_id]
@@ -80,6 +81,11 @@ async def order(request: AnyRequest, number: FromPath[str]) -> Html:
 
 
 HANDLERS: list[ControllerRouterHandler] = [orders, order]
+
+
+def _priced(order: Order, entry: InForce) -> bool:
+    """Whether the publication is the one the order was priced by: content published again has the same root."""
+    return entry.root == order.price_root and entry.effective_at <= order.priced_at
 
 
 def _explained(line: OrderLine, locale: str) -> ExplainedLine:
