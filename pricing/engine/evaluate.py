@@ -91,9 +91,10 @@ def _lines(request: QuoteRequest, book: Book) -> list[Line]:
     entries: dict[str, SkuEntry | None] = {}
     for number, asked in enumerate(request.lines):
         sku, unit = asked.sku, asked.unit
-        if sku not in entries:
-            entries[sku] = book.entry(sku)
-        entry = entries[sku]
+        if sku in entries:
+            entry = entries[sku]
+        else:
+            entry = entries[sku] = book.entry(sku)
         if unit is None and entry is not None:
             unit = entry.facts.units[0].unit
         line = found.get((sku, unit))
@@ -232,8 +233,10 @@ def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Rat
     wanted = counted if line.counted is line.base else minus(counted, minus(line.counted, line.base))
     if line.asked is not ONE:
         wanted = over(wanted, line.asked)
-    step: Ratio = (1, 10**unit.decimals)
     rules = context.rules.quantity_rules_for(line.entry.facts)
+    if not rules and not unit.decimals and wanted[1] == 1 and wanted[0] < MAX_QUANTITY:
+        return (wanted[0] + 1, 1) if above else wanted
+    step: Ratio = (1, 10**unit.decimals)
     for rule in rules:
         if rule.multiple is not None and (rule.unit is None or rule.unit == line.unit):
             step = rule.multiple if rule.unit is not None else over(rule.multiple, line.asked)
@@ -389,6 +392,7 @@ def _answer(
     answers = iter(priced)
     currency = request.currency
     edges = [line.edge for line in lines if line.edge is not None]
+    subtotal = None if sums is None else Money(sums.subtotal, currency)
     return Quote(
         root=book.root,
         at=at,
@@ -399,8 +403,8 @@ def _answer(
         lines=tuple(next(answers) if line.refusal is None else _refused_line(line, line.refusal) for line in lines),
         order_steps=tuple(order_steps),
         order_losers=tuple(order_losers[:MAX_LOSERS]),
-        subtotal=None if sums is None else Money(sums.subtotal, currency),
-        net=None if sums is None else Money(sums.net, currency),
+        subtotal=subtotal,
+        net=subtotal if sums is None or sums.net == sums.subtotal else Money(sums.net, currency),
         tax=None if sums is None or sums.tax is None else Money(sums.tax, currency),
         total=None if sums is None else Money(sums.total, currency),
         valid_until=min(edges, default=None),

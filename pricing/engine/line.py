@@ -195,7 +195,7 @@ class Line:
                 rule=rule,
                 titles=titles,
                 before=steps[-1].after if steps else None,
-                after=ratio_text(after[0], after[1]),
+                after=ratio_text(*after),
                 params=params,
             )
         )

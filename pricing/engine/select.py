@@ -137,15 +137,17 @@ def graduated(tiers: tuple[Tier, ...], quantity: Ratio) -> tuple[Ratio, Ratio]:
 def reached(tiers: tuple[Tier, ...], quantity: Ratio) -> int:
     """The tier *quantity* has reached, -1 for none; quantity 0 stands in the first."""
     number, denominator = quantity
-    for index in range(len(tiers) - 1, -1, -1):
-        tier = tiers[index]
-        if tier.from_ is not None:
-            begin = ratio(tier.from_)
-            if number * begin[1] >= begin[0] * denominator:
+    index = len(tiers)
+    for tier in reversed(tiers):
+        index -= 1
+        from_ = tier.from_
+        if from_ is not None:
+            begin, of = ratio(from_)
+            if number * of >= begin * denominator:
                 return index
         else:
-            begin = ratio(tier.above or "0")
-            if number * begin[1] > begin[0] * denominator:
+            begin, of = ratio(tier.above or "0")
+            if number * of > begin * denominator:
                 return index
     return _NO_TIER if number else 0
 

@@ -10,6 +10,9 @@ from pricing.engine.line import Context, Line
 from pricing.engine.request import Treatment
 from pricing.engine.rules import Ratio
 
+# reading a member from its class costs as much as a call
+_STANDARD, _ORDER, _UNIT = Treatment.STANDARD, TaxLevel.ORDER, TaxLevel.UNIT
+
 
 class Taxed(msgspec.Struct, frozen=True, gc=False):
     """Of one line, in units of 10^-*decimals*; *tax* None when none was asked."""
@@ -35,9 +38,9 @@ def tax_lines(lines: Sequence[Line], context: Context) -> list[Taxed]:
     level = context.policy.tax_level
     if context.treatment is None:
         return [Taxed(line.order_units, None, line.order_units, context.line_places) for line in lines]
-    if level is TaxLevel.ORDER:
+    if level is _ORDER:
         taxes = _by_order(lines, context, decimals)
-    elif level is TaxLevel.UNIT:
+    elif level is _UNIT:
         taxes = [_of_units(line, context, decimals) for line in lines]
     else:
         taxes = [_of((line.order_units, context.line_scale), line, context, decimals) for line in lines]
@@ -68,9 +71,9 @@ def totals(lines: Sequence[Line], taxed: Sequence[Taxed], context: Context) -> T
         else:
             added += of_line.total - of_line.net
     added_minor = _minor(added, 10**finest, minor, tax_mode)
-    included_minor = _minor(included, 10**finest, minor, tax_mode)
+    included_minor = _minor(included, 10**finest, minor, tax_mode) if included else 0
     net += gross - included_minor
-    tax = added_minor + (included_minor if context.treatment is Treatment.STANDARD else 0)
+    tax = added_minor + (included_minor if context.treatment is _STANDARD else 0)
     return Totals(subtotal, net, tax, net + tax)
 
 
@@ -81,7 +84,7 @@ def _taxed(line: Line, context: Context, tax: int, decimals: int) -> Taxed:
     if finest != decimals:
         tax *= 10 ** (finest - decimals)
     net = amount - tax if line.price_list.tax_included else amount
-    owed = tax if context.treatment is Treatment.STANDARD else 0
+    owed = tax if context.treatment is _STANDARD else 0
     return Taxed(net, owed, net + owed, finest)
 
 
