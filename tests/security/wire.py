@@ -20,6 +20,7 @@ TELLTALES: Final = re.compile(
     r"|tarifa_app|tarifa_owner|RuntimeError|ValueError|KeyError|TypeError|UnicodeDecodeError"
 )
 """What only our insides say."""
+PATIENCE_SECONDS: Final = 20
 MARK: Final = "9317"
 RAW_MARKS: Final = re.compile(
     r"(?:href|src|action|formaction)=[\"']?(?://|/?\\\\|https?://evil)|"
@@ -79,7 +80,7 @@ async def send(
     received: list[Any] = []
 
     async def receive() -> Any:
-        return sent.pop(0) if sent else await asyncio.Future()  # it stays until it has its answer
+        return sent.pop(0) if sent else {"type": "http.disconnect"}  # so that of a stream the first part comes
 
     async def take(message: Any) -> None:
         received.append(message)
@@ -103,7 +104,8 @@ async def send(
         "state": {},
         "extensions": {},
     }
-    await app(scope, receive, take)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await app(scope, receive, take)
     start = next(message for message in received if message["type"] == "http.response.start")
     content = b"".join(message.get("body", b"") for message in received if message["type"] == "http.response.body")
     return Answer(start["status"], tuple((bytes(k), bytes(v)) for k, v in start["headers"]), content)
