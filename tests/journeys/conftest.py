@@ -132,8 +132,11 @@ class Visit:
         self.page.set_viewport_size({"width": 900, "height": 640})
         box = self.page.locator(part).first.bounding_box()
         assert box is not None, f"{part} is not on the page"
-        clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 640)}
-        self.page.screenshot(path=self._pictures / f"small-{name}.png", clip=clip, full_page=True)
+        self.page.screenshot(
+            path=self._pictures / f"small-{name}.png",
+            clip={"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 640)},
+            full_page=True,
+        )
         self.page.set_viewport_size({"width": WIDTHS[0], "height": 900})
 
     def log_in(self, email: str) -> None:
