@@ -1,5 +1,7 @@
 """A shop in use: two companies with a row of everything, staff, keys, and whoever calls it."""
 
+import ipaddress
+import itertools
 import uuid
 from collections.abc import Iterable
 from typing import Any, Final
@@ -127,6 +129,14 @@ class House(msgspec.Struct, kw_only=True):
         return Caller(house=self, who=who, token=token, principal=principal)
 
 
+_numbers = itertools.count(1)
+
+
+def _address() -> str:
+    """One that nobody used, so that no caller meets the limits that another has used up."""
+    return str(ipaddress.IPv4Address("10.0.0.0") + next(_numbers))
+
+
 class Caller(msgspec.Struct, kw_only=True):
     """A browser, or a program with a key, that sends what a test says and nothing else."""
 
@@ -135,6 +145,7 @@ class Caller(msgspec.Struct, kw_only=True):
     token: str | None = None
     key: str | None = None
     principal: Principal | None = None
+    address: str = msgspec.field(default_factory=_address)
 
     def form_token(self) -> str:
         return form_token(self.house.services.settings.secret_key, self.token)
@@ -162,7 +173,7 @@ class Caller(msgspec.Struct, kw_only=True):
             given.append(("cookie", f"{session_cookie_name(self.house.services.settings)}={self.token}"))
         if self.key is not None and "authorization" not in names:
             given.append(("authorization", f"Bearer {self.key}"))
-        return await send(self.house.app, method, target, headers=given, body=body)
+        return await send(self.house.app, method, target, headers=given, body=body, client=self.address)
 
     def faults(self, answer: Answer) -> list[str]:
         """What is wrong with an answer to this caller, whatever was asked."""
