@@ -57,7 +57,7 @@ messages-check: $(VENV)/dev.stamp ## Fail when a text has no Spanish translation
 	$(BIN)/python -m web.messages check
 
 coverage: $(VENV)/dev.stamp ## Show that the money's code is covered branch by branch
-	$(BIN)/python -m pytest -n $(JOBS) -q tests/pricing/engine tests/kernel tests/checkout/test_states.py \
+	$(BIN)/python -m pytest -n $(JOBS) -q tests/pricing/engine tests/kernel/test_money.py tests/checkout/test_states.py \
 		--cov=pricing.engine --cov=kernel.money --cov=checkout.states --cov-branch --cov-report=term-missing:skip-covered \
 		--cov-fail-under=100
 

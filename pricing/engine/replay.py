@@ -245,12 +245,10 @@ class _Replay:
 
     def obstacle(self, rule: Json, state: _State | None, net: Fraction) -> tuple[str, Json] | None:
         """Why the rule does not act, as a loser says it; None when it does. *net*: the line's, before line rules."""
-        for edge in _instants(rule, "starts_at"):
-            if self.at < edge:
-                return "starts", {"at": rule["starts_at"]}
-        for edge in _instants(rule, "ends_at"):
-            if edge <= self.at:
-                return "ended", {"at": rule["ends_at"]}
+        if any(self.at < edge for edge in _instants(rule, "starts_at")):
+            return "starts", {"at": rule["starts_at"]}
+        if any(edge <= self.at for edge in _instants(rule, "ends_at")):
+            return "ended", {"at": rule["ends_at"]}
         said = rule["conditions"]
         for reason, field, own in (
             ("other_currency", "currencies", self.currency),
