@@ -77,13 +77,14 @@ def shop() -> Iterator[Shop]:
         shutil.rmtree(var, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def playwright() -> Iterator[Playwright]:
+    """Started for one test alone: while it runs it holds this thread's event loop, which asynchronous tests need."""
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
