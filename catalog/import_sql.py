@@ -19,7 +19,7 @@ def _upsert(table: str, key: str, values: Mapping[str, str], source: str, *, tou
     keys = key.split(", ")
     others = [column for column in values if column not in {*keys, "id"}]
     kept = [column for column in others if column not in KEPT]
-    touched = f"touched AS (INSERT INTO import_touched SELECT {touch} FROM done)," if touch else ""  # noqa: S608 - ours
+    touched = f"touched AS (INSERT INTO import_touched SELECT {touch} FROM done)," if touch else ""  # noqa: S608 - our own SQL
     return f"""
         WITH done AS (
             INSERT INTO {table} AS known ({", ".join(values)})

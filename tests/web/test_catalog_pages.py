@@ -3,11 +3,13 @@
 import re
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from pricing.engine import Buyer
 from pricing.ladder import ladder_of
 from tests.web.conftest import Browser, Shop
+from web.shop.catalog import _priced_card
 
 
 @pytest.fixture
@@ -92,3 +94,17 @@ async def test_an_error_page_speaks_the_readers_language(browser: Browser) -> No
     assert answer.status_code == 404
     assert "Este producto no existe" in answer.text
     assert "There is" not in answer.text
+
+
+async def test_a_from_price_is_the_least_of_all_skus_in_whatever_order_they_stand(read_only_shop: Shop) -> None:
+    at = read_only_shop.clock.now()
+    book = read_only_shop.services.books.at(at)
+    (card,) = [card for card in (await read_only_shop.services.catalog.search("HB88")).products if len(card.skus) > 20]
+    backwards = msgspec.structs.replace(card, skus=tuple(reversed(card.skus)))
+
+    found = [_priced_card(book, each, Buyer(country="ES"), "EUR", at).lowest for each in (card, backwards)]
+
+    assert found[0] is not None
+    assert found[0] == found[1]
+    assert found[0].sku == "HB88-M5-16"
+    assert found[0].unit_price == "0.09"

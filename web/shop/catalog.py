@@ -1,6 +1,7 @@
 """Browse, search, and see every price and why."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -24,7 +25,6 @@ from web.shop.comparison import Comparison, compare
 from web.shop.plot import Plot, plot
 
 PAGE_SIZE: Final = 24
-PRICED_AT_MOST: Final = 8  # SKUs of a card that are priced to find where its prices begin
 PAGE_MOST: Final = 100_000
 PANELS_MOST: Final = 3  # more SKUs than these stand in one table to compare
 
@@ -186,14 +186,15 @@ async def _listing(request: AnyRequest, asked: Browse) -> Html:
 
 
 def _priced_card(book: Book, card: ProductCard, buyer: Buyer, currency: str, at: Any) -> PricedCard:
-    lines = tuple(LineRequest(sku=sku.code, quantity=_first_quantity(book, sku)) for sku in card.skus[:PRICED_AT_MOST])
+    """Every SKU is priced: a "from" that missed the cheapest one would be a hidden price."""
     priced = []
-    for line in lines:
+    for sku in card.skus:
+        line = LineRequest(sku=sku.code, quantity=_first_quantity(book, sku))
         outcome = quote(QuoteRequest(buyer=buyer, currency=currency, lines=(line,)), book=book, at=at).lines[0]
         if isinstance(outcome, PricedLine) and outcome.unit_price is not None:
             priced.append(outcome)
-    priced.sort(key=lambda outcome: msgspec.convert(outcome.unit_price, type=float, strict=False))
-    varies = len({outcome.unit_price for outcome in priced}) > 1 or len(card.skus) > PRICED_AT_MOST
+    priced.sort(key=lambda outcome: Decimal(outcome.unit_price or "0"))
+    varies = len({outcome.unit_price for outcome in priced}) > 1
     return PricedCard(card, priced[0] if priced else None, varies)
 
 
