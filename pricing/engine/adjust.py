@@ -8,8 +8,6 @@ import msgspec
 from kernel.money import Mode, divide, ratio, ratio_text
 from pricing.engine.line import (
     NO_PARAMS,
-    ONE,
-    ZERO,
     Context,
     Line,
     Refusal,
@@ -21,7 +19,7 @@ from pricing.engine.line import (
     text,
     times,
 )
-from pricing.engine.rules import AMOUNT, BUY_GET, FACTOR, FIXED, TABLE, Ratio, ReadyBound, Rule, Stage
+from pricing.engine.rules import AMOUNT, BUY_GET, FACTOR, FIXED, ONE, TABLE, ZERO, Ratio, ReadyBound, Rule, Stage
 
 State = TypeVar("State")
 Apply = Callable[[Rule, State, State], State]
@@ -35,12 +33,12 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
     from_quantity: Ratio | None = None
 
 
-def to_extended(line: Line, context: Context) -> None:
-    """Phases 4 to 7: unit layers, unit bounds, unit rounding, unit x quantity + fee.
+def to_unit(line: Line, context: Context) -> None:
+    """Phases 4 to 6: unit layers, unit bounds, unit rounding; of a row without a unit price, its amount.
 
     :raises Refusal: when a bound does not cover the line's currency
     """
-    unit, fee, price_list = line.unit_price, line.fee, line.price_list
+    unit, price_list = line.unit_price, line.price_list
     entry = line.amount if unit is None else unit
     reason = "list_amount" if unit is None else "list_price"
     line.step("price", reason, entry, rule=price_list.code, titles=price_list.titles)
@@ -49,24 +47,28 @@ def to_extended(line: Line, context: Context) -> None:
         running = _run_layer(line, context, "unit", context.rules.stages[0][stage], rules, running)
     _set_bounds(line, context)
     if unit is None:
-        line.amount = running if not fee[0] else plus(running, fee)
+        line.amount = running
+    else:
+        line.unit_price = _bounded_and_rounded(line, context, running)
+
+
+def extend(line: Line) -> None:
+    """Phase 7: unit x quantity + fee."""
+    unit, fee = line.unit_price, line.fee
+    if unit is None:
         if fee[0]:
+            line.amount = plus(line.amount, fee)
             line.step("extend", "plus_fee", line.amount, params={"fee": text(fee)})
     else:
-        line.unit_price = unit = _bounded_and_rounded(line, context, running)
-        _extend(line, unit, fee)
-    line.net_extended = over(line.amount, plus(ONE, line.rate)) if price_list.tax_included else line.amount
-
-
-def _extend(line: Line, unit: Ratio, fee: Ratio) -> None:
-    quantity = line.row_quantity
-    amount = unit[0] * quantity[0], unit[1] * quantity[1]
-    params = {"quantity": ratio_text(quantity[0], quantity[1])}
-    if fee[0]:
-        amount = plus(amount, fee)
-        params["fee"] = text(fee)
-    line.amount = amount
-    line.step("extend", "times_quantity", amount, params=params)
+        quantity = line.row_quantity
+        amount = unit[0] * quantity[0], unit[1] * quantity[1]
+        params = {"quantity": ratio_text(quantity[0], quantity[1])}
+        if fee[0]:
+            amount = plus(amount, fee)
+            params["fee"] = text(fee)
+        line.amount = amount
+        line.step("extend", "times_quantity", amount, params=params)
+    line.net_extended = over(line.amount, plus(ONE, line.rate)) if line.price_list.tax_included else line.amount
 
 
 def to_rounded(line: Line, context: Context) -> None:
@@ -260,10 +262,17 @@ def _cheapest(
 
 
 def _note_edges(rule: Rule, line: Line, context: Context) -> None:
-    if rule.starts_at is not None and context.at < rule.starts_at:
-        line.turn(rule.starts_at)
-    elif rule.ends_at is not None and context.at < rule.ends_at:
-        line.turn(rule.ends_at)
+    starts_at, ends_at, at = rule.starts_at, rule.ends_at, context.at
+    if starts_at is not None:
+        if at < starts_at:
+            line.turn(starts_at)
+            return
+        line.passed(starts_at)
+    if ends_at is not None:
+        if at < ends_at:
+            line.turn(ends_at)
+        else:
+            line.passed(ends_at)
 
 
 def _fails(reason: str, value: Ratio, bound: Ratio) -> bool:

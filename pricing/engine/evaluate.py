@@ -5,12 +5,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from kernel.money import MalformedDecimal, Money, UnknownCurrency, fixed, ratio, ratio_text
-from pricing.engine.adjust import to_extended, to_rounded
-from pricing.engine.book import SkuEntry, UnitFact
+from pricing.engine.adjust import extend, to_rounded, to_unit
+from pricing.engine.book import UnitFact
 from pricing.engine.line import (
     MAX_LOSERS,
-    ONE,
-    ZERO,
     Context,
     Line,
     Refusal,
@@ -22,6 +20,7 @@ from pricing.engine.line import (
     times,
 )
 from pricing.engine.memory import Book
+from pricing.engine.offer import Ahead, Offer, Stretch, Whole
 from pricing.engine.order import adjust_order
 from pricing.engine.request import (
     Cliff,
@@ -34,8 +33,8 @@ from pricing.engine.request import (
     Step,
     Trace,
 )
-from pricing.engine.rules import FACTOR, Ratio, ReadyQuantityRule
-from pricing.engine.select import reached, select
+from pricing.engine.rules import FACTOR, ONE, ZERO, Ratio, ReadyQuantityRule, remember
+from pricing.engine.select import quantities, reached, select, tax_rate
 from pricing.engine.tax import Taxed, Totals, tax_lines, totals
 
 MAX_QUANTITY = 10**9
@@ -54,13 +53,14 @@ def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
     if at.tzinfo is None:
         raise ValueError("at needs a time zone")
     at = at.astimezone(UTC)
-    lines = _lines(request, book)
     try:
         context = Context(request, book.rules, at)
     except UnknownCurrency:
+        lines = _lines(request, book, {}, 0)
         for line in lines:
             line.refusal = Refusal("no_price_in_currency", {"currency": request.currency})
         return _answer(request, book, at, lines, [], [], [], None)
+    lines = _lines(request, book, book.rules.offers, context.view.group)
     _attempt(lines, context, _convert)
     _count_groups(lines, context)
     _attempt(lines, context, _to_extended)
@@ -85,21 +85,27 @@ def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
 # --- Phase 1: lines and quantities ---
 
 
-def _lines(request: QuoteRequest, book: Book) -> list[Line]:
+def _lines(
+    request: QuoteRequest, book: Book, offers: dict[tuple[int, str, str | None], Offer], group: int
+) -> list[Line]:
     """One line per SKU and unit, in the order of their first mention, quantities added up."""
     found: dict[tuple[str, str | None], Line] = {}
-    entries: dict[str, SkuEntry | None] = {}
     for number, asked in enumerate(request.lines):
         sku, unit = asked.sku, asked.unit
-        if sku in entries:
-            entry = entries[sku]
+        offer = offers.get((group, sku, unit))
+        if offer is not None:
+            unit = offer.fact.unit
+            line = found.get((sku, unit))
+            if line is None:
+                line = found[sku, unit] = Line(sku, unit, offer.entry)
+                line.offer = offer
         else:
-            entry = entries[sku] = book.entry(sku)
-        if unit is None and entry is not None:
-            unit = entry.facts.units[0].unit
-        line = found.get((sku, unit))
-        if line is None:
-            line = found[sku, unit] = Line(sku, unit, entry)
+            entry = book.entry(sku)
+            if unit is None and entry is not None:
+                unit = entry.facts.units[0].unit
+            line = found.get((sku, unit))
+            if line is None:
+                line = found[sku, unit] = Line(sku, unit, entry)
         line.requested.append(number)
         try:
             quantity = ratio(asked.quantity)
@@ -132,32 +138,38 @@ def _count_groups(lines: Sequence[Line], context: Context) -> None:
 
 
 def _convert(line: Line, context: Context) -> None:
-    if line.entry is None:
-        raise Refusal("unknown_sku")
-    facts = line.entry.facts
-    unit = _unit_fact(line)
-    if unit is None:
-        raise Refusal("unknown_unit", {"units": ", ".join(fact.unit for fact in facts.units)})
+    offer = line.offer
+    if offer is None:
+        offer = line.offer = _offer(line, context)
     number, denominator = line.quantity
-    if denominator != 1 and number * 10**unit.decimals % denominator:
-        raise Refusal("quantity_too_fine", {"decimals": str(unit.decimals), "unit": unit.unit})
+    if denominator != 1 and number * offer.finest % denominator:
+        raise Refusal("quantity_too_fine", {"decimals": str(offer.fact.decimals), "unit": offer.fact.unit})
     if number > MAX_QUANTITY * denominator:
-        raise Refusal("quantity_too_large", {"maximum": str(MAX_QUANTITY), "unit": unit.unit})
-    if unit.factor == "1":
-        line.asked, line.base = ONE, line.quantity
-    else:
-        line.asked = ratio(unit.factor)
-        line.base = times(line.quantity, line.asked)
-    line.counted = line.base
+        raise Refusal("quantity_too_large", {"maximum": str(MAX_QUANTITY), "unit": offer.fact.unit})
+    line.asked = offer.asked
+    line.base = line.counted = line.quantity if offer.asked is ONE else times(line.quantity, offer.asked)
     if number:
-        for rule in context.rules.quantity_rules_for(facts):
-            _check_quantity(line, rule, facts.units[0].unit)
+        for rule in offer.quantity_rules:
+            _check_quantity(line, rule, offer.entry.facts.units[0].unit)
 
 
-def _unit_fact(line: Line) -> UnitFact | None:
-    assert line.entry is not None
-    for fact in line.entry.facts.units:
-        if fact.unit == line.unit:
+def _offer(line: Line, context: Context) -> Offer:
+    entry, rules, view = line.entry, context.rules, context.view
+    if entry is None:
+        raise Refusal("unknown_sku")
+    fact = _unit_fact(entry.facts.units, line.unit)
+    if fact is None:
+        raise Refusal("unknown_unit", {"units": ", ".join(fact.unit for fact in entry.facts.units)})
+    offer = Offer(entry, fact, rules.quantity_rules_for(entry.facts), rules.matched(entry.facts, view))
+    remember(rules.offers, (view.group, line.sku, line.unit), offer)
+    if fact is entry.facts.units[0]:
+        remember(rules.offers, (view.group, line.sku, None), offer)
+    return offer
+
+
+def _unit_fact(units: Iterable[UnitFact], asked: str | None) -> UnitFact | None:
+    for fact in units:
+        if fact.unit == asked:
             return fact
     return None
 
@@ -179,10 +191,73 @@ def _check_quantity(line: Line, rule: ReadyQuantityRule, base_unit: str) -> None
 
 def _to_extended(line: Line, context: Context) -> None:
     """Phases 2 to 7."""
-    assert line.entry is not None
-    select(line, context)
-    line.matched = context.rules.matched(line.entry.facts, context.view)
-    to_extended(line, context)
+    offer = line.offer
+    assert offer is not None
+    line.matched = offer.matched
+    known = offer.stretch(line.counted, context.at) if line.quantity[0] else None
+    if known is None or not _lay(known, line, context):
+        select(line, context)
+        to_unit(line, context)
+        # where amounts chose the list, another quantity could choose another
+        if line.quantity[0] and line.unit_price is not None and not line.by_amount and offer.keeps(context.view):
+            _keep(offer, line, context)
+    extend(line)
+
+
+def _lay(known: Stretch, line: Line, context: Context) -> bool:
+    """Bring the line to where *known* stands; False when its tax is another."""
+    price_list = known.price_list
+    try:
+        rate = tax_rate(line, context, price_list)
+    except Refusal:
+        return False
+    if rate[0] != known.rate and price_list.tax_included:
+        return False
+    line.rate, line.rate_text = rate
+    line.price_list, line.row, line.factor = price_list, known.row, known.factor
+    line.tiers, line.tier_index = known.tiers, known.tier_index
+    line.row_quantity, line.tier_quantity = quantities(line, known.row, known.factor)
+    line.list_price, line.unit_price, line.fee = known.list_price, known.unit_price, known.fee
+    line.floor, line.floor_code, line.ceiling, line.ceiling_code = (
+        known.floor,
+        known.floor_code,
+        known.ceiling,
+        known.ceiling_code,
+    )
+    line.steps, line.losers, line.wanted = [*known.steps], [*known.losers], [*known.wanted]
+    line.since, line.edge = known.since, known.until
+    line.known = known
+    return True
+
+
+def _keep(offer: Offer, line: Line, context: Context) -> None:
+    """Remember the line as it is after phase 6."""
+    assert line.list_price is not None
+    assert line.unit_price is not None
+    offer.keep(
+        line.counted,
+        Stretch(
+            since=line.since,
+            until=line.edge,
+            rate=line.rate,
+            price_list=line.price_list,
+            row=line.row,
+            tiers=line.tiers,
+            tier_index=line.tier_index,
+            factor=line.factor,
+            list_price=line.list_price,
+            unit_price=line.unit_price,
+            fee=line.fee,
+            floor=line.floor,
+            floor_code=line.floor_code,
+            ceiling=line.ceiling,
+            ceiling_code=line.ceiling_code,
+            steps=tuple(line.steps),
+            losers=tuple(line.losers),
+            wanted=tuple(line.wanted),
+            ahead=None if offer.grouped else _ahead(line, context),
+        ),
+    )
 
 
 def _attempt(lines: Iterable[Line], context: Context, phase: Callable[[Line, Context], None]) -> None:
@@ -200,8 +275,22 @@ def _attempt(lines: Iterable[Line], context: Context, phase: Callable[[Line, Con
 
 def _next_break(line: Line, context: Context) -> tuple[NextBreak | None, Ratio | None]:
     """The nearest later tier with a lower unit price, and the quantity of the asked unit that reaches it."""
-    if line.list_price is None:
+    assert line.offer is not None
+    ahead = _ahead(line, context) if line.known is None or line.offer.grouped else line.known.ahead
+    if ahead is None:
         return None, None
+    shown = NextBreak(
+        quantity=ahead.needed_text,
+        more=text(minus(ahead.needed, line.quantity)),
+        unit_price=ahead.unit_price,
+        unit=line.row.unit,
+    )
+    return shown, ahead.needed
+
+
+def _ahead(line: Line, context: Context) -> Ahead | None:
+    if line.list_price is None:
+        return None
     tiers = line.tiers
     for index in range(line.tier_index + 1, len(tiers)):
         tier = tiers[index]
@@ -211,32 +300,22 @@ def _next_break(line: Line, context: Context) -> tuple[NextBreak | None, Ratio |
             if line.factor is not ONE:
                 begin = times(begin, line.factor)
             needed = _needed(line, context, begin, above=tier.from_ is None)
-            if needed is None:
-                return None, None
-            shown = NextBreak(
-                quantity=text(needed),
-                more=text(minus(needed, line.quantity)),
-                unit_price=_price_text(price, context.view.exponent),
-                unit=line.row.unit,
-            )
-            return shown, needed
-    return None, None
+            return None if needed is None else Ahead(needed, text(needed), _price_text(price, context.view.exponent))
+    return None
 
 
 def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Ratio | None:
     """The least quantity of the asked unit that may be bought and brings the line (with its break group) to *counted*
     base units, or *above*; None when the quantity rules allow none.
     """
-    assert line.entry is not None
-    unit = _unit_fact(line)
-    assert unit is not None
+    assert line.offer is not None
+    finest, rules = line.offer.finest, line.offer.quantity_rules
     wanted = counted if line.counted is line.base else minus(counted, minus(line.counted, line.base))
     if line.asked is not ONE:
         wanted = over(wanted, line.asked)
-    rules = context.rules.quantity_rules_for(line.entry.facts)
-    if not rules and not unit.decimals and wanted[1] == 1 and wanted[0] < MAX_QUANTITY:
+    if not rules and finest == 1 and wanted[1] == 1 and wanted[0] < MAX_QUANTITY:
         return (wanted[0] + 1, 1) if above else wanted
-    step: Ratio = (1, 10**unit.decimals)
+    step: Ratio = (1, finest)
     for rule in rules:
         if rule.multiple is not None and (rule.unit is None or rule.unit == line.unit):
             step = rule.multiple if rule.unit is not None else over(rule.multiple, line.asked)
@@ -297,6 +376,11 @@ def _may_pay(line: Line, quantity: Ratio) -> bool:
 
 def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
     """What the line would cost at *quantity*, order adjustments apart; None when it could not be bought."""
+    offer = line.offer
+    assert offer is not None
+    known = offer.amount_of(quantity, context.at)
+    if known is not None:
+        return known
     base = times(quantity, line.asked)
     counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
     other = line.at_quantity(quantity, base, counted)
@@ -306,7 +390,12 @@ def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
         context.subtotal = plus(subtotal, minus(other.net_extended, line.net_extended))
         _attempt((other,), context, to_rounded)
         context.subtotal = subtotal
-    return None if other.refusal is not None else other.amount_units
+    if other.refusal is not None:
+        return None
+    # tax that a list includes comes with the request, and may be another next time
+    if other.known is not None and offer.alone and not other.price_list.tax_included:
+        offer.keep_whole(quantity, Whole(other.since, other.edge, other.amount_units))
+    return other.amount_units
 
 
 # --- The answer ---

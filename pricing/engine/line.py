@@ -7,15 +7,14 @@ from datetime import datetime
 
 from kernel.money import Mode, ratio_text
 from pricing.engine.book import PriceRow, SkuEntry, Tier, Titles
+from pricing.engine.offer import Offer, Stretch
 from pricing.engine.request import Loser, QuoteRequest, Step, Treatment
-from pricing.engine.rules import Matched, Ratio, ReadyList, Rule, Rules
+from pricing.engine.rules import ZERO, Matched, Ratio, ReadyList, Rule, Rules
 
 Rate = tuple[Ratio, str | None]
 """Tax as a part of the net, and its percentage as text."""
 
 NO_PARAMS: dict[str, str] = {}
-ZERO: Ratio = (0, 1)
-ONE: Ratio = (1, 1)
 MAX_LOSERS = 20
 
 
@@ -86,6 +85,7 @@ class Line:
         "amount_units",
         "asked",
         "base",
+        "by_amount",
         "ceiling",
         "ceiling_code",
         "ceiling_units",
@@ -97,10 +97,12 @@ class Line:
         "floor",
         "floor_code",
         "floor_units",
+        "known",
         "list_price",
         "losers",
         "matched",
         "net_extended",
+        "offer",
         "order_units",
         "price_list",
         "quantity",
@@ -111,6 +113,7 @@ class Line:
         "row",
         "row_quantity",
         "said",
+        "since",
         "sku",
         "steps",
         "tier_index",
@@ -125,19 +128,23 @@ class Line:
         self.sku = sku
         self.unit = unit
         self.entry = entry
+        self.offer: Offer | None = None
+        self.known: Stretch | None = None
         self.requested: list[int] = []
         self.quantity: Ratio = ZERO
         self.refusal: Refusal | None = None
         self.edge: datetime | None = None
+        self.since: datetime | None = None
         self.steps: list[Step] = []
         self.losers: list[Loser] = []
+        self.by_amount = False  # whether amounts decided which list prices the line
         self.said = ""  # the quantity as asked, where it is not a number
         self.wanted: list[tuple[Rule, Ratio]] = []  # rules that would act from a larger (counted) quantity
 
     def at_quantity(self, quantity: Ratio, base: Ratio, counted: Ratio) -> "Line":
         """A fresh line like this one, of another quantity; its phases run from the beginning."""
         other = Line(self.sku, self.unit, self.entry)
-        other.asked = self.asked
+        other.offer, other.asked = self.offer, self.asked
         other.quantity, other.base, other.counted = quantity, base, counted
         return other
 
@@ -175,6 +182,11 @@ class Line:
         """Note that the price may change at *instant*, which lies ahead."""
         if self.edge is None or instant < self.edge:
             self.edge = instant
+
+    def passed(self, instant: datetime) -> None:
+        """Note that the price may have changed at *instant*, which is past."""
+        if self.since is None or instant > self.since:
+            self.since = instant
 
     def step(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import count
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -40,9 +40,15 @@ from pricing.engine.book import (
 )
 from pricing.engine.request import Buyer
 
+if TYPE_CHECKING:
+    from pricing.engine.offer import Offer
+
 Ratio = tuple[int, int]
 Key = tuple[str, str, str, str]
 T = TypeVar("T")
+
+ZERO: Ratio = (0, 1)
+ONE: Ratio = (1, 1)
 
 MAX_GROUPS = 100
 """Of a whole book: each may lengthen an exact price by 14 digits, and evaluation stays bounded whatever the rules."""
@@ -157,7 +163,7 @@ class Matched(NamedTuple):
 
 class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one buyer meets in one currency, whatever the instant: the lists open to the buyer, by code, and the
-    scales of that currency under the book's policy. Buyers of one *group* meet the same rules.
+    scales of that currency under the book's policy. Buyers of one *group* meet the same lists and rules.
     """
 
     group: int
@@ -175,7 +181,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rules:
-    """Everything of a book that is not per SKU, ready for evaluation. Build one per book and keep it.
+    """Everything of a book that is not per SKU, ready for evaluation. Build one per book and keep it: it remembers what
+    was worked out for the book's SKUs (*offers*, by group of buyers, SKU and unit, None being the base unit).
 
     :raises BookError: naming what this engine cannot price
     """
@@ -195,11 +202,16 @@ class Rules:
             (rule.scope, _NOBODY, _ready_quantity_rule(rule)) for rule in frame.quantity_rules
         )
         self._views: dict[tuple[str, Buyer], View] = {}
-        self._audiences = tuple({adjustment.audience for adjustment in frame.adjustments})
+        self._audiences: dict[tuple[str, str], set[Audience]] = {}
+        stated = [one.audience for one in frame.lists] + [one.audience for one in frame.adjustments]
+        for audience in frozenset(stated):
+            for part in _audience_parts(audience):
+                self._audiences.setdefault(part, set()).add(audience)
         self._groups: dict[tuple[str, str | None, frozenset[Audience]], int] = {}
         self._numbers = count()
         self._admitted: dict[tuple[Any, ...], tuple[Layers, ...]] = {}
         self._matched: dict[tuple[Any, ...], Matched] = {}
+        self.offers: dict[tuple[int, str, str | None], Offer] = {}
 
     def view(self, currency: str, buyer: Buyer) -> View:
         """:raises UnknownCurrency: when *currency* is none"""
@@ -207,7 +219,7 @@ class Rules:
         found = self._views.get(key)
         if found is None:
             found = self._new_view(currency, buyer)
-            _remember(self._views, key, found)
+            remember(self._views, key, found)
         return found
 
     def lists_for(self, currency: str, buyer: Buyer) -> dict[str, ReadyList]:
@@ -226,7 +238,7 @@ class Rules:
         if found is None:
             matching = self._adjustments.matching(facts, _audience_keys(buyer))
             found = _by_level([rule for audience, rule in matching if admits(audience, buyer)])
-            _remember(self._admitted, key, found)
+            remember(self._admitted, key, found)
         return found
 
     def matched(self, facts: SkuFacts, view: View) -> Matched:
@@ -237,7 +249,7 @@ class Rules:
         found = self._matched.get(key)
         if found is None:
             found = self._match(facts, view)
-            _remember(self._matched, key, found)
+            remember(self._matched, key, found)
         return found
 
     def bounds_for(self, facts: SkuFacts) -> tuple[ReadyBound, ...]:
@@ -272,13 +284,18 @@ class Rules:
         )
 
     def _group(self, currency: str, buyer: Buyer) -> int:
-        """Thousands of buyers differ in few of the audiences that rules state."""
-        admitted = frozenset(audience for audience in self._audiences if admits(audience, buyer))
+        """Thousands of buyers differ in few of the audiences that lists and rules state."""
+        admitted = frozenset(
+            audience
+            for part in _audience_keys(buyer)
+            for audience in self._audiences.get(part, ())
+            if admits(audience, buyer)
+        )
         key = (currency, buyer.country, admitted)
         found = self._groups.get(key)
         if found is None:
             found = next(self._numbers)
-            _remember(self._groups, key, found)
+            remember(self._groups, key, found)
         return found
 
     def _match(self, facts: SkuFacts, view: View) -> Matched:
@@ -373,7 +390,7 @@ class _ScopeIndex(Generic[T]):
         found = self._memo.get(key)
         if found is None:
             found = tuple(item for _, item in self.matching(facts, _EVERYBODY))
-            _remember(self._memo, key, found)
+            remember(self._memo, key, found)
         return found
 
     def matching(self, facts: SkuFacts, parts: list[tuple[str, str]]) -> list[tuple[Audience, T]]:
@@ -417,7 +434,8 @@ def _audience_keys(buyer: Buyer) -> list[tuple[str, str]]:
     return parts if buyer.company is None else [*parts, ("company", buyer.company)]
 
 
-def _remember(memo: dict[Any, Any], key: Any, value: Any) -> None:
+def remember(memo: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep *value* in *memo*, which stays bounded."""
     if len(memo) >= _MEMO_LIMIT:
         memo.clear()  # a fresh start costs less than the bookkeeping of which entry is oldest
     memo[key] = value

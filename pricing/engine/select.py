@@ -7,8 +7,6 @@ import msgspec
 from kernel.money import Mode, divide, ratio
 from pricing.engine.book import PriceRow, RowModel, Strategy, Tier
 from pricing.engine.line import (
-    ONE,
-    ZERO,
     Context,
     Line,
     Rate,
@@ -21,7 +19,7 @@ from pricing.engine.line import (
     times,
 )
 from pricing.engine.request import Treatment
-from pricing.engine.rules import Ratio, ReadyList
+from pricing.engine.rules import ONE, ZERO, Ratio, ReadyList
 
 MAX_TAX_PERCENT = 1000
 _NO_TIER = -1
@@ -202,31 +200,36 @@ def _valid(line: Line, at: datetime, price_list: ReadyList, row: PriceRow, misse
     """Whether list and row are valid at *at*; the edges that lie ahead are noted, and why not."""
     valid = True
     for starts_at, ends_at in ((price_list.starts_at, price_list.ends_at), (row.starts_at, row.ends_at)):
-        if starts_at is not None and at < starts_at:
-            line.turn(starts_at)
-            misses[row.list] = "starts", {"at": instant_text(starts_at)}
-            valid = False
-        elif ends_at is not None:
+        if starts_at is not None:
+            if at < starts_at:
+                line.turn(starts_at)
+                misses[row.list] = "starts", {"at": instant_text(starts_at)}
+                valid = False
+                continue
+            line.passed(starts_at)
+        if ends_at is not None:
             if at < ends_at:
                 line.turn(ends_at)
             else:
+                line.passed(ends_at)
                 misses.setdefault(row.list, ("ended", {"at": instant_text(ends_at)}))
                 valid = False
     return valid
 
 
 def _candidate(line: Line, price_list: ReadyList, row: PriceRow) -> Candidate:
-    if row.unit == line.unit:
-        factor, row_quantity = line.asked, line.quantity
-    else:
-        factor, row_quantity = ONE, line.base
-    model, tiers = row.model, row.tiers
-    if model is GRADUATED or model is PACKAGE:
-        tier_quantity, index = row_quantity, 0
-    else:
-        tier_quantity = row_quantity if line.counted is line.base else over(line.counted, factor)
-        index = reached(tiers, tier_quantity)
-    return Candidate(price_list, row, tiers, index, factor, row_quantity, tier_quantity)
+    factor = line.asked if row.unit == line.unit else ONE
+    row_quantity, tier_quantity = quantities(line, row, factor)
+    index = 0 if row.model is GRADUATED or row.model is PACKAGE else reached(row.tiers, tier_quantity)
+    return Candidate(price_list, row, row.tiers, index, factor, row_quantity, tier_quantity)
+
+
+def quantities(line: Line, row: PriceRow, factor: Ratio) -> tuple[Ratio, Ratio]:
+    """The quantity in the row's unit, of which one is *factor* base units, and that which its tiers count."""
+    quantity = line.quantity if row.unit == line.unit else line.base
+    if line.counted is line.base or row.model is GRADUATED or row.model is PACKAGE:
+        return quantity, quantity
+    return quantity, over(line.counted, factor)
 
 
 def _no_candidate(context: Context, misses: Misses) -> Refusal:
@@ -263,6 +266,7 @@ def _ambiguous(tied: list[Candidate]) -> Refusal:
 def _lowest(line: Line, context: Context, candidates: list[Candidate]) -> Candidate:
     best: list[Candidate] = []
     lowest = ZERO
+    line.by_amount = len(candidates) > 1
     for candidate in candidates:
         _, amount, fee = priced(candidate)
         net = plus(amount, fee)

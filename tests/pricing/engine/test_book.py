@@ -34,7 +34,7 @@ from pricing.engine.book import (
     UnitFact,
 )
 from pricing.engine.leaves import DuplicateKey, root_of_digests
-from pricing.engine.rules import _MEMO_LIMIT, _remember, admits
+from pricing.engine.rules import _MEMO_LIMIT, admits, remember
 from tests.pricing.engine.cast import (
     CHAIR,
     GLOBEX,
@@ -223,10 +223,10 @@ def test_equal_keys_have_no_root() -> None:
         leaves(content(row("1:10", sku="STOOL"), row("1:9", sku="STOOL")), b"house")
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_what_isremembered_is_bounded() -> None:
     memo: dict[object, int] = dict.fromkeys(range(_MEMO_LIMIT), 0)
 
-    _remember(memo, "one more", 1)
+    remember(memo, "one more", 1)
 
     assert memo == {"one more": 1}
 
