@@ -3,17 +3,17 @@
 import hmac
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
-
 from accounts import lifetimes, store
 from accounts.details import check_name
+from accounts.key_cache import KeyCache, KeyRecord
 from accounts.keys import PresentedKey
 from accounts.member_service import NoSuchCompany, administered_company
 from accounts.model import ApiKey, KeyScope
-from accounts.principal import BuyerCompany, Principal, PrincipalKind, buyer_company
+from accounts.principal import Principal, PrincipalKind, buyer_company
 from kernel.clock import Clock
 from kernel.db import Database, for_accounts
 from kernel.errors import Conflict, DomainError, Malformed, NotFound
@@ -46,19 +46,6 @@ class UnknownScope(Malformed):
     title = "This is nothing a key can be allowed"
 
 
-class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be known to admit a key: small and immutable, so that it can be kept for a while."""
-
-    id: uuid.UUID
-    key_id: str
-    secret_sha256: bytes
-    scopes: frozenset[KeyScope]
-    company: BuyerCompany
-    expires_at: datetime
-    revoked_at: datetime | None
-    used_at: datetime | None
-
-
 def admit(record: KeyRecord | None, presented: PresentedKey, now: datetime) -> Principal:
     """Decide about a presented key.
 
@@ -83,12 +70,17 @@ class ApiKeys:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
+        self._cache = KeyCache(db)
+
+    def listening(self) -> AbstractAsyncContextManager[None]:
+        """While the block lasts, keep what is known of keys until the database announces a change."""
+        return self._cache.listening()
 
     async def authenticate_key(self, presented: str) -> Principal:
         """Say for which company a program speaks, and what it may do.
 
-        Three steps, so that a cache can stand in for the second: the key's own form (no database), its record, the
-        decision.
+        Three steps: the key's own form, its record, which is mostly at hand, and the decision, by the clock of this
+        moment.
 
         :raises KeyRefused: saying why
         """
@@ -106,7 +98,16 @@ class ApiKeys:
         return principal
 
     async def find_record(self, key_id: str) -> KeyRecord | None:
-        """One query; the only step of `authenticate_key` that needs the database."""
+        """The record at hand, else one query: the only step of `authenticate_key` that may need the database."""
+        record = self._cache.find(key_id)
+        if record is None:
+            changes = self._cache.changes
+            record = await self._ask(key_id)
+            if record is not None:
+                self._cache.keep(record, changes=changes)
+        return record
+
+    async def _ask(self, key_id: str) -> KeyRecord | None:
         async with self._db.begin(for_accounts()) as session:
             row = await store.find_key(session, key_id)
         if row is None:
@@ -176,9 +177,12 @@ class ApiKeys:
             if key is None:
                 raise NoSuchKey("Look at the list of keys.")
             key.revoked_at = key.revoked_at or self._clock.now()
-            return key
+        self._cache.forget(company_id)  # whoever revokes here finds it so here, before the notice has come round
+        return key
 
     async def _note_use(self, record: KeyRecord, now: datetime) -> None:
+        """Once a minute and key; requests that come while it is being written see it written."""
+        self._cache.note_use(record, now)
         async with self._db.begin(for_accounts()) as session:
             await store.note_key_use(session, record.key_id, now, not_since=now - lifetimes.USE_NOTED_EVERY)
 

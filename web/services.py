@@ -132,13 +132,14 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
 
 @asynccontextmanager
 async def running(services: Services, *, background: bool = True) -> AsyncIterator[None]:
-    """Run what goes on beside the requests while the block lasts: price books, jobs, recovery of payments."""
+    """Run what goes on beside the requests while the block lasts: price books, API keys, jobs, payments."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(services.db.close)
         stack.push_async_callback(services.gateway.close)
         await load_merchant(services)
         await services.books.start()
         stack.push_async_callback(services.books.stop)
+        await stack.enter_async_context(services.api_keys.listening())
         await stack.enter_async_context(services.journey.flushing())
         if background:
             await stack.enter_async_context(services.jobs.worker())
