@@ -1,4 +1,4 @@
-"""What is measured on: a compiled book of the demo at any size, and a small demo shop. Both are made once and kept."""
+"""What is measured on, made once and kept in `var/bench`: benchmark book, the demo's at any size, a demo shop."""
 
 import asyncio
 import hashlib
@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.book import benchmark_buyers, benchmark_entries
 from kernel.clock import SystemClock
 from kernel.db import APP_ROLE, OWNER_ROLE
 from kernel.embedded import EmbeddedServer, prepare_database, start_server
 from kernel.migrate import migrate
 from kernel.settings import Settings
-from pricing.compiled import CompiledBook, book_path, write_book
+from pricing.compiled import MAGIC, CompiledBook, book_path, write_book, write_entries
 from sandbox.demo.files import REFERENCE, SEED, write_demo
 from sandbox.demo.load import load
 from tests.examples.folders import content_of_folder
@@ -27,11 +28,34 @@ PASSWORD: Final = "password-of-benchmarks"  # noqa: S105 - of a shop that is not
 BUYER: Final = "buyer@acme.example"
 SOURCES: Final = ("sandbox/demo/*", "pricing/engine/book.py", "pricing/engine/memory.py", "pricing/compiled.py")
 """What a compiled book depends on."""
+MADE_BY: Final = ("benchmarks/book.py", "pricing/engine/book.py", "pricing/engine/columns.py")
+"""What the benchmark book depends on, besides the version in `MAGIC`; ten million rows are not written lightly."""
+
+__all__ = ["benchmark_book", "benchmark_buyers", "benchmark_entries", "big_book", "shop_settings", "small_shop"]
+
+
+def benchmark_book(rows: int) -> CompiledBook:
+    """The book of `benchmarks.book` with that many *rows*, compiled at the first call (ten million take minutes)."""
+    path, root = benchmark_file(rows)
+    return CompiledBook(path, root=root)
+
+
+def benchmark_file(rows: int) -> tuple[Path, str]:
+    """Where that book's file stands, and the root it was written under."""
+    root = "sha256:" + _digest(f"{rows} {MAGIC!r}", MADE_BY)
+    folder = VAR / f"rows-{rows}"
+    path = book_path(folder, root)
+    if not path.exists():
+        for outdated in folder.glob("*"):
+            outdated.unlink()
+        with _timed(f"Compiling the benchmark book of {rows:,} rows"):
+            write_entries(*benchmark_entries(rows), root, folder)
+    return path, root
 
 
 def big_book(skus: int) -> CompiledBook:
     """The demo's book with *skus* SKUs, compiled at the first call and whenever what makes it has changed."""
-    root = "sha256:" + _digest(f"{skus} {SEED} {REFERENCE}")
+    root = "sha256:" + _digest(f"{skus} {SEED} {REFERENCE}", SOURCES)
     folder = VAR / f"{skus}"
     path = book_path(folder, root)
     if not path.exists():
@@ -85,9 +109,9 @@ async def _load(settings: Settings) -> None:
         await services.db.close()
 
 
-def _digest(asked: str) -> str:
+def _digest(asked: str, sources: tuple[str, ...]) -> str:
     hasher = hashlib.sha256(asked.encode())
-    for pattern in SOURCES:
+    for pattern in sources:
         for path in sorted(ROOT.glob(pattern)):
             if path.is_file():
                 hasher.update(path.read_bytes())
