@@ -38,6 +38,18 @@ def canonical_json(obj: Any) -> bytes:
         raise NotCanonical("No canonical JSON: nested too deep") from error
 
 
+def canonical_struct(struct: Any) -> bytes:
+    """As `canonical_json`, ten times as fast, for a Struct (or tuple of texts) whose types leave nothing to look for:
+    texts, booleans, instants, small whole numbers, and Structs and tuples of these.
+
+    :raises NotCanonical: for a lone surrogate
+    """
+    try:
+        return _encoder.encode(struct)
+    except UnicodeEncodeError as error:
+        raise NotCanonical(f"No canonical JSON: {error}") from error
+
+
 def digest(obj: Any) -> str:
     """`"sha256:<hex>"` of the canonical JSON.
 

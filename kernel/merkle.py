@@ -3,7 +3,7 @@
 Entries are byte strings; roots and proof nodes are raw SHA-256 digests of 32 bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 
@@ -11,7 +11,7 @@ def leaf_hash(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry).digest()
 
 
-def root(entries: Sequence[bytes]) -> bytes:
+def root(entries: Iterable[bytes]) -> bytes:
     """The tree head of *entries*; of none, the digest of nothing."""
     level = [leaf_hash(entry) for entry in entries]
     if not level:
@@ -21,22 +21,30 @@ def root(entries: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def inclusion_proof(entries: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The nodes that lead from entry *index* to the root, lowest first.
+class Tree:
+    """A tree that is kept, so that each further proof costs next to nothing: 64 bytes of digests an entry."""
 
-    :raises IndexError: when there is no such entry
-    """
-    if not 0 <= index < len(entries):
-        raise IndexError(f"the tree has no entry {index}")
-    level = [leaf_hash(entry) for entry in entries]
-    proof = []
-    while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            proof.append(level[sibling])
-        level = _parents(level)
-        index >>= 1
-    return tuple(proof)
+    def __init__(self, entries: Iterable[bytes]) -> None:
+        level = [leaf_hash(entry) for entry in entries]
+        self._levels = [level]
+        while len(level) > 1:
+            level = _parents(level)
+            self._levels.append(level)
+
+    def inclusion_proof(self, index: int) -> tuple[bytes, ...]:
+        """The nodes that lead from entry *index* to the root, lowest first.
+
+        :raises IndexError: when there is no such entry
+        """
+        if not 0 <= index < len(self._levels[0]):
+            raise IndexError(f"the tree has no entry {index}")
+        siblings = [(level, (index >> height) ^ 1) for height, level in enumerate(self._levels)]
+        return tuple(level[sibling] for level, sibling in siblings[:-1] if sibling < len(level))
+
+
+def inclusion_proof(entries: Iterable[bytes], index: int) -> tuple[bytes, ...]:
+    """As `Tree.inclusion_proof`, for one proof alone."""
+    return Tree(entries).inclusion_proof(index)
 
 
 def verify_inclusion(entry: bytes, index: int, size: int, proof: Sequence[bytes], expected: bytes) -> bool:
@@ -101,7 +109,7 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 def _parents(level: list[bytes]) -> list[bytes]:
     """Pairs joined; an odd last node moves up unchanged, which is RFC 9162's split at powers of two."""
-    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+    parents = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
     if len(level) % 2:
         parents.append(level[-1])
     return parents

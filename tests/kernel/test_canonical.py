@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.canonical import NotCanonical, canonical_json, digest
+from kernel.canonical import NotCanonical, canonical_json, canonical_struct, digest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
@@ -71,3 +71,23 @@ def test_nesting_without_end_is_refused() -> None:
 
 def test_a_digest_names_its_algorithm() -> None:
     assert digest({}) == "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def test_a_struct_of_texts_has_the_same_bytes_on_the_short_way() -> None:
+    class Part(msgspec.Struct):
+        name: str
+        begin: str | None = msgspec.field(default=None, name="from")
+        at: datetime | None = None
+
+    class Thing(msgspec.Struct):
+        z: tuple[Part, ...]
+        a: bool
+        count: int
+
+    parts = Part(name="Ω\u2028\x07"), Part(name="", begin="1", at=datetime(2026, 1, 2, tzinfo=UTC))
+    thing = Thing(z=parts, a=True, count=3)
+
+    assert canonical_struct(thing) == canonical_json(thing)
+    assert canonical_struct(thing) == rfc8785.dumps(msgspec.json.decode(msgspec.json.encode(thing)))
+    with pytest.raises(NotCanonical):
+        canonical_struct(("\ud800",))
