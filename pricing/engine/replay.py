@@ -437,19 +437,21 @@ class _Track:
             ceilings = [Fraction(_round(bound, places, "floor"), 10**places) for bound in ceilings]
         floor = max([Fraction(), *floors])
         step = self._peek()
+        shown = None if step is None else self.run.shown.get("bound", {}).get((step["rule"],))
         if step is None or step["phase"] != phase:
             within = floor <= self.running <= max([floor, min(ceilings, default=self.running)])
             self.run.same(f"{self.state.where}, within the shown bounds", within, True)
         elif step["reason"] == "never_below_zero":
             self.run.same(f"{self.state.where}, below zero", self.running < 0, True)
             self._step(phase, "never_below_zero", Fraction(), None, {})
-        elif step["rule"] is not None and self.run.leaf("bound", step["rule"])["limit"]["type"] == "price":
+        elif shown is not None and shown["limit"]["type"] == "price":
             is_floor = step["reason"] == "floor"
             after = floor if is_floor else max(floor, min(ceilings))
             self._named(phase, step, after)
         else:
+            name = "" if step["rule"] is None else f" ({step['rule']})"
             self.run.unchecked.append(
-                f"{self.state.where}: a step by a house bound, {step['before']} to {step['after']}"
+                f"{self.state.where}: a step by a house bound{name}, {step['before']} to {step['after']}"
             )
             moved = _number(step["after"]) - self.running
             self.run.same(f"{self.state.where}, the house bound's direction", step["reason"] == "floor", moved > 0)
