@@ -94,6 +94,7 @@ class PriceBooks:
         self._open: dict[str, CompiledBook] = {}
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # --- What everyone asks ---
 
@@ -179,6 +180,7 @@ class PriceBooks:
 
     async def start(self) -> None:
         """Learn all publications, compile what is missing, then keep up until `stop`."""
+        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._tidy)
         await self.refresh()
         self._tasks = (asyncio.create_task(self._listen()), asyncio.create_task(self._keep_prepared()))
@@ -286,9 +288,25 @@ class PriceBooks:
 
     def _compiled(self, root: str) -> CompiledBook | None:
         try:
-            return CompiledBook(book_path(self._folder, root), root=root)
+            return self._opened(book_path(self._folder, root), root)
         except (FileNotFoundError, DamagedBookFile):
             return None
+
+    def _opened(self, path: Path, root: str) -> CompiledBook:
+        return CompiledBook(path, root=root, on_damage=self._drop)
+
+    def _drop(self, book: CompiledBook) -> None:
+        """*book* has read a damaged record, in whatever thread: the request that met it answers 503, and the book is
+        compiled again. The file goes only if it is the damaged one: another worker may have put a whole one there.
+        """
+        log.error("price_book_damaged", root=book.root)
+        path = book_path(self._folder, book.root)
+        if book.same_file(path):  # without the folder's lock, for which a request must not wait
+            path.unlink(missing_ok=True)
+        if self._open.get(book.root) is book:
+            del self._open[book.root]
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._news.set)
 
     def _compile_kept(self, root: str, kept: Kept) -> CompiledBook:
         return self._compile(root, lambda: unpacked(kept, self._keyring))
@@ -297,7 +315,7 @@ class PriceBooks:
         """One process of a machine compiles, others wait and find its file."""
         with self._alone():
             book = self._compiled(root)
-            return book or CompiledBook(write_book(content(), root, self._folder), root=root)
+            return book or self._opened(write_book(content(), root, self._folder), root)
 
     def _tidy(self) -> None:
         """Remove what a killed compiler left, and the oldest files. Mapped files live on for who uses them."""

@@ -16,7 +16,7 @@ from kernel.db import Database
 from kernel.embedded import EmbeddedServer
 from kernel.signing import Keyring
 from pricing.books import FILES_KEPT, BookUnavailable, NoBookPublished, PriceBooks, UnknownBook
-from pricing.compiled import UNFINISHED, CompiledBook, book_path
+from pricing.compiled import UNFINISHED, CompiledBook, DamagedBookFile, book_path
 from pricing.service import Pricing
 from tests.pricing.conftest import LEAD
 from tests.pricing.test_publication import anvil_at
@@ -174,6 +174,40 @@ async def test_a_damaged_file_is_compiled_again_at_start(
     await worker.start()
     try:
         assert worker.at(clock.now()).entry("ANVIL-50") is not None
+    finally:
+        await worker.stop()
+
+
+def damage_the_record_of(sku: str, path: Path) -> None:
+    """In the file as it is mapped, not in a copy that takes its place."""
+    with path.open("r+b") as file:
+        at = file.read().index(b"\x00" + sku.encode()) + 1 + len(sku)
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+async def test_a_record_damaged_while_the_book_is_in_use_is_a_503_once_and_then_the_book_is_compiled_again(
+    database: Database, clock: FixedClock, keyring: Keyring, tmp_path: Path, first: str
+) -> None:
+    path = book_path(tmp_path / "books", first)
+    worker = PriceBooks(database, clock, keyring, folder=tmp_path / "books", lead=timedelta(seconds=2))
+    await worker.start()
+    try:
+        damaged = worker.at(clock.now())
+        damage_the_record_of("ANVIL-50", path)
+        with pytest.raises(DamagedBookFile) as refusal:
+            await asyncio.to_thread(damaged.entry, "ANVIL-50")  # as pages that price in a thread do
+        assert refusal.value.status == 503
+        await eventually(lambda: first in worker._open)
+        whole = worker.at(clock.now())
+        assert whole is not damaged
+        assert whole.entry("ANVIL-50") is not None
+        with pytest.raises(DamagedBookFile):  # who holds the old one is told again, and the new file stays
+            damaged.entry("ANVIL-50")
+        assert path.exists()
+        assert worker.at(clock.now()) is whole
     finally:
         await worker.stop()
 
