@@ -1,10 +1,12 @@
 """A book's content as leaves that can be changed one by one, and as the bytes that are kept.
 
 A leaf is named by its kind and key, as in `pricing.engine.leaves`; a draft is a set of leaves that differ from a base.
+Among a draft's leaves are derivations. A published content has none, but the rows that follow from them; what it was
+made from is its `Source`.
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -30,6 +32,7 @@ from pricing.engine.book import (
     SkuFacts,
     Strategy,
 )
+from pricing.engine.derive import Derivation
 from pricing.engine.leaves import objects
 from pricing.engine.leaves import root as root_of
 
@@ -44,6 +47,7 @@ KINDS: Final[dict[str, Any]] = {
     "policy": RoundingPolicy,
     "layers": tuple[Layer, ...],
     "list": PriceList,
+    "derivation": Derivation,
     "row": PriceRow,
     "adjustment": Adjustment,
     "bound": Bound,
@@ -59,15 +63,18 @@ _NUMBER_FIELDS: Final = frozenset(
         "above",
         "amount",
         "buy",
+        "ending",
         "flat_fee",
         "free",
         "from",
         "get",
         "max_line_amount",
+        "max_margin",
         "max_quantity",
         "max_subtotal",
         "maximum",
         "min_line_amount",
+        "min_margin",
         "min_quantity",
         "min_subtotal",
         "minimum",
@@ -97,7 +104,9 @@ def leaves_of(content: BookContent) -> Leaves:
 
 
 def content_of(leaves: Mapping[LeafName, Any]) -> BookContent:
-    """The content of these leaves, each kind ordered by key (layers keep their order)."""
+    """The content of these leaves, each kind ordered by key (layers keep their order). Derivations are not part of it:
+    `pricing.engine.derive` adds what follows from them.
+    """
     of_kind: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for name in sorted(leaves):
         of_kind[name[0]].append(leaves[name])
@@ -203,6 +212,8 @@ def key_of(kind: str, noun: Any) -> Key:
             return (noun.sku,)
         case "cost":
             return noun.sku, noun.currency
+        case "derivation":
+            return (noun.list,)
         case _:
             return (noun.code,)
 
@@ -247,7 +258,69 @@ def clashes(
     return [name for name, noun in changes.items() if latest.get(name) != base.get(name) and latest.get(name) != noun]
 
 
+# --- Sources ---
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What a content was made from: its derivations, and of the rows of derived lists the keys of those that were
+    stated outright. The rest of the content was stated outright too.
+    """
+
+    derivations: tuple[Derivation, ...]
+    stated: tuple[Key, ...]
+
+    def gave(self) -> Callable[[LeafName], bool]:
+        """Whether a leaf of the content follows from a derivation."""
+        lists, stated = {derivation.list for derivation in self.derivations}, frozenset(self.stated)
+        return lambda name: name[0] == "row" and name[1][0] in lists and name[1] not in stated
+
+
+def source_of(stated: Mapping[LeafName, Any]) -> Source | None:
+    """Of leaves as a draft has them; None when there is no derivation among them."""
+    derivations = derivations_of(stated)
+    lists = {derivation.list for derivation in derivations}
+    keys = sorted(key for kind, key in stated if kind == "row" and key[0] in lists) if lists else []
+    return Source(derivations=derivations, stated=tuple(keys)) if lists else None
+
+
+def derivations_of(stated: Mapping[LeafName, Any]) -> tuple[Derivation, ...]:
+    """By list."""
+    return tuple(stated[name] for name in sorted(name for name in stated if name[0] == "derivation"))
+
+
+def stated_leaves(leaves: Leaves, source: Source | None) -> Leaves:
+    """Leaves of a content as a draft has them: derivations, and not the rows that followed from them."""
+    if source is None:
+        return leaves
+    gave = source.gave()
+    stated: Leaves = {name: noun for name, noun in leaves.items() if not gave(name)}
+    return stated | derivation_leaves(source)
+
+
+def derivation_leaves(source: Source) -> Leaves:
+    return {("derivation", (noun.list,)): noun for noun in source.derivations}
+
+
 # --- Bytes ---
+
+
+class KeptSource(msgspec.Struct, frozen=True):
+    """A source as the database keeps it: compressed JSON, named by the SHA-256 of these bytes."""
+
+    digest: bytes
+    source: bytes
+
+
+def packed_source(source: Source) -> KeptSource:
+    compressed = zlib.compress(msgspec.json.encode(source, order="sorted"), _COMPRESSION)
+    return KeptSource(sha256(compressed).digest(), compressed)
+
+
+def unpacked_source(kept: KeptSource) -> Source:
+    """:raises ContentDamaged: when it is not what its digest names"""
+    if sha256(kept.source).digest() != kept.digest:
+        raise ContentDamaged("The source kept under sha256:" + kept.digest.hex() + " was changed.")
+    return msgspec.json.decode(zlib.decompress(kept.source), type=Source)
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.service import Catalog
-from catalog.views import BookFacts
+from catalog.views import BookCost, BookFacts
 from pricing.content import Leaves
 from pricing.engine.book import Cost, SkuFacts, UnitFact
 
@@ -36,9 +36,7 @@ async def read(catalog: Catalog, session: AsyncSession) -> CatalogFacts:
         if known.active:
             sold.add(known.sku)
     async for cost in catalog.sku_costs_for_book(session):
-        leaves["cost", (cost.sku, cost.currency)] = Cost(
-            sku=cost.sku, currency=cost.currency, cost=decimal_text(cost.cost)
-        )
+        leaves["cost", (cost.sku, cost.currency)] = sku_cost(cost)
     return CatalogFacts(leaves=leaves, sold=frozenset(sold))
 
 
@@ -58,6 +56,10 @@ def sku_facts(known: BookFacts) -> SkuFacts:
         break_group=known.break_group,
         tax_category=known.tax_category,
     )
+
+
+def sku_cost(known: BookCost) -> Cost:
+    return Cost(sku=known.sku, currency=known.currency, cost=decimal_text(known.cost))
 
 
 def category_path(code: str) -> str:
@@ -84,3 +86,12 @@ async def of_skus(catalog: Catalog, session: AsyncSession, skus: Collection[str]
     if not wanted:
         return {}
     return {known.sku: sku_facts(known) async for known in catalog.sku_facts_for_book(session) if known.sku in wanted}
+
+
+async def costs_of_skus(catalog: Catalog, session: AsyncSession, skus: Collection[str]) -> dict[str, list[Cost]]:
+    """Today's costs of each of *skus*."""
+    costs: dict[str, list[Cost]] = {sku: [] for sku in skus}
+    async for known in catalog.sku_costs_for_book(session):
+        if known.sku in costs:
+            costs[known.sku].append(sku_cost(known))
+    return costs

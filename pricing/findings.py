@@ -11,9 +11,11 @@ from pricing.engine import check
 from pricing.engine.book import EVERYONE, BookContent
 from pricing.engine.check import Finding, Severity, Witness
 from pricing.engine.check import finding_text as engine_text
+from pricing.engine.derive import TEXTS as DERIVATION_TEXTS
 from pricing.engine.request import Buyer
 
 _TEXTS: Final = {
+    **DERIVATION_TEXTS,
     "sold_without_price": (
         "{sku} is on sale, and no list prices it.",
         "{sku} está a la venta y ninguna tarifa le pone precio.",

@@ -35,9 +35,21 @@ class PriceContent(Base):
     key_id: Mapped[str]
 
 
+class PriceSource(Base):
+    """What a content was made from, compressed (`pricing.content.Source`): its derivations, and which rows of derived
+    lists were stated outright. Named by the SHA-256 of its bytes, so it never changes. Staff alone may learn of it.
+    """
+
+    __tablename__ = "price_source"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    source: Mapped[bytes] = mapped_column(deferred=True)
+    created_at: Mapped[datetime]
+
+
 class PriceDraft(Base):
-    """Changes on top of the content *base_root*; None: on top of an empty book. *version* counts the edits.
-    *author_id* None: the house's own command line.
+    """Changes on top of the content *base_root*; None: on top of an empty book. *base_source*: what that was made from;
+    None: every row was stated outright. *version* counts the edits. *author_id* None: the house's own command line.
     """
 
     __tablename__ = "price_draft"
@@ -45,6 +57,7 @@ class PriceDraft(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     title: Mapped[str]
     base_root: Mapped[bytes | None] = mapped_column(sa.ForeignKey("price_content.root"))
+    base_source: Mapped[bytes | None] = mapped_column(sa.ForeignKey("price_source.digest"))
     state: Mapped[DraftState] = mapped_column(text_enum(DraftState))
     version: Mapped[int] = mapped_column(sa.Integer)
     author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
@@ -68,13 +81,15 @@ class PriceDraftChange(Base):
 class PricePublication(Base):
     """One entry of the append-only log: from *effective_at* on, until the next one's, prices are those of *root*.
 
-    *author_id* wrote the draft, *published_by* put it in force; *restores* is the one a roll-back returns to.
+    *author_id* wrote the draft, *published_by* put it in force; *restores* is the one a roll-back returns to. *source*:
+    what the next draft starts from; None: every row was stated outright.
     """
 
     __tablename__ = "price_publication"
 
     number: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
     root: Mapped[bytes] = mapped_column(sa.ForeignKey("price_content.root"))
+    source: Mapped[bytes | None] = mapped_column(sa.ForeignKey("price_source.digest"))
     effective_at: Mapped[datetime]
     published_at: Mapped[datetime]
     author_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))

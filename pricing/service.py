@@ -1,8 +1,11 @@
 """Use cases of pricing: drafts, what stands against them, preview, publication, roll-back, history, and prices.
 
 A draft is a set of changed leaves over the content it began from. Publishing applies them to the content in force by
-then, refuses where someone else changed the same leaf meanwhile, takes the SKU facts and costs from the catalogue, and
-appends an entry to the log of publications. The heavy work is done before the log is locked.
+then, refuses where someone else changed the same leaf meanwhile, takes the SKU facts and costs from the catalogue,
+works derived lists out into rows, and appends an entry to the log of publications. The heavy work is done before the
+log is locked.
+
+What drafts hold and compare is what was stated: derivations, but none of the rows that follow from them.
 """
 
 import asyncio
@@ -29,10 +32,11 @@ from pricing import content as leaf
 from pricing import export_csv, facts, import_csv, ladder, store
 from pricing.books import PriceBooks
 from pricing.content import Key, LeafName, Leaves
-from pricing.draft_book import DraftBook
+from pricing.draft_book import DraftBase, DraftBook
 from pricing.engine import Book, Buyer, LineRequest, Quote, QuoteRequest, TaxInput, quote
 from pricing.engine.book import BookContent
 from pricing.engine.check import Finding, Severity
+from pricing.engine.derive import derive
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.findings import finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
@@ -148,6 +152,8 @@ class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     root: str
     kept: leaf.Kept | None
+    source: bytes | None
+    kept_source: leaf.KeptSource | None
     leaf_count: int
     findings: tuple[Finding, ...]
     follows: int
@@ -265,8 +271,8 @@ class Pricing:
             standing = await self._standing(session, draft, (kind, key))
             if leaf.seen(standing) != expected:
                 raise _clash("Someone changed this since you opened it.", [((kind, key), standing, noun)])
-            base = await self._base_leaf(draft, (kind, key))
-            if noun == base:
+            base = await self._base(session, draft)
+            if noun == base.leaf((kind, key)):
                 await store.delete_changes(session, draft_id, [(kind, leaf.key_text(key))])
             else:
                 await store.put_changes(session, draft_id, [_stored((kind, key), noun)], by=by, at=self.clock.now())
@@ -283,19 +289,15 @@ class Pricing:
             return _state((kind, key), await self._standing(session, draft, (kind, key)))
 
     async def list_leaves(self, draft_id: uuid.UUID, kind: str, *, sku: str | None = None) -> tuple[LeafState, ...]:
-        """Objects of the draft by key: of a kind that is not per SKU, or one SKU's.
+        """Objects of the draft by key: of a kind that is not per SKU, or one SKU's. Rows are those stated outright.
 
         :raises DraftNotFound: when there is no such draft
         """
         async with self.db.begin(for_staff()) as session:
             draft = _found(await store.find_draft(session, draft_id))
             changes = await _changes(session, draft_id)
-        book = await self._base_book(draft)
-        leaves: Leaves = {}
-        if sku is None and book is not None:
-            leaves = leaf.frame_leaves(book.rules.frame)
-        elif sku is not None and book is not None and (entry := book.entry(sku)) is not None:
-            leaves = leaf.entry_leaves(entry)
+            base = await self._base(session, draft)
+        leaves = base.frame_leaves() if sku is None else base.sku_leaves(sku)
         mine = {name: noun for name, noun in changes.items() if leaf.sku_of(name) == sku}
         return tuple(_state(name, noun) for name, noun in sorted(leaf.applied(leaves, mine).items()) if name[0] == kind)
 
@@ -307,11 +309,11 @@ class Pricing:
         async with self.db.begin(for_staff()) as session:
             draft = _found(await store.find_draft(session, draft_id))
             rows = await store.list_changes(session, draft_id)
-        book = await self._base_book(draft)
+            base = await self._base(session, draft)
         changes = []
         for row in rows:
             name = (row.kind, leaf.key_from_text(row.key))
-            before, after = _leaf_in(book, name), row.content
+            before, after = base.leaf(name), row.content
             changes.append(
                 Change(
                     kind=name[0],
@@ -344,7 +346,7 @@ class Pricing:
         at: datetime | None = None,
     ) -> tuple[PreviewPrice, ...]:
         """Prices before and after, in the order buyers, SKUs, quantities (in base units). *at*: now. SKUs that the
-        base knows have the facts they have there.
+        base knows have the facts they have there; where lists are derived, today's costs.
 
         :raises DraftNotFound: when there is no such draft
         :raises PreviewTooLarge: when more than 2,000 prices are asked for
@@ -452,6 +454,7 @@ class Pricing:
                 if restored is None or last is None:
                     raise PublicationNotFound(f"There is no publication {number}.")
                 kept = await store.find_content(session, restored.root)
+                source = restored.source
                 catalogue = await facts.read(self.catalog, session)
             assert kept is not None, "the log's foreign key keeps every published content"
             root = leaf.root_text(restored.root)
@@ -460,6 +463,8 @@ class Pricing:
             prepared = _Prepared(
                 root=root,
                 kept=None,
+                source=source,
+                kept_source=None,
                 leaf_count=0,
                 findings=list_findings(content, sold=catalogue.sold, at=self.clock.now()),
                 follows=last.number,
@@ -488,11 +493,14 @@ class Pricing:
         return found
 
     async def compare(self, older: int, newer: int) -> tuple[Change, ...]:
-        """What publication *newer* has otherwise than *older*, by kind and key.
+        """What publication *newer* has otherwise than *older*, by kind and key, derivations and their rows alike.
 
         :raises PublicationNotFound: when there is no such publication
         """
-        before, after = [await self._published_leaves(number) for number in (older, newer)]
+        before, after = [
+            leaves if source is None else leaves | leaf.derivation_leaves(source)
+            for leaves, source in [await self._published(number) for number in (older, newer)]
+        ]
         names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         return tuple(
             Change(
@@ -521,7 +529,7 @@ class Pricing:
             if last is None:
                 raise PublicationNotFound("Nothing is published yet.")
             number = last.number
-        return dict(export_csv.export_prices(await self._published_leaves(number)))
+        return dict(export_csv.export_prices(leaf.stated_leaves(*await self._published(number))))
 
     async def import_folder(
         self,
@@ -563,7 +571,7 @@ class Pricing:
             return None
         known = await self.catalog.known_codes(session)
         draft = await self._open_draft(session, title=title or f"Import of {folder.name}", by=by)
-        base = await self._leaves(session, draft.base_root)
+        base = await self._stated(session, draft.base_root, draft.base_source)
         changes = await asyncio.to_thread(import_csv.read_changes, folder, base, known, report)
         if report.ok:
             await store.put_changes(
@@ -583,6 +591,7 @@ class Pricing:
             id=new_id(),
             title=title,
             base_root=None if last is None else last.root,
+            base_source=None if last is None else last.source,
             state=DraftState.OPEN,
             version=0,
             author_id=by,
@@ -592,25 +601,29 @@ class Pricing:
         await session.flush()
         return draft
 
-    async def _base_book(self, draft: PriceDraft) -> Book | None:
-        return None if draft.base_root is None else await self.books.load(leaf.root_text(draft.base_root))
+    async def _base(self, session: AsyncSession, draft: PriceDraft) -> DraftBase:
+        book = None if draft.base_root is None else await self.books.load(leaf.root_text(draft.base_root))
+        return DraftBase(book, await _source(session, draft.base_source))
 
     async def _laid_over(
         self, session: AsyncSession, draft: PriceDraft, changes: Mapping[LeafName, Any], skus: Sequence[str]
     ) -> DraftBook:
         """The draft's base with *changes*; of *skus* those new to it have the catalogue's facts."""
-        base = await self._base_book(draft)
-        new = [sku for sku in skus if base is None or base.entry(sku) is None]
-        current = await facts.of_skus(self.catalog, session, new)
-        return DraftBook(base, changes, facts=current, root=f"draft:{draft.id}")
-
-    async def _base_leaf(self, draft: PriceDraft, name: LeafName) -> Any:
-        return _leaf_in(await self._base_book(draft), name)
+        base = await self._base(session, draft)
+        new = [sku for sku in skus if base.book is None or base.book.entry(sku) is None]
+        derives = any(kind == "derivation" for kind, _ in base.frame_leaves().keys() | changes.keys())
+        return DraftBook(
+            base,
+            changes,
+            facts=await facts.of_skus(self.catalog, session, new),
+            costs=await facts.costs_of_skus(self.catalog, session, skus) if skus and derives else {},
+            root=f"draft:{draft.id}",
+        )
 
     async def _standing(self, session: AsyncSession, draft: PriceDraft, name: LeafName) -> Any:
         change = await store.find_change(session, draft.id, name[0], leaf.key_text(name[1]))
         if change is None:
-            return await self._base_leaf(draft, name)
+            return (await self._base(session, draft)).leaf(name)
         return None if change.content is None else leaf.noun_of(*name, change.content)
 
     async def _book_before(self, at: datetime) -> Book | None:
@@ -625,12 +638,18 @@ class Pricing:
         assert kept is not None, "foreign keys keep every content that is referred to"
         return leaf.leaves_of(await asyncio.to_thread(leaf.unpacked, kept, self.keyring))
 
-    async def _published_leaves(self, number: int) -> Leaves:
+    async def _stated(self, session: AsyncSession, root: bytes | None, source: bytes | None) -> Leaves:
+        """A content's leaves as a draft has them."""
+        leaves = await self._leaves(session, root)
+        return leaf.stated_leaves(leaves, await _source(session, source))
+
+    async def _published(self, number: int) -> tuple[Leaves, leaf.Source | None]:
+        """Every leaf of the content, and what it was made from."""
         async with self.db.begin(for_staff()) as session:
             publication = await store.find_publication(session, number)
             if publication is None:
                 raise PublicationNotFound(f"There is no publication {number}.")
-            return await self._leaves(session, publication.root)
+            return await self._leaves(session, publication.root), await _source(session, publication.source)
 
     async def _prepare(self, draft_id: uuid.UUID) -> tuple[_Prepared, BookContent]:
         """The content this draft makes of the last published one, and what was looked at to make it."""
@@ -638,9 +657,9 @@ class Pricing:
             draft = _open(_found(await store.find_draft(session, draft_id)))
             changes = await _changes(session, draft_id)
             last = await store.find_last_publication(session)
-            base = await self._leaves(session, draft.base_root)
-            moved = last is not None and last.root != draft.base_root
-            latest = await self._leaves(session, last.root) if moved and last is not None else base
+            base = await self._stated(session, draft.base_root, draft.base_source)
+            moved = last is not None and (last.root, last.source) != (draft.base_root, draft.base_source)
+            latest = await self._stated(session, last.root, last.source) if moved and last is not None else base
             catalogue = await facts.read(self.catalog, session)
         if moved:
             foreign = leaf.clashes(base, latest, changes)
@@ -653,13 +672,19 @@ class Pricing:
 
         def make() -> tuple[_Prepared, BookContent]:
             leaves = {name: noun for name, noun in leaf.applied(latest, changes).items() if name[0] in leaf.EDITED}
-            content = leaf.content_of(leaves | catalogue.leaves)
+            derivations = leaf.derivations_of(leaves)
+            content, rows, wrong = derive(leaf.content_of(leaves | catalogue.leaves), derivations, at=now)
             kept = leaf.packed(content, self.keyring)
+            source = leaf.source_of(leaves)
+            kept_source = None if source is None else leaf.packed_source(source)
+            findings = (*wrong, *list_findings(content, sold=catalogue.sold, at=now))
             return _Prepared(
                 root=leaf.root_text(kept.root),
                 kept=kept,
-                leaf_count=len(leaves) + len(catalogue.leaves),
-                findings=list_findings(content, sold=catalogue.sold, at=now),
+                source=None if kept_source is None else kept_source.digest,
+                kept_source=kept_source,
+                leaf_count=len(leaves) - len(derivations) + len(rows) + len(catalogue.leaves),
+                findings=tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)),
                 follows=0 if last is None else last.number,
                 draft_id=draft.id,
                 draft_version=draft.version,
@@ -690,6 +715,8 @@ class Pricing:
                 await store.add_content(
                     session, prepared.kept, leaf_count=prepared.leaf_count, created_at=self.clock.now()
                 )
+                if prepared.kept_source is not None:
+                    await store.add_source(session, prepared.kept_source, created_at=self.clock.now())
         async with self.db.begin(for_staff(), PUBLISH) as session:
             await store.lock_publications(session)
             last = await store.find_last_publication(session)
@@ -720,6 +747,7 @@ class Pricing:
             publication = PricePublication(
                 number=prepared.follows + 1,
                 root=leaf.root_bytes(prepared.root),
+                source=prepared.source,
                 effective_at=effective,
                 published_at=now,
                 author_id=prepared.author_id,
@@ -772,14 +800,12 @@ async def _changes(session: AsyncSession, draft_id: uuid.UUID) -> dict[LeafName,
     return changes
 
 
-def _leaf_in(book: Book | None, name: LeafName) -> Any:
-    if book is None:
+async def _source(session: AsyncSession, digest: bytes | None) -> leaf.Source | None:
+    if digest is None:
         return None
-    sku = leaf.sku_of(name)
-    if sku is None:
-        return leaf.frame_leaves(book.rules.frame).get(name)
-    entry = book.entry(sku)
-    return None if entry is None else leaf.entry_leaves(entry).get(name)
+    kept = await store.find_source(session, digest)
+    assert kept is not None, "foreign keys keep every source that is referred to"
+    return leaf.unpacked_source(kept)
 
 
 def _stored(name: LeafName, noun: Any) -> tuple[str, str, Any]:

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kernel.signing import Signature
-from pricing.content import Kept
-from pricing.model import DraftState, PriceContent, PriceDraft, PriceDraftChange, PricePublication
+from pricing.content import Kept, KeptSource
+from pricing.model import DraftState, PriceContent, PriceDraft, PriceDraftChange, PricePublication, PriceSource
 
 _LOG_LOCK = 0x7461726966_01  # "tarif": serialises publications
 _BATCH = 2000
@@ -35,6 +35,18 @@ async def add_content(session: AsyncSession, kept: Kept, *, leaf_count: int, cre
         "key_id": kept.signature.key_id,
     }
     await session.execute(insert(PriceContent).values(values).on_conflict_do_nothing())
+
+
+async def find_source(session: AsyncSession, digest: bytes) -> KeptSource | None:
+    """The compressed source named *digest*."""
+    source = await session.scalar(sa.select(PriceSource.source).where(PriceSource.digest == digest))
+    return None if source is None else KeptSource(digest, source)
+
+
+async def add_source(session: AsyncSession, kept: KeptSource, *, created_at: datetime) -> None:
+    """Keep a source under its digest; the same source a second time changes nothing."""
+    values = {"digest": kept.digest, "source": kept.source, "created_at": created_at}
+    await session.execute(insert(PriceSource).values(values).on_conflict_do_nothing())
 
 
 async def find_draft(session: AsyncSession, draft_id: uuid.UUID) -> PriceDraft | None:

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0008_api_key_notices"
-down_revision = "0006_checkout"
+down_revision = "0007_price_sources"
 
 
 def upgrade() -> None:

@@ -64,7 +64,11 @@ class Derived(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-_TEXTS: Final = {
+TEXTS: Final = {
+    "derivation_twice": (
+        "The list {list} has two derivations. Keep one.",
+        "La tarifa {list} tiene dos derivaciones. Deje una.",
+    ),
     "derivation_unknown_list": (
         "A derivation fills the list {list}, which does not exist.",
         "Una derivación llena la tarifa {list}, que no existe.",
@@ -134,6 +138,7 @@ _TEXTS: Final = {
         "En la tarifa {list}, {count} precios resultan 0; el primero es del SKU {sku}.",
     ),
 }
+"""What the findings say, in English and in Spanish, by code."""
 
 
 def derive(content: BookContent, derivations: Iterable[Derivation], *, at: datetime) -> Derived:
@@ -157,10 +162,9 @@ def derive(content: BookContent, derivations: Iterable[Derivation], *, at: datet
     return Derived(msgspec.structs.replace(content, rows=content.rows + derived), derived, tuple(found))
 
 
-def finding_text(finding: Finding, language: str) -> str | None:
-    """What is wrong, in `en` or `es`; None for a finding that is not of a derivation."""
-    texts = _TEXTS.get(finding.code)
-    return None if texts is None else texts[language == "es"].format(**finding.params)
+def check_derivations(lists: Iterable[PriceList], derivations: Iterable[Derivation]) -> tuple[Finding, ...]:
+    """What is wrong with the derivations themselves, whatever there is to derive from. All are errors."""
+    return _ordered(lists, tuple(derivations))[1]
 
 
 # --- In which order, and what is wrong with a derivation by itself ---
@@ -195,7 +199,7 @@ def _ordered(
     if len(of) < len(derivations):
         codes = [derivation.list for derivation in derivations]
         twice = sorted({code for code in codes if codes.count(code) > 1})
-        findings += [_error("duplicate_key", kind="derivation", key=code) for code in twice]
+        findings += [_error("derivation_twice", list=code) for code in twice]
     ready: dict[str, _Step | None] = {}
     for start in sorted(of):
         chain: dict[str, None] = {}

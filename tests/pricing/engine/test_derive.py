@@ -13,7 +13,7 @@ from kernel.money import Mode, ratio_text
 from pricing.engine import BookContent, MemoryBook, Severity
 from pricing.engine.book import Cost, Package, PriceRow
 from pricing.engine.check import Finding, check
-from pricing.engine.derive import Derivation, Derived, Multiple, derive, finding_text
+from pricing.engine.derive import TEXTS, Derivation, Derived, Multiple, check_derivations, derive
 from pricing.engine.request import Buyer
 from tests.pricing.engine.cast import CHAIR, GLOBEX, NOW, ROPE, STOOL, content, day, only, priced, public, row
 
@@ -330,25 +330,17 @@ def test_what_is_wrong_with_a_derivation_is_said_in_both_languages(derivation: D
 
     assert found.code == code
     assert found.params["list"] == derivation.list
-    english, spanish = finding_text(found, "en"), finding_text(found, "es")
-    assert english
-    assert spanish
+    english, spanish = (text.format(**found.params) for text in TEXTS[code])
     assert english != spanish
     assert derivation.list in english
     assert derivation.list in spanish
 
 
-def test_a_finding_of_another_kind_is_left_to_others_to_word() -> None:
-    (found,) = [found for found in check(house(row("0:1", of="NOWHERE")), at=NOW) if found.severity is Severity.ERROR]
-
-    assert finding_text(found, "en") is None
-
-
 def test_two_derivations_of_one_list_are_an_error() -> None:
     done = derive(house(row("0:10")), [trade(percent="1"), trade(percent="2")], at=NOW)
 
-    assert finding(done).code == "duplicate_key"
-    assert finding(done).params == {"kind": "derivation", "key": "TRADE"}
+    assert codes(done) == ["derivation_twice"]
+    assert finding(done).params == {"list": "TRADE"}
 
 
 def test_what_follows_a_list_in_error_is_not_reported_again() -> None:
@@ -356,6 +348,13 @@ def test_what_follows_a_list_in_error_is_not_reported_again() -> None:
 
     assert codes(done) == ["derivation_unknown_base"]
     assert done.rows == ()
+
+
+def test_derivations_can_be_looked_at_without_anything_to_derive_from() -> None:
+    lists = (public(), TRADE)
+
+    assert check_derivations(lists, [trade(margin=("10", None))]) == ()
+    assert [found.code for found in check_derivations(lists, [trade(base="TRADE")])] == ["derivation_cyclic"]
 
 
 def test_prices_without_one_are_counted_and_the_first_is_shown_to_whom_it_is_for() -> None:
@@ -402,8 +401,7 @@ def test_rounding_one_margin_past_the_other_leaves_no_price() -> None:
 
     assert found.code == "derivation_no_price_between_margins"
     assert found.params["multiple"] == "5"
-    english = finding_text(found, "en")
-    assert english == (
+    assert TEXTS[found.code][0].format(**found.params) == (
         "In the list TRADE, 1 prices find no multiple of 5 within the margins; the first: SKU CRUNCHY-ARMCHAIR."
     )
     low = house(row("0:1"), costs=costs(chair="7.2"))
