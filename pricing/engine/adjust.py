@@ -93,6 +93,8 @@ def to_rounded(line: Line, context: Context) -> None:
 def _line_bounded(line: Line, amount: Ratio, scale: int) -> Ratio:
     """Phase 9."""
     line.floor_units, line.ceiling_units = 0, None
+    if line.floor is None and line.ceiling is None and amount[0] >= 0:
+        return amount
     ceiling: Ratio | None = None
     if line.floor is not None:
         line.floor_units = _scaled(plus(times(line.floor, line.row_quantity), line.fee), scale, Mode.CEILING)
