@@ -76,6 +76,30 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--check", action="store_true", help="only say what the publication gate finds")
     publish.set_defaults(run=_asynchronous("publish"))
 
+    leaves = commands.add_parser("leaves", help="show what an answer was made from, for `pricing.engine.replay`")
+    leaves.add_argument("answer", help="the answer as JSON, as `price --json` writes it")
+    leaves.set_defaults(run=_asynchronous("show_leaves"))
+
+    prove = commands.add_parser("prove", help="prove that a row (or rule, list ...) is in the book of a root")
+    prove.add_argument("kind", help="row, list, adjustment, bound, quantity_rule, sku, cost, layers, policy, strategy")
+    prove.add_argument("key", nargs="*", help="of a row: list, SKU, unit and, if it has one, its start; else its code")
+    _for_a_reader(prove)
+    prove.set_defaults(run=_asynchronous("prove_leaf"))
+
+    view = commands.add_parser("view", help="write all that one buyer may see of the price book, as JSON Lines")
+    _for_a_reader(view)
+    view.set_defaults(run=_asynchronous("write_view"))
+
+    delta = commands.add_parser("delta", help="write what changed for one buyer since the book of a root")
+    delta.add_argument("since", metavar="ROOT", help="sha256:..., the root of the view it already has")
+    _for_a_reader(delta)
+    delta.set_defaults(run=_asynchronous("write_delta"))
+
+    verify = commands.add_parser("verify", help="check a proof or a view against a root; needs no database")
+    verify.add_argument("file")
+    verify.add_argument("root", metavar="ROOT", help="sha256:..., from the publication log")
+    verify.set_defaults(run=_verify)
+
     replay = commands.add_parser("replay-orders", help="evaluate past order lines and compare with what was charged")
     replay.add_argument("lines", help="CSV file of order lines (docs/import-files.md)")
     replay.add_argument("--exceptions", default=None, metavar="FILE", help="write every differing line with its trace")
@@ -87,6 +111,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     reconcile.set_defaults(run=_asynchronous("reconcile"))
     return parser
+
+
+def _for_a_reader(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--company", default=None, help="code of the reader's company; a guest unless said")
+    command.add_argument("--at", default=None, help="the book in force at this instant; now unless said")
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pricing.engine.verify import main as verify
+
+    return verify([str(called_from(arguments.file)), arguments.root])
 
 
 def _days(text: str) -> int:

@@ -21,11 +21,13 @@ from kernel.db import for_accounts, for_staff
 from kernel.log import configure_logging
 from kernel.money import Money
 from kernel.settings import Settings
-from pricing.engine import Buyer, LineRequest, QuoteRequest, quote
+from pricing.engine import Buyer, LineRequest, Quote, QuoteRequest, disclosed, quote
 from pricing.engine.explain import explain, refusal_text
+from pricing.engine.proofs import delta, prove, view, view_lines
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.findings import finding_text
 from pricing.model import DraftState
+from pricing.proving import published_content, published_leaves
 from pricing.replay_orders import replay
 from web.cli import FOUND, CommandFailed, called_from
 from web.serve import HOST, prepare_environment
@@ -85,6 +87,53 @@ async def price(arguments: argparse.Namespace) -> int:
         print(f"{line.quantity} x {line.sku} = {line.subtotal} {answer.currency}")
     print(f"price book {answer.root}")
     return 0 if isinstance(line, PricedLine) else FOUND
+
+
+async def show_leaves(arguments: argparse.Namespace) -> int:
+    """Write the leaves that an answer follows from and its buyer may see."""
+    path = called_from(arguments.answer)
+    if not path.is_file():
+        raise CommandFailed(f"{arguments.answer} is no file. Name an answer that `bin/tarifa price --json` wrote.")
+    try:
+        answer = msgspec.json.decode(path.read_bytes(), type=Quote)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{arguments.answer} is no answer of the price engine: {error}") from error
+    async with _services() as services:
+        content = await published_content(services.db, services.keyring, answer.root)
+    _write(msgspec.json.encode(disclosed(content, services.keyring.house_key, answer)))
+    return 0
+
+
+async def prove_leaf(arguments: argparse.Namespace) -> int:
+    """Write a proof; what the leaf says only to a buyer who may see it."""
+    key = tuple(arguments.key)
+    if arguments.kind == "row" and len(key) == len(("list", "sku", "unit")):
+        key = (*key, "")
+    async with _services() as services:
+        buyer = await _buyer(services, arguments.company)
+        every = await published_leaves(services.db, services.keyring, _root(services, arguments.at))
+    _write(msgspec.json.format(msgspec.json.encode(prove(every, arguments.kind, key, buyer=buyer))))
+    return 0
+
+
+async def write_view(arguments: argparse.Namespace) -> int:
+    """Write a reader's view of a book, line by line."""
+    async with _services() as services:
+        buyer = await _buyer(services, arguments.company)
+        every = await published_leaves(services.db, services.keyring, _root(services, arguments.at))
+    for line in view_lines(view(every, buyer)):
+        sys.stdout.buffer.write(line)
+    return 0
+
+
+async def write_delta(arguments: argparse.Namespace) -> int:
+    """Write what a reader's view of one book needs to become that of another."""
+    async with _services() as services:
+        buyer = await _buyer(services, arguments.company)
+        roots = arguments.since, _root(services, arguments.at)
+        old, new = [await published_leaves(services.db, services.keyring, root) for root in roots]
+    _write(msgspec.json.encode(delta(old, new, buyer)))
+    return 0
 
 
 async def publish(arguments: argparse.Namespace) -> int:
@@ -226,6 +275,15 @@ async def _draft(services: Services, text: str | None) -> uuid.UUID:
     if not drafts:
         raise CommandFailed("There is no open price draft. Import prices or edit them at the desk first.")
     return max(drafts, key=lambda draft: draft.created_at).id
+
+
+def _root(services: Services, at: str | None) -> str:
+    """The root of the book in force then."""
+    return services.books.in_force(services.clock.now() if at is None else _instant(at)).root
+
+
+def _write(document: bytes) -> None:
+    sys.stdout.buffer.write(document + b"\n")
 
 
 def _instant(text: str) -> datetime:

@@ -11,12 +11,25 @@ from sqlalchemy.engine import make_url
 
 from kernel.db import OWNER_ROLE
 from kernel.embedded import EmbeddedServer
+from pricing.engine.replay import replay
 from sandbox.stripe_twin import running_twin
 from tests.conftest import TEST_VAR
 from web.cli import main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("serve", "import", "price", "publish", "replay-orders", "reconcile")
+COMMANDS = (
+    "serve",
+    "import",
+    "price",
+    "publish",
+    "leaves",
+    "prove",
+    "view",
+    "delta",
+    "verify",
+    "replay-orders",
+    "reconcile",
+)
 DONE, FOUND, IMPOSSIBLE = 0, 1, 2
 LINES = "reference,line,sku,unit,quantity,currency,at,company,segments,country,expected_line_total\n"
 
@@ -110,6 +123,66 @@ def test_a_price_that_cannot_be_told_says_why(
     output = capsys.readouterr()
     assert said in (output.out if code == FOUND else output.err)
     assert "Traceback" not in output.err
+
+
+ARMCHAIR = ["row", "CONTRACT-INITECH", "CRUNCHY-ARMCHAIR", "each"]
+
+
+def test_a_row_is_proved_to_its_reader_and_checked_offline(
+    installation: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["prove", *ARMCHAIR, "--company", "initech"]) == DONE
+    proof = capsys.readouterr().out
+    assert json.loads(proof)["leaf"]["key"] == [*ARMCHAIR[1:], ""]
+    assert main(["prove", *ARMCHAIR]) == DONE
+    assert json.loads(capsys.readouterr().out)["leaf"] is None
+    assert main(["prove", "row", "CONTRACT-INITECH", "NO-SUCH", "each"]) == IMPOSSIBLE
+    assert "has no row CONTRACT-INITECH / NO-SUCH / each" in capsys.readouterr().err
+
+    (installation / "proof.json").write_text(proof)
+    monkeypatch.delenv("DATABASE_URL")
+    root = json.loads(proof)["root"]
+    assert main(["verify", "proof.json", root]) == DONE
+    assert "CONTRACT-INITECH / CRUNCHY-ARMCHAIR" in capsys.readouterr().out
+    assert main(["verify", "proof.json", "sha256:" + "0" * 64]) == FOUND
+    assert main(["verify", "none.json", root]) == IMPOSSIBLE
+
+
+def test_a_reader_gets_its_view_and_nobody_elses_prices(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "--company", "globex"]) == DONE
+    view = capsys.readouterr().out
+    header = json.loads(view.splitlines()[0])
+    assert header["buyer"]["company"] == "globex"
+    assert "CONTRACT-INITECH" not in view
+    (installation / "view.jsonl").write_text(view)
+    assert main(["verify", "view.jsonl", header["root"]]) == DONE
+    capsys.readouterr()
+
+    assert main(["delta", header["root"], "--company", "globex"]) == DONE
+    delta = json.loads(capsys.readouterr().out)
+    assert (delta["shown"], delta["closed"], delta["come"], delta["gone"]) == ([], [], [], [])
+    assert main(["delta", "sha256:" + "0" * 64]) == IMPOSSIBLE
+    assert "No price book has the root" in capsys.readouterr().err
+    assert main(["delta", "yesterday"]) == IMPOSSIBLE
+    assert "yesterday is no root" in capsys.readouterr().err
+
+
+def test_an_answer_is_checked_from_the_leaves_it_was_made_from(
+    installation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["price", "CRUNCHY-ARMCHAIR", "--quantity", "6", "--company", "initech", "--json"]) == DONE
+    (installation / "answer.json").write_text(capsys.readouterr().out)
+
+    assert main(["leaves", "answer.json"]) == DONE
+
+    found = replay((installation / "answer.json").read_bytes(), capsys.readouterr().out.encode())
+    assert found.findings == ()
+    assert len(found.checked) > 1
+    (installation / "other.json").write_text("{}")
+    assert main(["leaves", "other.json"]) == IMPOSSIBLE
+    assert "is no answer" in capsys.readouterr().err
+    assert main(["leaves", "none.json"]) == IMPOSSIBLE
+    assert "is no file" in capsys.readouterr().err
 
 
 def test_files_are_imported_into_a_draft_and_published(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
