@@ -78,6 +78,12 @@ def test_each_mode_rounds_as_its_name_says(mode: Mode, expected: list[int]) -> N
     assert [divide(tenths, 10, mode) for tenths in (-25, -12, 12, 15, 25)] == expected
 
 
+@pytest.mark.parametrize(("numerator", "up", "down"), [(1, 1, 0), (-1, -1, 0), (3, 2, 1), (-3, -2, -1)])
+def test_exactly_half_goes_away_from_zero_or_towards_it(numerator: int, up: int, down: int) -> None:
+    assert divide(numerator, 2, Mode.HALF_UP) == up
+    assert divide(numerator, 2, Mode.HALF_DOWN) == down
+
+
 @given(number=st.integers(-(10**9), 10**9), denominator=st.integers(1, 10**6), mode=st.sampled_from(Mode))
 def test_rounding_never_moves_a_number_by_a_whole_unit(number: int, denominator: int, mode: Mode) -> None:
     assert abs(Fraction(number, denominator) - divide(number, denominator, mode)) < 1
@@ -161,9 +167,11 @@ def test_a_currency_has_its_own_decimals(currency: str, decimals: int) -> None:
 
 
 @pytest.mark.parametrize("currency", ["EU", "eur", "", "XXX", "EUR ", None, []])
-def test_an_unknown_currency_is_refused(currency: str) -> None:
-    with pytest.raises(UnknownCurrency):
+def test_an_unknown_currency_is_refused_with_what_to_write(currency: str) -> None:
+    with pytest.raises(UnknownCurrency) as refused:
         exponent(currency)
+
+    assert str(refused.value) == "Use a three-letter ISO 4217 code in capitals, like EUR."
 
 
 def test_the_currencies_are_listed_in_order() -> None:
@@ -187,9 +195,9 @@ def test_money_has_no_more_decimals_than_its_currency() -> None:
 
 @pytest.mark.parametrize("minor", [1.5, True, "1", None])
 def test_money_counts_whole_minor_units_only(minor: int) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^Money counts whole minor units$"):
         Money(minor, "EUR")
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^Amount counts whole 10\^-12 units$"):
         Amount(minor, "EUR")
 
 
@@ -205,13 +213,15 @@ def test_money_adds_subtracts_and_multiplies() -> None:
 def test_money_is_ordered_within_its_currency() -> None:
     assert eur("1") < eur("2") <= eur("2")
     assert eur("2") > eur("1") >= eur("1")
+    assert not eur("1") < eur("1")
+    assert not eur("1") > eur("1")
 
 
 @pytest.mark.parametrize("operation", [add, sub, lt, le, gt, ge])
 def test_two_currencies_never_mix(operation: Callable[[object, object], object]) -> None:
-    with pytest.raises(CurrencyMismatch):
+    with pytest.raises(CurrencyMismatch, match=r"^EUR and USD cannot be added or compared.$"):
         operation(eur("1"), Money.parse("1", "USD"))
-    with pytest.raises(CurrencyMismatch):
+    with pytest.raises(CurrencyMismatch, match=r"^EUR and USD cannot be added or compared.$"):
         operation(Amount.parse("1", "EUR"), Amount.parse("1", "USD"))
     assert eur("1") != Money.parse("1", "USD")
 
@@ -239,6 +249,8 @@ def test_amounts_are_ordered_within_their_currency() -> None:
 
     assert one < two <= also_two
     assert also_two >= two > one
+    assert not two < also_two
+    assert not two > also_two
 
 
 def test_an_amount_becomes_money_by_a_stated_mode() -> None:
@@ -282,7 +294,7 @@ def test_what_is_left_goes_to_the_largest_remainder(total: int, weights: list[in
 
 @pytest.mark.parametrize("weights", [[], [1, -1]])
 def test_allocation_without_sensible_weights_is_a_mistake(weights: list[int]) -> None:
-    with pytest.raises(ValueError, match="allocation"):
+    with pytest.raises(ValueError, match=r"^allocation needs at least one weight, and none negative$"):
         largest_remainder(1, weights)
 
 
