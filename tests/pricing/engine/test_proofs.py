@@ -1,6 +1,7 @@
 """Roots, proofs, views and deltas: what they prove, and that they tell nothing else."""
 
 import ast
+import doctest
 import hmac
 import json
 import re
@@ -428,6 +429,16 @@ def test_a_delta_of_other_books_does_not_fit() -> None:
     forged = msgspec.structs.replace(changes, new_root=root_of(third))
     with pytest.raises(DeltaDoesNotFit, match="do not lead"):
         apply_delta(view(old, ACME), forged)
+
+
+def test_the_page_on_prices_tells_what_happens() -> None:
+    page = PROJECT / "docs" / "pricing.md"
+    test = doctest.DocTestParser().get_doctest(page.read_text(encoding="utf-8"), {}, page.name, str(page), 0)
+
+    ran = doctest.DocTestRunner().run(test)
+
+    assert ran.failed == 0
+    assert ran.attempted >= 20
 
 
 # --- The program that checks ---
