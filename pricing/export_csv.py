@@ -28,6 +28,7 @@ from pricing.engine.book import (
     Tier,
     Titles,
 )
+from pricing.engine.derive import Derivation
 from pricing.facts import category_code
 from pricing.import_csv import FILES
 
@@ -41,12 +42,14 @@ class NotExportable(Refused):
 
 
 def export_prices(leaves: Leaves) -> Iterator[tuple[str, Iterator[str]]]:
-    """(file name, its lines) of every price file, rows by key. A list without titles gets its code as one.
+    """(file name, its lines) of every price file, rows by key. A list without titles gets its code as one. *leaves* are
+    those of a draft: with derivations, and without the rows that follow from them.
 
     :raises NotExportable: while a file's lines are read, when a scope names nothing at all
     """
     made: dict[str, Any] = {
         "list": _price_list,
+        "derivation": _derivation,
         "row": _price_row,
         "adjustment": _adjustment,
         "bound": _bound,
@@ -97,6 +100,20 @@ def _price_list(noun: PriceList) -> Cells:
         "tax_inclusive": noun.tax_included,
         "mergeable": noun.mergeable,
         **_titles(noun.titles or Titles(en=noun.code, es=noun.code)),
+    }
+
+
+def _derivation(noun: Derivation) -> Cells:
+    rounding = noun.round_to
+    return {
+        "list": noun.list,
+        "base": noun.base,
+        "percent": _number(noun.percent),
+        "round_to": None if rounding is None else _number(rounding.multiple),
+        "round_mode": None if rounding is None else rounding.mode.value,
+        "ending": _number(noun.ending),
+        "min_margin": _number(noun.min_margin),
+        "max_margin": _number(noun.max_margin),
     }
 
 

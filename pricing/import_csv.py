@@ -29,7 +29,7 @@ from kernel.csv_rows import (
     whole,
     yes_no,
 )
-from kernel.money import Mode
+from kernel.money import Mode, normal
 from pricing.content import LeafName, Leaves, changed, key_of
 from pricing.engine.book import (
     Adjustment,
@@ -65,8 +65,10 @@ from pricing.engine.book import (
     Tier,
     Titles,
 )
+from pricing.engine.derive import Derivation, Multiple, check_derivations
 from pricing.engine.memory import overlap
 from pricing.facts import category_path, decimal_text
+from pricing.findings import finding_text
 
 TITLE_LENGTH: Final = 300
 PERCENT_MOST: Final = Decimal(100)
@@ -89,6 +91,22 @@ def _quantity(cell: str) -> str:
 
 def _positive(cell: str) -> str:
     return decimal_text(_ABOVE_ZERO(cell))
+
+
+def _signed(cell: str) -> str:
+    """A number above or below 0, in normal form: `-0` is 0."""
+    return normal(decimal_text(decimal(12)(cell)))
+
+
+def _multiple(cell: str) -> str:
+    return decimal_text(decimal(12, above=Decimal(0))(cell))
+
+
+def _margin(cell: str) -> str:
+    number = _signed(cell)
+    if Decimal(number) >= PERCENT_MOST:
+        raise CellError("must be below 100")
+    return number
 
 
 def country(cell: str) -> str:
@@ -314,6 +332,7 @@ def _check(found: _Import, known: KnownCodes) -> None:
             scopes.check(file, line, noun.scope, report)
     _check_overlaps(windows, found.lines, report)
     _check_levels(found)
+    _check_derivations(found)
 
 
 def _check_unit(file: str, line: int, sku: str, unit: str, known: KnownCodes, report: ImportReport) -> None:
@@ -392,6 +411,23 @@ def _check_levels(found: _Import) -> None:
                 report.refuse(file, line, column, value, f"cannot be asked in {layer.code}, a {layer.level} layer")
 
 
+def _check_derivations(found: _Import) -> None:
+    """Each by itself and all together; what they lack to derive from is seen when the draft is checked."""
+    report = found.report
+    derivations = {name[1][0]: noun for name, noun in found.wanted.items() if name[0] == "derivation"}
+    for name, noun in derivations.items():
+        file, line = found.lines["derivation", (name,)]
+        for column, named in (("list", name), ("base", noun.base)):
+            if named is not None and named not in found.lists:
+                report.refuse(file, line, column, named, "there is no such list in price_lists.csv")
+    lists = [noun for (kind, _), noun in {**found.base, **found.wanted}.items() if kind == "list"]
+    for finding in check_derivations(lists, derivations.values()):
+        if finding.code not in {"derivation_unknown_list", "derivation_unknown_base"}:  # or its own row is wrong
+            name = finding.params["list"]
+            file, line = found.lines["derivation", (name,)]
+            report.refuse(file, line, "base", derivations[name].base or "", finding_text(finding, "en"))
+
+
 # --- Rows into nouns ---
 
 
@@ -419,6 +455,28 @@ def _price_list(row: _Values) -> tuple[tuple[str, Any], ...]:
                 tax_included=row["tax_inclusive"],
                 mergeable=row["mergeable"],
                 titles=_titles(row),
+            ),
+        ),
+    )
+
+
+def _derivation(row: _Values) -> tuple[tuple[str, Any], ...]:
+    multiple, mode, least, most = (row[name] for name in ("round_to", "round_mode", "min_margin", "max_margin"))
+    if (multiple is None) is not (mode is None):
+        raise _Refused("round_mode", "round_to and round_mode are filled in together")
+    if least is not None and most is not None and Decimal(least) > Decimal(most):
+        raise _Refused("max_margin", "is below min_margin")
+    return (
+        (
+            "derivation",
+            Derivation(
+                list=row["list"],
+                base=row["base"],
+                percent=row["percent"],
+                round_to=None if multiple is None else Multiple(multiple=multiple, mode=Mode(mode)),
+                ending=row["ending"],
+                min_margin=least,
+                max_margin=most,
             ),
         ),
     )
@@ -679,6 +737,22 @@ FILES: Final = (
         ),
         ("list",),
         _price_list,
+    ),
+    _File(
+        "derivations.csv",
+        ("list",),
+        (
+            Column("list", code),
+            Column("base", code, optional=True),
+            Column("percent", _signed, optional=True, empty="0"),
+            Column("round_to", _multiple, optional=True),
+            Column("round_mode", _MODE, optional=True),
+            Column("ending", _signed, optional=True, empty="0"),
+            Column("min_margin", _margin, optional=True),
+            Column("max_margin", _margin, optional=True),
+        ),
+        ("derivation",),
+        _derivation,
     ),
     _File(
         "price_rows.csv",

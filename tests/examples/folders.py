@@ -2,14 +2,16 @@
 
 import csv
 from collections import defaultdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from catalog.views import BookFacts, KnownCodes, Unit
 from kernel.csv_rows import ImportReport
-from pricing.content import Leaves, content_of
+from pricing.content import Leaves, content_of, derivations_of
 from pricing.engine import BookContent, MemoryBook
 from pricing.engine.book import Cost
+from pricing.engine.derive import derive
 from pricing.facts import decimal_text, sku_facts
 from pricing.import_csv import read_changes
 
@@ -44,7 +46,9 @@ def content_of_folder(folder: Path) -> BookContent:
     for row in rows(folder / "costs.csv"):
         cost = Cost(sku=row["sku"], currency=row["currency"], cost=decimal_text(Decimal(row["cost"])))
         leaves["cost", (cost.sku, cost.currency)] = cost
-    return content_of(leaves)
+    done = derive(content_of(leaves), derivations_of(leaves), at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert not done.findings, done.findings
+    return done.content
 
 
 def _facts(folder: Path) -> list[BookFacts]:

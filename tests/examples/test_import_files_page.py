@@ -10,7 +10,7 @@ from kernel.csv_rows import ImportReport
 from kernel.db import Database
 from pricing.import_csv import FILES
 from pricing.replay_orders import replay
-from tests.examples.folders import book_of, examples_of
+from tests.examples.folders import book_of, content_of_folder, examples_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "import-files.md"
 
@@ -38,6 +38,17 @@ async def test_the_catalogue_examples_import_without_an_error(
 
     assert [str(error) for error in report.errors] == []
     assert report.counts["skus.csv"].rows == 2
+
+
+def test_the_derived_list_of_the_page_has_its_prices(folder: Path) -> None:
+    rows = content_of_folder(folder).rows
+    trade = {(row.sku, row.unit): [tier.unit_price for tier in row.tiers] for row in rows if row.list == "TRADE-EUR"}
+
+    assert trade == {
+        ("HB-88-M8X40", "each"): ["0.185", "0.159", "0.128"],
+        ("HB-88-M8X40", "box"): ["14.872"],
+        ("HOSE-PU-8-BLUE", "metre"): ["1.672", "1.452", "1.232"],
+    }
 
 
 def test_the_example_line_comes_out_as_the_page_says(folder: Path) -> None:

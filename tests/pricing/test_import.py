@@ -1,14 +1,19 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.service import Catalog
 from catalog.views import KnownCodes
 from kernel.clock import FixedClock
 from kernel.csv_rows import ImportReport
+from kernel.money import Mode, normal
 from pricing.content import leaves_of
 from pricing.engine import BookContent, Buyer
 from pricing.engine.book import (
@@ -32,6 +37,7 @@ from pricing.engine.book import (
     Tier,
     Titles,
 )
+from pricing.engine.derive import Derivation, Multiple
 from pricing.engine.request import PricedLine
 from pricing.export_csv import NotExportable, export_prices
 from pricing.import_csv import read_changes
@@ -41,6 +47,7 @@ from tests.pricing.conftest import CATALOGUE, PRICES
 
 ROWS = "list,sku,unit,model,tiers"
 DATED = "list,sku,unit,model,valid_from,valid_until,tiers"
+DERIVATIONS = "list,base,percent,round_to,round_mode"
 LAYERS = "code,level,position,combine,groups"
 RULES = "code,layer,group,effect,value,title_en"
 BOUNDS = "code,kind,basis,value"
@@ -97,6 +104,17 @@ BASE = leaves_of(
         ),
         ("price_rows", [ROWS + ",prices", "PUBLIC,ANVIL-50,each,flat,0:1,2"], "prices: unknown column"),
         ("price_lists", ["code,currency,title_en", "PUBLIC,XXX,Public"], "currency: must be an ISO 4217"),
+        ("derivations", [DERIVATIONS, "TRADE,,5,,"], ":2: list: there is no such list"),
+        ("derivations", [DERIVATIONS, "PUBLIC,TRADE,5,,"], ":2: base: there is no such list"),
+        ("derivations", [DERIVATIONS, "PUBLIC,,5,,", "PUBLIC,,6,,"], ":3: list: line 2 has the same key"),
+        ("derivations", [DERIVATIONS, "PUBLIC,PUBLIC,5,,"], ":2: base: Lists are derived from each other in a circle"),
+        ("derivations", [DERIVATIONS, "PUBLIC,,5,0.05,"], "round_mode: round_to and round_mode are filled in together"),
+        ("derivations", [DERIVATIONS, "PUBLIC,,5,,up"], "round_mode: round_to and round_mode are filled in together"),
+        ("derivations", [DERIVATIONS, "PUBLIC,,5,0,up"], "round_to: must be greater than 0"),
+        ("derivations", [DERIVATIONS, "PUBLIC,,5,1,upwards"], "round_mode: must be"),
+        ("derivations", [DERIVATIONS, "PUBLIC,,-12 %,,"], "percent: must be a plain number"),
+        ("derivations", ["list,base,min_margin,max_margin", "PUBLIC,,,100"], "max_margin: must be below 100"),
+        ("derivations", ["list,base,min_margin,max_margin", "PUBLIC,,30,29.5"], "max_margin: is below min_margin"),
         ("layers", [LAYERS, "A,unit,1,sum,g:priority", "B,unit,1,sum,g:lowest"], "layers.csv:3: position"),
         ("layers", [LAYERS, "A,unit,1,sum,g"], "groups: must hold GROUP:priority"),
         ("layers", [LAYERS, "A,unit,1,sum,g:lowest;g:priority"], "groups: names a group twice"),
@@ -202,6 +220,84 @@ def test_every_column_finds_its_place_and_is_exported_as_it_came(folder: Callabl
     files = {name: "".join(lines) for name, lines in export_prices({**BASE, **changes})}
     assert read_changes(folder(files), {**BASE, **changes}, KNOWN, report) == {}
     assert report.errors == []
+
+
+LISTS = (
+    "code,currency,tax_inclusive,title_en\nPUBLIC,EUR,,Public\nTRADE,EUR,,Trade\nVIP,EUR,,Vip\nUS,USD,,US\n"
+    "SHOP,EUR,yes,Shop\n"
+)
+
+
+def test_derivations_are_looked_at_together_with_the_lists_of_the_same_folder(folder: Callable[..., Path]) -> None:
+    report = ImportReport()
+    derivations = "list,base\nTRADE,VIP\nVIP,TRADE\nUS,PUBLIC\nSHOP,\nGONE,PUBLIC\n"
+    read_changes(folder(price_lists_csv=LISTS, derivations_csv=derivations), BASE, KNOWN, report)
+    report.sort()
+    assert [(error.line, error.column) for error in report.errors] == [
+        (2, "base"),
+        (4, "base"),
+        (5, "base"),
+        (6, "list"),
+    ]
+
+
+def test_a_derivation_is_read_column_by_column(folder: Callable[..., Path]) -> None:
+    report = ImportReport()
+    text = (
+        "list,base,percent,round_to,round_mode,ending,min_margin,max_margin\n"
+        "TRADE,PUBLIC,-12.50,0.05,up,-0.010,10,60.0\nVIP,,-0,,,,-5,\n"
+    )
+    changes = read_changes(folder(price_lists_csv=LISTS, derivations_csv=text), BASE, KNOWN, report)
+    assert report.errors == []
+    assert [changes["derivation", (name,)] for name in ("TRADE", "VIP")] == [
+        Derivation(
+            list="TRADE",
+            base="PUBLIC",
+            percent="-12.5",
+            round_to=Multiple(multiple="0.05", mode=Mode.UP),
+            ending="-0.01",
+            min_margin="10",
+            max_margin="60",
+        ),
+        Derivation(list="VIP", base=None, percent="0", min_margin="-5"),
+    ]
+
+
+_NUMBERS = st.decimals(-10, 90, places=3, allow_nan=False).map(lambda number: normal(f"{number:f}"))
+_MARGINS = st.tuples(st.none() | _NUMBERS, st.none() | _NUMBERS).filter(
+    lambda pair: None in pair or Decimal(pair[0] or 0) <= Decimal(pair[1] or 0)
+)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda margins, **more: Derivation(**more, min_margin=margins[0], max_margin=margins[1]),
+            _MARGINS,
+            list=st.sampled_from(["TRADE", "VIP"]),
+            base=st.sampled_from([None, "PUBLIC"]),
+            percent=_NUMBERS,
+            round_to=st.none()
+            | st.builds(
+                Multiple, multiple=st.sampled_from(["0.05", "1", "0.000000000001"]), mode=st.sampled_from(Mode)
+            ),
+            ending=_NUMBERS,
+        ),
+        unique_by=lambda derivation: derivation.list,
+    )
+)
+def test_derivations_come_back_from_their_file_as_they_were(derivations: list[Derivation]) -> None:
+    lists = (PriceList(code=name, currency="EUR") for name in ("PUBLIC", "TRADE", "VIP"))
+    base = leaves_of(BookContent(lists=tuple(lists)))
+    wanted = base | {("derivation", (derivation.list,)): derivation for derivation in derivations}
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "derivations.csv").write_text("".join(dict(export_prices(wanted))["derivations.csv"]))
+        report = ImportReport()
+        assert read_changes(folder, wanted, KNOWN, report) == {}
+        changes = read_changes(folder, base, KNOWN, report)
+    assert report.errors == []
+    assert base | changes == wanted
 
 
 def test_a_scope_that_names_nothing_is_not_exported_as_everything() -> None:
