@@ -22,9 +22,9 @@ from kernel.log import configure_logging
 from kernel.money import Money
 from kernel.settings import Settings
 from pricing.engine import Buyer, LineRequest, Quote, QuoteRequest, disclosed, quote
-from pricing.engine.explain import explain, refusal_text
+from pricing.engine.explain import explain
 from pricing.engine.proofs import delta, prove, view, view_lines
-from pricing.engine.request import PricedLine, RefusedLine
+from pricing.engine.request import PricedLine
 from pricing.findings import finding_text
 from pricing.model import DraftState
 from pricing.proving import published_content, published_leaves
@@ -80,10 +80,8 @@ async def price(arguments: argparse.Namespace) -> int:
         print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
         return 0
     line = answer.lines[0]
-    if isinstance(line, RefusedLine):
-        print(refusal_text(line, "en"))
-    else:
-        print("\n".join(explain(line.trace, line.quantity, "en")))
+    print("\n".join(explain(line, "en")))
+    if isinstance(line, PricedLine):
         print(f"{line.quantity} x {line.sku} = {line.subtotal} {answer.currency}")
     print(f"price book {answer.root}")
     return 0 if isinstance(line, PricedLine) else FOUND

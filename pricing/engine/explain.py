@@ -5,7 +5,7 @@ A template names the parameters it shows in braces. Numbers are shown as the tra
 
 from typing import Final
 
-from pricing.engine.request import Cliff, Loser, NextBreak, RefusedLine, Step, Trace
+from pricing.engine.request import Cliff, Loser, NextBreak, PricedLine, RefusedLine, Step
 
 LANGUAGES: Final = ("en", "es")
 
@@ -135,17 +135,21 @@ def cliff_text(cliff: Cliff, asked: str, language: str) -> str:
     return _CLIFF[_column(language)].format(quantity=cliff.quantity, asked=asked, subtotal=cliff.subtotal)
 
 
-def explain(trace: Trace, quantity: str, language: str) -> tuple[str, ...]:
-    """A whole trace as lines of text: steps with their amounts, then losers, next break and cliff.
+def explain(line: PricedLine | RefusedLine, language: str = "en") -> tuple[str, ...]:
+    """A line of an answer as lines of text: its steps with their amounts, then losers, next break
+    and cliff; or why it has no price.
 
     :raises ValueError: for a language without texts
     """
+    if isinstance(line, RefusedLine):
+        return (refusal_text(line, language),)
+    trace = line.trace
     said = [f"{step_text(step, language)} = {step.after}" for step in trace.steps]
     said.extend(loser_text(loser, language) for loser in trace.losers)
     if trace.next_break is not None:
         said.append(next_break_text(trace.next_break, language))
     if trace.cliff is not None:
-        said.append(cliff_text(trace.cliff, quantity, language))
+        said.append(cliff_text(trace.cliff, line.quantity, language))
     return tuple(said)
 
 

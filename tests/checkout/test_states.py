@@ -61,6 +61,13 @@ def test_an_event_the_state_does_not_list_is_refused(state: State, event: Event)
     assert not may(state, event)
 
 
+def test_a_refusal_says_in_words_what_is_not_possible_and_why() -> None:
+    with pytest.raises(EventRefused) as refusal:
+        advance(State.WRITTEN_OFF, Event.ACCEPT_ON_TERMS)
+
+    assert refusal.value.message == "Accept on terms is not possible: this is written off."
+
+
 def test_every_pair_of_state_and_event_is_either_listed_once_or_refused() -> None:
     listed = [(state, row.event) for row in TABLE for state in row.states]
 

@@ -20,6 +20,7 @@ from pricing.engine.book import (
     QuantityTableEffect,
     RoundingPolicy,
     Scope,
+    Titles,
     UnitFact,
 )
 from pricing.engine.explain import _LOSERS, _REFUSALS, _STEPS
@@ -220,6 +221,13 @@ def step(reason: str, phase: str = "unit", **params: str) -> Step:
     [
         (step("list_price"), "List price R", "Precio de la tarifa R"),
         (step("percent_off", percent="5"), "R: 5 % off", "R: 5 % de descuento"),
+        (
+            msgspec.structs.replace(
+                step("percent_off", percent="5"), titles=Titles(en="Seats week", es="Semana de los asientos")
+            ),
+            "Seats week: 5 % off",
+            "Semana de los asientos: 5 % de descuento",
+        ),
         (step("times_quantity", quantity="3"), "Times 3", "Por 3"),
         (
             step("times_quantity", quantity="3", fee="4.5"),
@@ -231,6 +239,11 @@ def step(reason: str, phase: str = "unit", **params: str) -> Step:
             step("ceiling", "round_unit", decimals="2"),
             "Rounded up to 2 decimals",
             "Redondeado hacia arriba a 2 decimales",
+        ),
+        (
+            step("floor", "round_unit", decimals="2"),
+            "Rounded down to 2 decimals",
+            "Redondeado hacia abajo a 2 decimales",
         ),
         (step("ceiling", "bound"), "R: not above", "R: no por encima"),
         (
@@ -256,21 +269,29 @@ def test_a_loser_a_refusal_a_break_and_a_cliff_have_words() -> None:
     assert loser_text(loser, "es") == "BIG (es): necesita 50 unidades"
     assert next_break_text(line.trace.next_break, "en") == "1 more: 8.40 per each"
     assert cliff_text(line.trace.cliff, line.quantity, "en") == "10 cost less than 9: 84.00"
-    assert explain(line.trace, line.quantity, "en") == (
+    assert explain(line) == (
         "List price LIST = 10",
         "Times 9 = 90",
         "BIG (en): needs 50 units",
         "1 more: 8.40 per each",
         "10 cost less than 9: 84.00",
     )
-    assert explain(priced(TIERED, "50 CRUNCHY-ARMCHAIR").trace, "50", "es") == (
+    assert explain(priced(TIERED, "50 CRUNCHY-ARMCHAIR"), "es") == (
         "Precio de la tarifa LIST = 7.5",
         "Por 50 = 375",
     )
     refusal = ask(TIERED, "1.5 CRUNCHY-ARMCHAIR").lines[0]
     assert isinstance(refusal, RefusedLine)
     assert refusal_text(refusal, "en") == "Quantities in each have 0 decimals at most."
+    assert explain(refusal) == ("Quantities in each have 0 decimals at most.",)
     assert refusal_text(refusal, "es") == "Las cantidades en each tienen 0 decimales como máximo."
+
+
+def test_a_refusal_names_the_sku_it_is_about() -> None:
+    unknown, below = ask(book(row("3:10")), "1 SOFA", "2 CRUNCHY-ARMCHAIR").lines
+
+    assert explain(unknown) == ("We do not sell SOFA.",)
+    assert explain(below, "es") == ("CRUNCHY-ARMCHAIR tiene precio a partir de 3 each.",)
 
 
 def test_a_language_without_texts_is_a_mistake() -> None:
@@ -305,7 +326,7 @@ def test_every_step_and_loser_the_engine_writes_has_words() -> None:
     for line in answer.lines:
         assert not isinstance(line, RefusedLine)
         for language in ("en", "es"):
-            assert all(explain(line.trace, line.quantity, language))
+            assert all(explain(line, language))
             assert all(loser_text(loser, language) for loser in line.trace.losers)
     assert all(step_text(one, "es") for one in answer.order_steps)
 
