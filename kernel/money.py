@@ -103,7 +103,7 @@ def divide(numerator: int, denominator: int, mode: Mode) -> int:
     return quotient + ((mode is _UP) == (numerator > 0))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def ratio(text: str) -> tuple[int, int]:
     """A decimal string as `(numerator, denominator)`, the denominator being a power of ten, as small as it can be.
 
@@ -138,7 +138,7 @@ def fixed(units: int, decimals: int) -> str:
     return f"{digits[:-decimals]}.{digits[-decimals:]}"
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def ratio_text(numerator: int, denominator: int) -> str:
     """An exact number as text: the normal decimal form, or `"n/d"` in lowest terms where the decimals never end.
 

@@ -33,7 +33,7 @@ from pricing.engine.request import (
     Step,
     Trace,
 )
-from pricing.engine.rules import FACTOR, ONE, ZERO, Ratio, ReadyQuantityRule, remember
+from pricing.engine.rules import FACTOR, ONE, ZERO, Ratio, ReadyQuantityRule, View, remember
 from pricing.engine.select import quantities, reached, select, tax_rate
 from pricing.engine.tax import Taxed, Totals, tax_lines, totals
 
@@ -56,11 +56,11 @@ def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
     try:
         context = Context(request, book.rules, at)
     except UnknownCurrency:
-        lines = _lines(request, book, {}, 0)
+        lines = _lines(request, book, None)
         for line in lines:
             line.refusal = Refusal("no_price_in_currency", {"currency": request.currency})
         return _answer(request, book, at, lines, [], [], [], None)
-    lines = _lines(request, book, book.rules.offers, context.view.group)
+    lines = _lines(request, book, context.view)
     _attempt(lines, context, _convert)
     _count_groups(lines, context)
     _attempt(lines, context, _to_extended)
@@ -85,10 +85,9 @@ def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
 # --- Phase 1: lines and quantities ---
 
 
-def _lines(
-    request: QuoteRequest, book: Book, offers: dict[tuple[int, str, str | None], Offer], group: int
-) -> list[Line]:
+def _lines(request: QuoteRequest, book: Book, view: View | None) -> list[Line]:
     """One line per SKU and unit, in the order of their first mention, quantities added up."""
+    offers, group, lists = (book.rules.offers, view.group, view.lists) if view is not None else ({}, 0, {})
     found: dict[tuple[str, str | None], Line] = {}
     for number, asked in enumerate(request.lines):
         sku, unit = asked.sku, asked.unit
@@ -100,12 +99,13 @@ def _lines(
                 line = found[sku, unit] = Line(sku, unit, offer.entry)
                 line.offer = offer
         else:
-            entry = book.entry(sku)
+            entry = book.entry_of_lists(sku, lists)
             if unit is None and entry is not None:
                 unit = entry.facts.units[0].unit
             line = found.get((sku, unit))
             if line is None:
                 line = found[sku, unit] = Line(sku, unit, entry)
+                line.said_unit = asked.unit
         line.requested.append(number)
         try:
             quantity = ratio(asked.quantity)
@@ -161,9 +161,7 @@ def _offer(line: Line, context: Context) -> Offer:
     if fact is None:
         raise Refusal("unknown_unit", {"units": ", ".join(fact.unit for fact in entry.facts.units)})
     offer = Offer(entry, fact, rules.quantity_rules_for(entry.facts), rules.matched(entry.facts, view))
-    remember(rules.offers, (view.group, line.sku, line.unit), offer)
-    if fact is entry.facts.units[0]:
-        remember(rules.offers, (view.group, line.sku, None), offer)
+    remember(rules.offers, (view.group, line.sku, line.said_unit), offer)
     return offer
 
 
@@ -273,22 +271,17 @@ def _attempt(lines: Iterable[Line], context: Context, phase: Callable[[Line, Con
 # --- What more would cost ---
 
 
-def _next_break(line: Line, context: Context) -> tuple[NextBreak | None, Ratio | None]:
-    """The nearest later tier with a lower unit price, and the quantity of the asked unit that reaches it."""
-    assert line.offer is not None
-    ahead = _ahead(line, context) if line.known is None or line.offer.grouped else line.known.ahead
-    if ahead is None:
-        return None, None
-    shown = NextBreak(
+def _next_break(line: Line, ahead: Ahead) -> NextBreak:
+    return NextBreak(
         quantity=ahead.needed_text,
         more=text(minus(ahead.needed, line.quantity)),
         unit_price=ahead.unit_price,
         unit=line.row.unit,
     )
-    return shown, ahead.needed
 
 
 def _ahead(line: Line, context: Context) -> Ahead | None:
+    """The nearest later tier with a lower unit price, if a quantity that may be bought reaches it."""
     if line.list_price is None:
         return None
     tiers = line.tiers
@@ -300,7 +293,9 @@ def _ahead(line: Line, context: Context) -> Ahead | None:
             if line.factor is not ONE:
                 begin = times(begin, line.factor)
             needed = _needed(line, context, begin, above=tier.from_ is None)
-            return None if needed is None else Ahead(needed, text(needed), _price_text(price, context.view.exponent))
+            if needed is None:
+                return None
+            return Ahead(needed, text(needed), _price_text(price, context.view.exponent), _listed_at(line, needed))
     return None
 
 
@@ -331,13 +326,13 @@ def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Rat
     return None if other.refusal is not None else needed
 
 
-def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None:
+def _cliff(line: Line, context: Context, ahead: Ahead | None) -> Cliff | None:
     """The least of the next quantities at which another price begins and the whole line costs less than now."""
-    if not line.quantity[0] or (at_break is None and not line.wanted):
+    if not line.quantity[0] or (ahead is None and not line.wanted):
         return None
     quantities: list[Ratio] = []
-    if at_break is not None and _may_pay(line, at_break):
-        quantities.append(at_break)
+    if ahead is not None and _may_pay(line, ahead):
+        quantities.append(ahead.needed)
     for rule, counted in line.wanted:
         # a percentage can only pay for the units it needs if these, after it, are fewer than those asked for
         if rule.kind is not FACTOR or less(times(counted, rule.factor), line.counted):
@@ -351,27 +346,31 @@ def _cliff(line: Line, context: Context, at_break: Ratio | None) -> Cliff | None
     return None
 
 
-def _may_pay(line: Line, quantity: Ratio) -> bool:
-    """Whether *quantity* could cost less than the line, as cheaply as that can be said.
+def _may_pay(line: Line, ahead: Ahead) -> bool:
+    """Whether the next break could cost less than the line, as cheaply as that can be said.
 
     Where the same percentages act at both quantities, they and the bounds keep the order of the two amounts (but for
     what rounding the units may turn), so the list's own amounts decide.
     """
-    base = times(quantity, line.asked)
-    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
     if not line.matched.steady:
         return True
-    for _, begin in line.wanted:
-        if not less(counted, begin):
+    if line.wanted:
+        base = times(ahead.needed, line.asked)
+        counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
+        if any(not less(counted, begin) for _, begin in line.wanted):
             return True
     assert line.list_price is not None
-    factor = line.factor
-    tier = line.tiers[reached(line.tiers, counted if factor is ONE else over(counted, factor))]
-    there = times(ratio(tier.unit_price), base if factor is ONE else over(base, factor))
-    if tier.flat_fee != "0":
-        there = plus(there, ratio(tier.flat_fee))
     here = times(line.list_price, line.row_quantity)
-    return less(there, plus(here, line.fee) if line.fee[0] else here)
+    return less(ahead.listed, plus(here, line.fee) if line.fee[0] else here)
+
+
+def _listed_at(line: Line, quantity: Ratio) -> Ratio:
+    """What the line's list asks for *quantity*, before adjustments."""
+    base, factor = times(quantity, line.asked), line.factor
+    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
+    tier = line.tiers[reached(line.tiers, counted if factor is ONE else over(counted, factor))]
+    listed = times(ratio(tier.unit_price), base if factor is ONE else over(base, factor))
+    return plus(listed, ratio(tier.flat_fee)) if tier.flat_fee != "0" else listed
 
 
 def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
@@ -407,7 +406,8 @@ def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
     places, least = context.line_places, context.view.exponent
     price_list, losers, unit_price, list_price = line.price_list, line.losers, line.unit_price, line.list_price
     net, tax, decimals = taxed.net, taxed.tax, taxed.decimals
-    next_break, at_break = _next_break(line, context)
+    assert line.offer is not None
+    ahead = _ahead(line, context) if line.known is None or line.offer.grouped else line.known.ahead
     row_quantity, tier_quantity = text(line.row_quantity), line.tier_quantity
     subtotal, adjusted = fixed(line.amount_units, places), line.order_units - line.amount_units
     net_text = subtotal if net == line.amount_units and decimals == places else fixed(net, decimals)
@@ -436,13 +436,13 @@ def _priced_line(line: Line, taxed: Taxed, context: Context) -> PricedLine:
             steps=tuple(line.steps),
             losers=tuple(losers[:MAX_LOSERS]),
             losers_left_out=max(0, len(losers) - MAX_LOSERS),
-            next_break=next_break,
-            cliff=_cliff(line, context, at_break),
+            next_break=None if ahead is None else _next_break(line, ahead),
+            cliff=_cliff(line, context, ahead),
         ),
     )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _price_text(price: Ratio, least: int) -> str:
     """With *least* decimals, the currency's, or as many more as it needs."""
     said = ratio_text(*price)

@@ -113,6 +113,7 @@ class Line:
         "row",
         "row_quantity",
         "said",
+        "said_unit",
         "since",
         "sku",
         "steps",
@@ -148,6 +149,7 @@ class Line:
         other.quantity, other.base, other.counted = quantity, base, counted
         return other
 
+    said_unit: str | None  # as asked: None for the base unit
     # set in phase 1
     asked: Ratio  # base units in one asked unit
     base: Ratio

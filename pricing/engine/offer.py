@@ -22,11 +22,12 @@ EXACT = 10**24
 
 
 class Ahead(msgspec.Struct, frozen=True, gc=False):
-    """The next tier with a lower unit price: *needed* of the asked unit reach it."""
+    """The next tier with a lower unit price: *needed* of the asked unit reach it, and by the list cost *listed*."""
 
     needed: Ratio
     needed_text: str
     unit_price: str
+    listed: Ratio
 
 
 class Whole(msgspec.Struct, frozen=True, gc=False):

@@ -53,7 +53,7 @@ ONE: Ratio = (1, 1)
 MAX_GROUPS = 100
 """Of a whole book: each may lengthen an exact price by 14 digits, and evaluation stays bounded whatever the rules."""
 
-_MEMO_LIMIT = 20_000
+_MEMO_LIMIT = 10_000
 _STEADY = frozenset({"other_currency", "other_country", "needs_quantity"})
 
 
