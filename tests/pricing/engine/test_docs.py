@@ -1,12 +1,14 @@
 """Every example of docs/pricing.md comes out as it says."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kernel.money import Mode, normal
 from pricing.engine import BookContent, LineRequest, MemoryBook, QuoteRequest, TaxInput, TaxRate, quote
 from pricing.engine.book import (
     Adjustment,
@@ -15,6 +17,7 @@ from pricing.engine.book import (
     Bound,
     BuyGetEffect,
     Conditions,
+    Cost,
     CurrencyPrice,
     Effect,
     Package,
@@ -29,6 +32,7 @@ from pricing.engine.book import (
     TaxLevel,
     UnitFact,
 )
+from pricing.engine.derive import Derivation, Multiple, derive
 from pricing.engine.request import PricedLine, Quote, RefusedLine, Treatment
 from tests.pricing.engine.cast import ACME, GLOBEX, INITECH, NOW, layer, public, row, rule
 
@@ -46,10 +50,13 @@ class Example:
     """A book and its questions, read from the page's notation."""
 
     def __init__(self, said: str) -> None:
-        self.content: dict[str, Any] = {"lists": (), "rows": (), "adjustments": (), "bounds": (), "quantity_rules": ()}
+        kinds = ("lists", "rows", "costs", "adjustments", "bounds", "quantity_rules")
+        self.content: dict[str, Any] = dict.fromkeys(kinds, ())
         self.combine = {"unit": "sequence", "line": "sequence", "order": "sequence"}
         self.tax: TaxInput | None = None
-        self.questions: list[str] = []
+        self.derivations: list[Derivation] = []
+        self.at = NOW
+        self.questions: list[tuple[datetime, str]] = []
         for line in said.splitlines():
             word, *words = line.split()
             flags = {name: value or "yes" for name, _, value in (part.partition("=") for part in words)}
@@ -87,8 +94,33 @@ class Example:
             more["model"] = "graduated"
         if "package" in flags:
             more |= {"model": "package", "package": Package(size=flags["package"])}
+        for name, flag in (("starts_at", "from"), ("ends_at", "until")):
+            if flag in flags:
+                more[name] = day(flags[flag])
         tiers = " ".join(word for word in words if ":" in word)
         self.add("rows", row(tiers, of=words[0], sku=words[1], **more))
+
+    def read_cost(self, _line: str, words: list[str], _flags: dict[str, str]) -> None:
+        self.add("costs", Cost(sku=words[0], currency="EUR", cost=normal(words[1])))
+
+    def read_derive(self, _line: str, words: list[str], flags: dict[str, str]) -> None:
+        percent = next((word.removesuffix("%") for word in words if word.endswith("%")), "0")
+        modes = [word for word in words if word in set(Mode)]
+        least, _, most = flags.get("margin", "").partition("..")
+        self.derivations.append(
+            Derivation(
+                list=words[0],
+                base=None if words[2] == "cost" else words[2],
+                percent=percent.removeprefix("+"),
+                round_to=Multiple(multiple=flags["round"], mode=Mode(modes[0])) if "round" in flags else None,
+                ending=flags.get("ending", "0").removeprefix("+"),
+                min_margin=least or None,
+                max_margin=most or None,
+            )
+        )
+
+    def read_on(self, _line: str, words: list[str], _flags: dict[str, str]) -> None:
+        self.at = day(words[0])
 
     def read_rule(self, _line: str, words: list[str], flags: dict[str, str]) -> None:
         self.add("adjustments", self.rule(words, flags))
@@ -126,20 +158,31 @@ class Example:
         )
 
     def read_ask(self, line: str, _words: list[str], _flags: dict[str, str]) -> None:
-        self.questions.append(line)
+        self.questions.append((self.at, line))
 
-    read_lines = read_ask
+    read_lines = read_refused = read_ask
 
-    def answer(self, asked: str) -> Quote:
+    def derived(self) -> tuple[BookContent, list[str]]:
+        """The book, and the codes of what is wrong with its derivations."""
+        layers = tuple(layer(level, "first", "second", combine=how) for level, how in self.combine.items())
+        content = BookContent(skus=SKUS, layers=layers, **self.content)
+        done = derive(content, self.derivations, at=NOW)
+        return done.content, [found.code for found in done.findings]
+
+    def answer(self, asked: str, at: datetime) -> Quote:
         name, _, asked = asked.rpartition(":")
         lines = []
         for part in asked.split("+"):
             quantity, *unit, sku = part.split()
             lines.append(LineRequest(sku=sku, quantity=quantity, unit=unit[0] if unit else None))
         request = QuoteRequest(buyer=BUYERS[name.strip() or "acme"], currency="EUR", lines=tuple(lines), tax=self.tax)
-        layers = tuple(layer(level, "first", "second", combine=how) for level, how in self.combine.items())
-        content = BookContent(skus=SKUS, layers=layers, **self.content)
-        return quote(request, book=MemoryBook(content, root="docs"), at=NOW)
+        content, wrong = self.derived()
+        assert not wrong
+        return quote(request, book=MemoryBook(content, root="docs"), at=at)
+
+
+def day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("said", EXAMPLES, ids=[f"example {number}" for number in range(1, len(EXAMPLES) + 1)])
@@ -147,16 +190,19 @@ def test_every_example_of_the_page_comes_out_as_it_says(said: str) -> None:
     example = Example(said)
 
     assert example.questions
-    for question in example.questions:
+    for at, question in example.questions:
         word, _, rest = question.partition(" ")
+        if word == "refused":
+            assert example.derived()[1] == [rest], question
+            continue
         if " refused " in rest:
             asked, _, reason = rest.partition(" refused ")
-            (line,) = example.answer(asked).lines
+            (line,) = example.answer(asked, at).lines
             assert isinstance(line, RefusedLine), question
             assert line.reason == reason, question
             continue
         asked, _, expected = rest.partition(" = ")
-        answer = example.answer(asked)
+        answer = example.answer(asked, at)
         assert answer.total is not None, question
         if word == "lines":
             assert [line.net for line in answer.lines if isinstance(line, PricedLine)] == expected.split(), question
