@@ -19,6 +19,7 @@ from pricing.engine.line import (
     text,
     times,
 )
+from pricing.engine.memo import Memo
 from pricing.engine.memory import Book
 from pricing.engine.offer import Ahead, Offer, Stretch, Whole
 from pricing.engine.order import adjust_order
@@ -33,7 +34,7 @@ from pricing.engine.request import (
     Step,
     Trace,
 )
-from pricing.engine.rules import FACTOR, ONE, ZERO, Ratio, ReadyQuantityRule, View, remember
+from pricing.engine.rules import FACTOR, ONE, ZERO, Ratio, ReadyQuantityRule, View
 from pricing.engine.select import quantities, reached, select, tax_rate
 from pricing.engine.tax import Taxed, Totals, tax_lines, totals
 
@@ -87,7 +88,7 @@ def quote(request: QuoteRequest, *, book: Book, at: datetime) -> Quote:
 
 def _lines(request: QuoteRequest, book: Book, view: View | None) -> list[Line]:
     """One line per SKU and unit, in the order of their first mention, quantities added up."""
-    offers, group, lists = (book.rules.offers, view.group, view.lists) if view is not None else ({}, 0, {})
+    offers, group, lists = (book.rules.offers, view.group, view.lists) if view is not None else (Memo(), 0, {})
     found: dict[tuple[str, str | None], Line] = {}
     for number, asked in enumerate(request.lines):
         sku, unit = asked.sku, asked.unit
@@ -161,8 +162,7 @@ def _offer(line: Line, context: Context) -> Offer:
     if fact is None:
         raise Refusal("unknown_unit", {"units": ", ".join(fact.unit for fact in entry.facts.units)})
     offer = Offer(entry, fact, rules.quantity_rules_for(entry.facts), rules.matched(entry.facts, view))
-    remember(rules.offers, (view.group, line.sku, line.said_unit), offer)
-    return offer
+    return rules.offers.keep((view.group, line.sku, line.said_unit), offer)
 
 
 def _unit_fact(units: Iterable[UnitFact], asked: str | None) -> UnitFact | None:

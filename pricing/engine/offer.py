@@ -15,7 +15,7 @@ import msgspec
 from kernel.money import ratio
 from pricing.engine.book import PriceRow, SkuEntry, Tier, UnitFact
 from pricing.engine.request import Loser, Step
-from pricing.engine.rules import ONE, Matched, Ratio, ReadyList, ReadyQuantityRule, Rule, View, remember
+from pricing.engine.rules import ONE, Matched, Ratio, ReadyList, ReadyQuantityRule, Rule, View
 
 EXACT = 10**24
 """Quantities and units' factors have 12 decimals each: in this fraction of a base unit every quantity is whole."""
@@ -136,7 +136,7 @@ class Offer:
         return None if found is None or not _holds(found, at) else found.amount_units
 
     def keep_whole(self, quantity: Ratio, whole: Whole) -> None:
-        remember(self._wholes, quantity, whole)
+        self._wholes[quantity] = whole
 
     def _place(self, counted: Ratio) -> int:
         """How many cuts lie at or below *counted*."""

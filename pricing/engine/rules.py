@@ -38,6 +38,7 @@ from pricing.engine.book import (
     SkuFacts,
     Titles,
 )
+from pricing.engine.memo import Memo
 from pricing.engine.request import Buyer
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ ONE: Ratio = (1, 1)
 MAX_GROUPS = 100
 """Of a whole book: each may lengthen an exact price by 14 digits, and evaluation stays bounded whatever the rules."""
 
-_MEMO_LIMIT = 10_000
 _STEADY = frozenset({"other_currency", "other_country", "needs_quantity"})
 
 
@@ -163,10 +163,12 @@ class Matched(NamedTuple):
 
 class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one buyer meets in one currency, whatever the instant: the lists open to the buyer, by code, and the
-    scales of that currency under the book's policy. Buyers of one *group* meet the same lists and rules.
+    scales of that currency under the book's policy. Buyers of one *rule_group* meet the same rules, those of one
+    *group* the same lists as well.
     """
 
     group: int
+    rule_group: int
     buyer: Buyer
     currency: str
     lists: dict[str, ReadyList]
@@ -201,17 +203,17 @@ class Rules:
         self._quantity_rules = _ScopeIndex(
             (rule.scope, _NOBODY, _ready_quantity_rule(rule)) for rule in frame.quantity_rules
         )
-        self._views: dict[tuple[str, Buyer], View] = {}
+        self._views: Memo[tuple[str, Buyer], View] = Memo()
         self._audiences: dict[tuple[str, str], set[Audience]] = {}
-        stated = [one.audience for one in frame.lists] + [one.audience for one in frame.adjustments]
-        for audience in frozenset(stated):
+        for audience in frozenset(noun.audience for noun in frame.adjustments):
             for part in _audience_parts(audience):
                 self._audiences.setdefault(part, set()).add(audience)
-        self._groups: dict[tuple[str, str | None, frozenset[Audience]], int] = {}
+        self._countries = frozenset(code for noun in frame.adjustments for code in noun.conditions.countries)
+        self._groups: Memo[tuple[Any, ...], int] = Memo()
         self._numbers = count()
-        self._admitted: dict[tuple[Any, ...], tuple[Layers, ...]] = {}
-        self._matched: dict[tuple[Any, ...], Matched] = {}
-        self.offers: dict[tuple[int, str, str | None], Offer] = {}
+        self._admitted: Memo[tuple[Any, ...], tuple[Layers, ...]] = Memo()
+        self._matched: Memo[tuple[Any, ...], Matched] = Memo()
+        self.offers: Memo[tuple[int, str, str | None], Offer] = Memo()
 
     def view(self, currency: str, buyer: Buyer) -> View:
         """:raises UnknownCurrency: when *currency* is none"""
@@ -219,7 +221,7 @@ class Rules:
         found = self._views.get(key)
         if found is None:
             found = self._new_view(currency, buyer)
-            remember(self._views, key, found)
+            self._views.keep(key, found)
         return found
 
     def lists_for(self, currency: str, buyer: Buyer) -> dict[str, ReadyList]:
@@ -238,18 +240,18 @@ class Rules:
         if found is None:
             matching = self._adjustments.matching(facts, _audience_keys(buyer))
             found = _by_level([rule for audience, rule in matching if admits(audience, buyer)])
-            remember(self._admitted, key, found)
+            self._admitted.keep(key, found)
         return found
 
     def matched(self, facts: SkuFacts, view: View) -> Matched:
         """As `adjustments_for`, with what the view already decides left out of the conditions."""
         if not self._adjustments:
             return _NO_RULES
-        key = (view.group, *self._adjustments.key(facts))
+        key = (view.rule_group, *self._adjustments.key(facts))
         found = self._matched.get(key)
         if found is None:
             found = self._match(facts, view)
-            remember(self._matched, key, found)
+            self._matched.keep(key, found)
         return found
 
     def bounds_for(self, facts: SkuFacts) -> tuple[ReadyBound, ...]:
@@ -267,8 +269,10 @@ class Rules:
             for audience, ready in self._lists.get((currency, *part), ())
             if admits(audience, buyer)
         }
+        rule_group = self._rule_group(currency, buyer)
         return View(
-            group=self._group(currency, buyer),
+            group=self._number("lists", rule_group, frozenset(lists)),
+            rule_group=rule_group,
             buyer=buyer,
             currency=currency,
             lists=lists,
@@ -283,20 +287,19 @@ class Rules:
             tax_places=places(self.policy.tax, currency),
         )
 
-    def _group(self, currency: str, buyer: Buyer) -> int:
-        """Thousands of buyers differ in few of the audiences that lists and rules state."""
+    def _rule_group(self, currency: str, buyer: Buyer) -> int:
+        """Thousands of buyers differ in few of the audiences and countries that rules state."""
         admitted = frozenset(
             audience
             for part in _audience_keys(buyer)
             for audience in self._audiences.get(part, ())
             if admits(audience, buyer)
         )
-        key = (currency, buyer.country, admitted)
+        return self._number("rules", currency, buyer.country if buyer.country in self._countries else None, admitted)
+
+    def _number(self, *key: Any) -> int:
         found = self._groups.get(key)
-        if found is None:
-            found = next(self._numbers)
-            remember(self._groups, key, found)
-        return found
+        return self._groups.keep(key, next(self._numbers)) if found is None else found
 
     def _match(self, facts: SkuFacts, view: View) -> Matched:
         unit, line, order = (
@@ -368,7 +371,7 @@ class _ScopeIndex(Generic[T]):
     def __init__(self, items: Iterable[tuple[Scope, Audience, T]]) -> None:
         self._at: dict[Key, list[tuple[int, Scope, Audience, T]]] = {}
         self._named: set[str] = set()
-        self._memo: dict[tuple[tuple[str, ...], str | None, str | None], tuple[T, ...]] = {}
+        self._memo: Memo[tuple[tuple[str, ...], str | None, str | None], tuple[T, ...]] = Memo()
         for number, (scope, audience, item) in enumerate(items):
             self._named.update(scope.skus, scope.excluded_skus)
             for place in _scope_keys(scope):
@@ -390,7 +393,7 @@ class _ScopeIndex(Generic[T]):
         found = self._memo.get(key)
         if found is None:
             found = tuple(item for _, item in self.matching(facts, _EVERYBODY))
-            remember(self._memo, key, found)
+            self._memo.keep(key, found)
         return found
 
     def matching(self, facts: SkuFacts, parts: list[tuple[str, str]]) -> list[tuple[Audience, T]]:
@@ -432,13 +435,6 @@ def _audience_keys(buyer: Buyer) -> list[tuple[str, str]]:
     """Where to look for audiences that may admit *buyer*."""
     parts = [("", ""), *(("segment", segment) for segment in dict.fromkeys(buyer.segments))]
     return parts if buyer.company is None else [*parts, ("company", buyer.company)]
-
-
-def remember(memo: dict[Any, Any], key: Any, value: Any) -> None:
-    """Keep *value* in *memo*, which stays bounded."""
-    if len(memo) >= _MEMO_LIMIT:
-        memo.clear()  # a fresh start costs less than the bookkeeping of which entry is oldest
-    memo[key] = value
 
 
 def _seen(rule: Rule, view: View) -> Rule:

@@ -34,7 +34,8 @@ from pricing.engine.book import (
     UnitFact,
 )
 from pricing.engine.leaves import DuplicateKey, root_of_digests
-from pricing.engine.rules import _MEMO_LIMIT, admits, remember
+from pricing.engine.memo import Memo
+from pricing.engine.rules import admits
 from tests.pricing.engine.cast import (
     CHAIR,
     GLOBEX,
@@ -223,12 +224,13 @@ def test_equal_keys_have_no_root() -> None:
         leaves(content(row("1:10", sku="STOOL"), row("1:9", sku="STOOL")), b"house")
 
 
-def test_what_isremembered_is_bounded() -> None:
-    memo: dict[object, int] = dict.fromkeys(range(_MEMO_LIMIT), 0)
+def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
+    memo: Memo[str, int] = Memo(limit=2)
 
-    remember(memo, "one more", 1)
+    for number, key in enumerate(("a", "b", "a", "c")):
+        assert memo.keep(key, number) == number
 
-    assert memo == {"one more": 1}
+    assert memo == {"b": 1, "c": 3}
 
 
 @pytest.mark.parametrize(
@@ -264,11 +266,18 @@ def test_a_reader_of_the_rules_meets_the_lists_and_rules_that_admit_a_buyer() ->
 
 def test_buyers_whom_the_rules_do_not_tell_apart_share_what_was_found_for_one() -> None:
     rules = book(
-        row("1:10"), adjustments=(rule("ONE", "5"), rule("OTHER", "5", audience=only(segments=("trade",))))
+        row("1:10"),
+        lists=(public(), public("PRIVATE", audience=only(company="initech"))),
+        adjustments=(
+            rule("ONE", "5"),
+            rule("OTHER", "5", audience=only(segments=("trade",))),
+            rule("SOUTH", "5", conditions=Conditions(countries=("ES",))),
+        ),
     ).rules
-    acme, initech = (rules.view("EUR", Buyer(company=code, country="DE")) for code in ("acme", "initech"))
+    acme, other, initech = (rules.view("EUR", Buyer(company=code, country="DE")) for code in ("acme", "x", "initech"))
     trade, abroad = rules.view("EUR", GLOBEX), rules.view("EUR", Buyer(company="acme", country="ES"))
 
-    assert acme.group == initech.group
+    assert acme.group == other.group != initech.group
+    assert acme.group == rules.view("EUR", Buyer(company="acme", country="FR")).group
     assert rules.matched(CHAIR, acme) is rules.matched(CHAIR, initech)
     assert len({view.group for view in (acme, trade, abroad, rules.view("USD", GLOBEX))}) == 4
