@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from litestar import Litestar, Response, get, post
@@ -128,12 +129,11 @@ class Connection:
         await self._writer.wait_closed()
 
 
-def post_bytes(path: str, body: bytes) -> bytes:
+def post_bytes(path: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """A POST of JSON as it goes over the wire."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    said = {"Host": HOST, "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+    return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 def get_bytes(path: str) -> bytes:

@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
@@ -210,7 +210,7 @@ class _Writer:
             last = key
             hashes.append(crc32(key))
             places.append(self._at)
-            self._put(_record(key, entry, numbers))
+            self._put(record_of(entry, numbers))
         return hashes, places
 
     def _section(self, name: str, values: NDArray[Any]) -> None:
@@ -224,8 +224,10 @@ class _Writer:
         self._at += len(body)
 
 
-def _record(key: bytes, entry: SkuEntry, numbers: Mapping[str, int]) -> bytes:
+def record_of(entry: SkuEntry, numbers: Mapping[str, int]) -> bytes:
+    """An entry as it is stored. *numbers*: of the book's lists, by code."""
     facts = entry.facts
+    key = facts.sku.encode()
     shape = _encode((facts.units, facts.categories, facts.brand, facts.break_group, facts.tax_category))
     costs = _encode([text for cost in entry.costs for text in (cost.currency, cost.cost)]) if entry.costs else b""
     units = {fact.unit: number for number, fact in enumerate(facts.units)}
@@ -323,7 +325,7 @@ class CompiledBook:
     def entry_of_lists(self, sku: str, lists: Container[str]) -> SkuEntry | None:
         """As `entry`, with the rows of *lists* alone: what a buyer who is open to no other can be charged."""
         record = self._find(sku)
-        return None if record is None else self._decoded(record, lists)
+        return None if record is None else entry_of(record, self._lists, lists)
 
     def skus(self) -> Iterator[str]:
         """All SKUs of the book, in byte order."""
@@ -331,7 +333,7 @@ class CompiledBook:
 
     def entries(self) -> Iterator[SkuEntry]:
         """Every entry in the order of `skus`, decoded one at a time and not kept."""
-        return (self._decoded(record, None) for record in self._records())
+        return (entry_of(record, self._lists, None) for record in self._records())
 
     def same_file(self, path: Path) -> bool:
         """Whether *path* still names the file that this book reads."""
@@ -344,7 +346,7 @@ class CompiledBook:
     def _entry(self, sku: str) -> SkuEntry | None:
         """Facts, rows and costs of *sku*; None when the book does not know it."""
         record = self._find(sku)
-        return None if record is None else self._decoded(record, None)
+        return None if record is None else entry_of(record, self._lists, None)
 
     def _find(self, sku: str) -> bytes | None:
         key = sku.encode("utf-8", "surrogatepass")
@@ -372,38 +374,6 @@ class CompiledBook:
             raise self._damaged("was changed after it was written")
         return record
 
-    def _decoded(self, record: bytes, lists: Container[str] | None) -> SkuEntry:
-        """The entry of a record, with its rows of *lists*; None: all."""
-        _, key_size, facts_size, costs_size, count = _RECORD.unpack_from(record)
-        at = _RECORD.size + key_size
-        sku = record[_RECORD.size : at].decode()
-        index = _index(count).unpack_from(record, at)
-        at += 8 * count
-        shape = _shape(record[at : at + facts_size])
-        at += facts_size
-        texts = iter(_decode_costs(record[at : at + costs_size]) if costs_size else ())
-        at += costs_size
-        codes, rows = self._lists, []
-        for number, size in zip(index[:count], index[count:], strict=True):
-            code = codes[number]
-            if lists is None or code in lists:
-                rows.append(_row(record[at : at + size], code, sku, shape.units))
-            at += size
-        return SkuEntry(
-            facts=SkuFacts(
-                sku=sku,
-                units=shape.units,
-                categories=shape.categories,
-                brand=shape.brand,
-                break_group=shape.break_group,
-                tax_category=shape.tax_category,
-            ),
-            rows=tuple(rows),
-            costs=tuple(
-                [Cost(sku=sku, currency=currency, cost=cost) for currency, cost in zip(texts, texts, strict=True)]
-            ),
-        )
-
     def _directory(self) -> _Directory:
         """The directory, whole, and the file ending with it."""
         mapped = self._mapped
@@ -428,6 +398,37 @@ class CompiledBook:
         if self._on_damage is not None:
             self._on_damage(self)
         return DamagedBookFile(f"{self._name} {how}. It has to be compiled again.")
+
+
+def entry_of(record: bytes, codes: Sequence[str], lists: Container[str] | None) -> SkuEntry:
+    """The entry of a record, with its rows of *lists*; None: of all. *codes*: of the book's lists, in order."""
+    _, key_size, facts_size, costs_size, count = _RECORD.unpack_from(record)
+    at = _RECORD.size + key_size
+    sku = record[_RECORD.size : at].decode()
+    index = _index(count).unpack_from(record, at)
+    at += 8 * count
+    shape = _shape(record[at : at + facts_size])
+    at += facts_size
+    texts = iter(_decode_costs(record[at : at + costs_size]) if costs_size else ())
+    at += costs_size
+    rows = []
+    for number, size in zip(index[:count], index[count:], strict=True):
+        code = codes[number]
+        if lists is None or code in lists:
+            rows.append(_row(record[at : at + size], code, sku, shape.units))
+        at += size
+    return SkuEntry(
+        facts=SkuFacts(
+            sku=sku,
+            units=shape.units,
+            categories=shape.categories,
+            brand=shape.brand,
+            break_group=shape.break_group,
+            tax_category=shape.tax_category,
+        ),
+        rows=tuple(rows),
+        costs=tuple([Cost(sku=sku, currency=currency, cost=cost) for currency, cost in zip(texts, texts, strict=True)]),
+    )
 
 
 def _key(record: bytes) -> bytes:
