@@ -42,16 +42,24 @@ _MALFORMED = (
     NotCanonical,
     UnknownCurrency,
 )
+_LINE_PHASES = frozenset({"price", "unit", "line"})
 _DIGITS = frozenset("0123456789.-/")
-_LEFT_OUT = "that nothing better was left out (the house's own replay on the whole book shows it)"
+_LEFT_OUT = (
+    "that nothing better was left out, nor a list that lost, nor a hint "
+    "(the house's own replay on the whole book shows it)"
+)
+_TREATMENTS = (None, "standard", "reverse_charge", "exempt")
 
 
 class Checked(NamedTuple):
-    """Sentences: what was worked out again and agrees, what could not be, and what does not follow."""
+    """Sentences: what was worked out again and agrees, what could not be, what does not follow, and the question as the
+    answer tells it, which only who asked can confirm.
+    """
 
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
     findings: tuple[str, ...]
+    asked: tuple[str, ...]
 
 
 def replay(answer: bytes, leaves: bytes) -> Checked:
@@ -61,7 +69,9 @@ def replay(answer: bytes, leaves: bytes) -> Checked:
         run.documents(json.loads(answer), json.loads(leaves))
     except _MALFORMED as error:
         run.findings.append(f"The documents are not of the expected form: {type(error).__name__} {error}")
-    return Checked(tuple(run.checked), tuple(dict.fromkeys(run.unchecked)), tuple(run.findings))
+    return Checked(
+        tuple(run.checked), tuple(dict.fromkeys(run.unchecked)), tuple(run.findings), tuple(dict.fromkeys(run.asked))
+    )
 
 
 class _State(NamedTuple):
@@ -84,12 +94,17 @@ class _Replay:
         self.checked: list[str] = []
         self.unchecked: list[str] = [_LEFT_OUT]
         self.findings: list[str] = []
+        self.asked: list[str] = []
         self.shown: dict[str, dict[tuple[str, ...], Json]] = {}
         self.subtotal = Fraction()
 
     def same(self, what: str, found: object, expected: object) -> None:
         if found != expected:
             self.findings.append(f"{what}: {found!r} is written, {expected!r} follows.")
+
+    def once(self, what: str, losers: Sequence[Json]) -> None:
+        names = [(loser["phase"], loser["rule"]) for loser in losers]
+        self.same(what, [name for name in names if names.count(name) > 1], [])
 
     def documents(self, answer: Json, leaves: Json) -> None:
         self.same("The answer these leaves were shown for", leaves["answer"], digest(answer))
@@ -105,13 +120,36 @@ class _Replay:
             sorted(number for line in lines for number in line["requested"]),
             list(range(sum(len(line["requested"]) for line in lines))),
         )
+        self.same("Lines that nobody asked for", [line["sku"] for line in lines if not line["requested"]], [])
+        self._question(lines)
         self.priced = [line for line in lines if line["outcome"] == "priced"]
         for line in lines:
             if line["outcome"] != "priced":
-                self.unchecked.append(f"{line['sku']}: why it was refused ({line['reason']})")
+                self._refused(line)
         self._groups(lines)
         self._lines()
         self._valid_until("The answer", answer, [line["valid_until"] for line in lines])
+
+    def _question(self, lines: Sequence[Json]) -> None:
+        """What the answer says was asked: it follows from nothing."""
+        buyer, treatment = self.answer["buyer"], self.answer["tax_treatment"]
+        segments = ", ".join(buyer["segments"]) or "none"
+        self.same("The tax treatment", treatment, treatment if treatment in _TREATMENTS else _TREATMENTS)
+        self.asked.append(
+            f"at {self.answer['at']} in {self.currency}, for company {buyer['company']} (segments: {segments}) "
+            f"in country {buyer['country']}, tax treatment {treatment}"
+        )
+        for line in lines:
+            rate = f", tax {line['tax_percent']} %" if line["outcome"] == "priced" else ""
+            self.asked.append(f"{line['quantity']} {line['unit']} {line['sku']}{rate}")
+
+    def _refused(self, line: Json) -> None:
+        where = f"{line['quantity']} {line['unit']} {line['sku']}"
+        self.same(f"{where}, the outcome", line["outcome"], "refused")
+        params = ", ".join(f"{name} {value}" for name, value in line["params"].items())
+        self.unchecked.append(
+            f"{where}: that it was refused ({line['reason']}{params and f': {params}'}), until {line['valid_until']}"
+        )
 
     def leaf(self, kind: str, *key: str) -> Any:
         try:
@@ -361,15 +399,22 @@ class _Track:
         run, state, line = self.run, self.state, self.state.line
         trace = line["trace"]
         run.same(f"{state.where}, steps beyond the last", self.steps[self.number :], [])
+        run.once(f"{state.where}, rules that lost twice", trace["losers"])
+        run.same(
+            f"{state.where}, where its losers lost", {loser["phase"] for loser in trace["losers"]} <= _LINE_PHASES, True
+        )
         adjusted = _fixed(self.running - _number(line["subtotal"]), run.places["line"])
         run.same(f"{state.where}, order adjustment", line["order_adjustment"], adjusted)
         run.same(f"{state.where}, valid until", line["valid_until"], run.edges(state))
-        full = len(trace["losers"]) == _MOST_LOSERS
-        run.same(f"{state.where}, losers left out", trace["losers_left_out"] if not full else 0, 0)
+        if len(trace["losers"]) == _MOST_LOSERS:
+            run.unchecked.append(f"{state.where}: that {trace['losers_left_out']} more did not act")
+        else:
+            run.same(f"{state.where}, losers left out", trace["losers_left_out"], 0)
         self._list_losers()
         self._next_break(trace["next_break"])
         if trace["cliff"] is not None:
-            run.unchecked.append(f"{state.where}: the hint that {trace['cliff']['quantity']} cost less")
+            cliff = trace["cliff"]
+            run.unchecked.append(f"{state.where}: the hint that {cliff['quantity']} cost less ({cliff['subtotal']})")
 
     def _peek(self) -> Json | None:
         return self.steps[self.number] if self.number < len(self.steps) else None
@@ -559,8 +604,12 @@ class _Order:
 
     def check(self) -> None:
         steps, layer, base = self.whole.answer["order_steps"], "", self._units()
+        last = (-1, -1)
         for step in steps:
             rule = self.whole.leaf("adjustment", step["rule"])
+            position = self.whole.layer_of(rule)[:2]
+            self.whole.same(f"Rule {step['rule']} in the order of layers and groups", last < position, True)
+            last = position
             if rule["layer"] != layer:
                 layer, entry = rule["layer"], self._units()
             summed = self.whole.layer_of(rule)[2]["combine"] == "sum"
@@ -572,6 +621,7 @@ class _Order:
         """Every shown order rule acted or says why not, and the reason holds."""
         run, said = self.whole, self.whole.answer["order_losers"]
         losers = {loser["rule"]: loser for loser in said}
+        run.once("Rules that lost twice on the order", said)
         beaten = [loser["rule"] for loser in said if loser["reason"] == "beaten"]
         rules = {rule["code"]: rule for state in self.states for rule in run.rules(state.facts, "order")}
         if len(run.priced) < len(run.answer["lines"]):
@@ -877,7 +927,12 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"{name} cannot be read: {error.strerror}\n")
             return 2
     found = replay(*documents)
-    for title, said in (("Checked", found.checked), ("Not checked", found.unchecked), ("WRONG", found.findings)):
+    for title, said in (
+        ("Taken as asked", found.asked),
+        ("Checked", found.checked),
+        ("Not checked", found.unchecked),
+        ("WRONG", found.findings),
+    ):
         for sentence in said:
             sys.stdout.write(f"{title}: {sentence}\n")
     return 1 if found.findings else 0

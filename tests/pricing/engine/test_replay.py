@@ -312,7 +312,7 @@ def test_the_hint_that_more_costs_less_counts_as_unchecked_and_the_next_break_is
     found = replay(answer, leaves)
 
     assert found.findings == ()
-    assert found.unchecked[1:] == ("CRUNCHY-ARMCHAIR per each: the hint that 11 cost less",)
+    assert found.unchecked[1:] == ("CRUNCHY-ARMCHAIR per each: the hint that 11 cost less (88.00)",)
     changed = json.loads(answer)
     changed["lines"][0]["trace"]["next_break"]["unit_price"] = "7.00"
     assert any("next break" in said for said in retold(changed, leaves).findings)
