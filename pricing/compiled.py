@@ -24,7 +24,7 @@ from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from struct import Struct
 from typing import IO, Any, Final
@@ -47,17 +47,16 @@ from pricing.engine.book import (
     Tier,
     UnitFact,
 )
+from pricing.engine.columns import Columns, ColumnsBuilder
 from pricing.engine.memory import entries_of, frame_of
 from pricing.engine.rules import BookError, Rules
 
-MAGIC: Final = b"TARIFABOOK\x02" + sys.byteorder[:1].encode()
+MAGIC: Final = b"TARIFABOOK\x03" + sys.byteorder[:1].encode()
 SUFFIX: Final = ".book"
 UNFINISHED: Final = ".unfinished"
 ENTRIES_KEPT: Final = 8192
 SHAPES_KEPT: Final = 16_384
 ALIGNMENT: Final = 64
-
-Arrays = Mapping[str, NDArray[Any]]
 
 _HEAD: Final = Struct("=QQI")
 """Where the directory stands, its size, its checksum."""
@@ -68,6 +67,7 @@ _WHOLE: Final = 0x2144DF1C
 _START: Final = len(MAGIC) + _HEAD.size
 _FRAME: Final = "frame"
 _SLOTS: Final = "slots"
+_COLUMNS: Final = "columns/"
 _MODELS: Final = tuple(RowModel)
 _MODEL_NUMBERS: Final = {model: number for number, model in enumerate(_MODELS)}
 _FINGERPRINT: Final = 16
@@ -150,7 +150,7 @@ def write_book(content: BookContent, root: str, folder: Path) -> Path:
 
 def write_entries(frame: Frame, entries: Iterable[SkuEntry], root: str, folder: Path) -> Path:
     """Compile a book that comes SKU by SKU, in byte order of their codes, and put it in its place. Memory is needed
-    for 16 bytes a SKU and the columns, whatever the number of rows.
+    for 16 bytes a SKU and for the columns, which are numbers, and for no row as an object.
 
     *entries* are as `entries_of` gives them, or `checked` by whoever made them.
 
@@ -187,10 +187,13 @@ class _Writer:
 
     def write(self, entries: Iterable[SkuEntry], root: str) -> None:
         self._put(MAGIC + _HEAD.pack(0, 0, 0))
-        hashes, places = self._records(entries)
+        columns = ColumnsBuilder(self._frame)
+        hashes, places = self._records(entries, columns)
         records_end = self._at
         self._section(_FRAME, np.frombuffer(_encode(self._frame), np.uint8))
         self._section(_SLOTS, _slots(np.array(hashes, np.uint64), np.array(places, np.uint64)))
+        for name, values in columns.columns().arrays().items():
+            self._section(_COLUMNS + name, values)
         directory = _encode(
             _Directory(root=root, sku_count=len(places), records_end=records_end, sections=tuple(self._sections))
         )
@@ -199,7 +202,7 @@ class _Writer:
         self._file.seek(len(MAGIC))
         self._file.write(_HEAD.pack(place, len(directory), crc32(directory)))
 
-    def _records(self, entries: Iterable[SkuEntry]) -> "tuple[array[int], array[int]]":
+    def _records(self, entries: Iterable[SkuEntry], columns: ColumnsBuilder) -> "tuple[array[int], array[int]]":
         """Of each record the CRC-32 of its code, and where it stands."""
         numbers = {noun.code: number for number, noun in enumerate(self._frame.lists)}
         hashes, places, last = array("Q"), array("Q"), b""
@@ -211,6 +214,7 @@ class _Writer:
             hashes.append(crc32(key))
             places.append(self._at)
             self._put(record_of(entry, numbers))
+            columns.add(entry)
         return hashes, places
 
     def _section(self, name: str, values: NDArray[Any]) -> None:
@@ -288,7 +292,7 @@ class CompiledBook:
 
     It keeps its file mapped while anything refers to it, also after the file was replaced or removed.
 
-    :raises DamagedBookFile: from every method that reads what turns out to be damaged; `on_damage` is called before
+    :raises DamagedBookFile: from everything that reads what turns out to be damaged; `on_damage` is called before
     """
 
     def __init__(self, path: Path, *, root: str, on_damage: "Callable[[CompiledBook], None] | None" = None) -> None:
@@ -314,7 +318,6 @@ class CompiledBook:
         self._slots = self._section(_SLOTS).data.cast("B").cast("Q")
         self._shift = 32 - _slot_bits(self._count)
         self._lists = tuple(noun.code for noun in self.rules.frame.lists)
-        self._arrays: dict[str, NDArray[Any]] | None = None
         self._on_damage = on_damage
         self.entry = lru_cache(maxsize=ENTRIES_KEPT)(self._entry)
 
@@ -326,6 +329,14 @@ class CompiledBook:
         """As `entry`, with the rows of *lists* alone: what a buyer who is open to no other can be charged."""
         record = self._find(sku)
         return None if record is None else entry_of(record, self._lists, lists)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The book as arrays, for `sweep`, mapped and read-only; the first call reads and checks them all."""
+        arrays = {
+            name.removeprefix(_COLUMNS): self._section(name) for name in self._sections if name.startswith(_COLUMNS)
+        }
+        return Columns.of_arrays(self.rules.frame, arrays)
 
     def skus(self) -> Iterator[str]:
         """All SKUs of the book, in byte order."""
