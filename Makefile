@@ -10,7 +10,7 @@ JOBS ?= 2
 export PORT VAR WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check bench lock journeys clean
+.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants bench lock journeys clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ coverage: $(VENV)/dev.stamp ## Show that the money's code is covered branch by b
 		--cov-fail-under=100
 
 check: lint types contracts openapi-check messages-check coverage test ## All that must be green before a commit lands
+
+mutants: $(VENV)/dev.stamp ## Change the money's code in thousands of small ways; its tests must notice (FILES="a.py b.py")
+	$(BIN)/python -m tests.mutants.run --children $(JOBS) $(FILES)
 
 bench: $(VENV)/dev.stamp ## Measure, as ratios to a baseline run beside it
 	$(BIN)/python -m benchmarks
