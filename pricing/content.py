@@ -7,6 +7,7 @@ made from is its `Source`.
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -336,8 +337,11 @@ def packed(content: BookContent, keyring: Keyring) -> Kept:
 
     :raises DuplicateKey: when two of its objects have the same key
     """
-    root = root_bytes(root_of(content, keyring.house_key))
-    compressed = zlib.compress(msgspec.json.encode(content, order="sorted"), _COMPRESSION)
+    written = msgspec.json.encode(content, order="sorted")
+    with ThreadPoolExecutor(max_workers=1) as beside:  # compression lets other threads run: a second core does it
+        compressing = beside.submit(zlib.compress, written, _COMPRESSION)
+        root = root_bytes(root_of(content, keyring.house_key))
+        compressed = compressing.result()
     return Kept(root, compressed, keyring.sign("publication", _content_message(root, compressed)))
 
 
