@@ -18,8 +18,8 @@ from pricing.content import (
     sku_of,
     stated_leaves,
 )
-from pricing.engine.book import Cost, SkuEntry, SkuFacts
-from pricing.engine.derive import check_derivations, derive
+from pricing.engine.book import Cost, PriceRow, SkuEntry, SkuFacts
+from pricing.engine.derive import Derived, check_derivations, derive
 from pricing.engine.memory import Book, entries_of, frame_of
 from pricing.engine.rules import BookError, Rules
 from pricing.findings import finding_text
@@ -88,6 +88,16 @@ class DraftBook:
 
     def entry(self, sku: str) -> SkuEntry | None:
         """:raises BookError: when the changed rows cannot be priced"""
+        # a derived price that there is none of is missing here; the checks of the whole draft say why
+        done = self._derived(sku)
+        return None if done is None else next(entries_of(done.content))
+
+    def derived_rows(self, sku: str) -> tuple[PriceRow, ...]:
+        """The rows of *sku* that follow from derivations."""
+        done = self._derived(sku)
+        return () if done is None else done.rows
+
+    def _derived(self, sku: str) -> Derived | None:
         leaves = self._base.sku_leaves(sku)
         if sku in self._facts:
             leaves["sku", (sku,)] = self._facts[sku]
@@ -98,5 +108,4 @@ class DraftBook:
         if ("sku", (sku,)) not in leaves:
             return None
         content = msgspec.structs.replace(content_of(leaves), lists=self.rules.frame.lists)
-        # a derived price that there is none of is missing here; the checks of the whole draft say why
-        return next(entries_of(derive(content, self._derivations, at=_ANY_INSTANT).content))
+        return derive(content, self._derivations, at=_ANY_INSTANT)

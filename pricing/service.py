@@ -301,6 +301,19 @@ class Pricing:
         mine = {name: noun for name, noun in changes.items() if leaf.sku_of(name) == sku}
         return tuple(_state(name, noun) for name, noun in sorted(leaf.applied(leaves, mine).items()) if name[0] == kind)
 
+    async def list_derived_rows(self, draft_id: uuid.UUID, sku: str) -> tuple[LeafState, ...]:
+        """The rows of one SKU that follow from the draft's derivations, by key. They are no objects of the draft: a row
+        put in the place of one stands instead of it.
+
+        :raises DraftNotFound: when there is no such draft
+        :raises BookError: when a derivation cannot be worked out
+        """
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            book = await self._laid_over(session, draft, await _changes(session, draft_id), [sku])
+        rows = {leaf.key_of("row", noun): noun for noun in book.derived_rows(sku)}
+        return tuple(LeafState(kind="row", key=key, content=leaf.plain(rows[key]), seen=None) for key in sorted(rows))
+
     async def list_changes(self, draft_id: uuid.UUID) -> tuple[Change, ...]:
         """What the draft changes, by kind and key.
 

@@ -15,6 +15,7 @@ KINDS: Final = {
     "policy": N_("Rounding"),
     "layers": N_("Layers"),
     "list": N_("Price list"),
+    "derivation": N_("Derived list"),
     "row": N_("Price"),
     "adjustment": N_("Rule"),
     "bound": N_("Bound"),
@@ -39,6 +40,12 @@ LABELS: Final = {
     "audience": N_("Buyers"),
     "conditions": N_("Conditions"),
     "currency": N_("Currency"),
+    "base": N_("Follows"),
+    "percent": N_("Percent"),
+    "round_to": N_("Rounded to"),
+    "ending": N_("Ending"),
+    "min_margin": N_("Margin at least"),
+    "max_margin": N_("Margin at most"),
 }
 PARTS: Final = {
     "skus": N_("SKUs"),
@@ -71,8 +78,20 @@ EFFECT_TEXTS: Final = {
 }
 SURCHARGES: Final = {"percent": N_("%(percent)s %% on top"), "amount": N_("%(amount)s on top")}
 EVERYONE: Final = N_("everyone")
+COST: Final = N_("cost")
+MULTIPLE: Final = N_("multiples of %(multiple)s, %(mode)s")
+MODES: Final = {
+    "half_up": N_("half up"),
+    "half_even": N_("half to even"),
+    "half_down": N_("half down"),
+    "up": N_("up"),
+    "down": N_("down"),
+    "ceiling": N_("towards the higher"),
+    "floor": N_("towards the lower"),
+}
 YES: Final = N_("yes")
 NO: Final = N_("no")
+PERCENTAGES: Final = frozenset(["percent", "min_margin", "max_margin"])
 NAMED_BY_KEY: Final = frozenset(["list", "sku", "code"])
 
 
@@ -121,9 +140,11 @@ def described(content: Any, locale: str) -> Iterator[tuple[str, str]]:
         yield "", _plain(content)
         return
     for name, value in content.items():
-        if name in NAMED_BY_KEY or value is None or (isinstance(value, list | tuple) and not value):
+        if name == "base":  # of a derived list; stated by its absence, too
+            yield _say(LABELS[name], locale), value or _say(COST, locale)
+        elif name in NAMED_BY_KEY or value is None or (isinstance(value, list | tuple) and not value):
             continue
-        if name == "tiers":
+        elif name == "tiers":
             for tier in value:
                 yield _tier(tier, locale)
         elif name == "titles":
@@ -156,6 +177,10 @@ def value_text(name: str, value: Any, locale: str) -> str:
         return _say(YES if value else NO, locale)
     if name == "effect":
         return _effect(value, locale)
+    if name == "round_to":
+        return _say(MULTIPLE, locale) % {**value, "mode": _say(MODES[value["mode"]], locale)}
+    if name in PERCENTAGES:
+        return f"{value} %"
     if isinstance(value, Mapping):
         parts_text = "; ".join(_parts(value, locale))
         return parts_text or (_say(EVERYONE, locale) if name == "audience" else "")

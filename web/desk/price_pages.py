@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from kernel.errors import NotFound
 from pricing.content import Key
+from pricing.engine.rules import BookError
 from pricing.model import PriceDraft
 from pricing.service import DraftClash, LeafState
 from web.desk.drafts import clash_fields, edit_address, find_draft, frame, put
@@ -39,6 +40,10 @@ async def sku_page(request: AnyRequest, draft: FromPath[str]) -> Html:
     code = request.query_params.get("sku", "")[:200]
     known = (await services.catalog.find_skus([code])).get(code)
     rows = await services.pricing.list_leaves(found.id, "row", sku=code)
+    try:
+        derived = await services.pricing.list_derived_rows(found.id, code)
+    except BookError:  # the page of the draft's findings says what is wrong
+        derived = ()
     if known is None and not rows:
         raise SkuNotFound(f"The catalogue has no SKU {code}.", sku=code)
     lists = {state.key[0]: state.content for state in await services.pricing.list_leaves(found.id, "list")}
@@ -49,7 +54,8 @@ async def sku_page(request: AnyRequest, draft: FromPath[str]) -> Html:
         **await frame(request, found, "changes"),
         code=code,
         name=known.names.in_(locale) if known is not None else "",
-        rows=[(state, lists.get(state.key[0]), edit_address(found.id, "row", state.key)) for state in rows],
+        rows=[(state, lists.get(state.key[0]), edit_address(found.id, "row", state.key)) for state in rows]
+        + [(state, lists.get(state.key[0]), None) for state in derived],
         changed=changed,
     )
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from html import unescape
+from uuid import UUID
 
 import pytest
 
@@ -440,3 +441,32 @@ async def test_a_discarded_or_published_draft_is_not_edited_any_more(clerk: Cler
     assert answer.status_code == 409
     assert "discarded" in await clerk.get(draft)
     assert (await clerk.browser.get(f"{draft}/publication")).status_code == 200
+
+
+async def test_a_derived_list_is_told_in_words_and_its_prices_are_shown_as_derived(clerk: Clerk, shop: Shop) -> None:
+    draft = await clerk.begin("Trade prices")
+    pricing, draft_id = shop.services.pricing, UUID(draft.rpartition("/")[2])
+    for list_code, formula in (
+        ("TRADE", {"base": "PUBLIC-EUR", "percent": "-12", "round_to": {"multiple": "0.05", "mode": "up"}}),
+        ("OURS", {"base": None, "percent": "30", "ending": "-0.01", "min_margin": "10"}),
+    ):
+        named = {"code": list_code, "currency": "EUR", "audience": {"company": list_code.lower()}}
+        await pricing.put_change(draft_id, "list", (list_code,), named, by=None)
+        await pricing.put_change(draft_id, "derivation", (list_code,), {"list": list_code, **formula}, by=None)
+
+    page = unescape(await clerk.get(draft))
+    for said in ("Derived list", "PUBLIC-EUR", "-12 %", "multiples of 0.05, up", "cost", "Margin at least", "10 %"):
+        assert said in page
+    spanish = unescape(await clerk.get(f"{draft}?lang=es"))
+    for said in ("Tarifa derivada", "múltiplos de 0.05, hacia arriba", "coste", "Margen mínimo"):
+        assert said in spanish
+
+    prices = await clerk.get(f"{draft}/sku?sku=CRUNCHY-ARMCHAIR&lang=en")
+    assert "219.15" in prices  # 249.00 less 12 % is 219.12
+    assert prices.count('<span class="tag">derived</span>') == 2
+
+    standing = await pricing.find_leaf(draft_id, "derivation", ("TRADE",))
+    circle = {"list": "TRADE", "base": "TRADE"}
+    await pricing.put_change(draft_id, "derivation", ("TRADE",), circle, by=None, expected=standing.seen)
+    assert "derived" not in await clerk.get(f"{draft}/sku?sku=CRUNCHY-ARMCHAIR")
+    assert "in a circle: TRADE, TRADE" in unescape(await clerk.get(f"{draft}/publication"))
