@@ -1,7 +1,8 @@
 """Who asks the API, and what prices depend on besides the book: the same as for a page or a cart."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -10,7 +11,7 @@ from accounts.model import TaxStatus
 from accounts.principal import BuyerCompany, Principal
 from accounts.tax import COUNTRIES, UnknownCountry
 from checkout import tax
-from checkout.offer import delivery_for
+from checkout.offer import Delivery, delivery_for
 from pricing.compiled import CompiledBook
 from pricing.engine import Book, Buyer
 from pricing.engine.request import TaxInput
@@ -32,16 +33,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     def tax(self, categories: frozenset[str]) -> TaxInput:
         """The tax rules' answer for goods of these tax categories, as for a cart delivered to the same country."""
         company = self.company
-        delivery = delivery_for(company, None if self.country_assumed else self.country)
-        return tax.decide(
-            country=delivery.country,
-            postal_code=delivery.postal_code,
-            tax_id=delivery.tax_id,
-            exempt=company is not None and company.tax_status is TaxStatus.EXEMPT,
-            categories=categories,
-            on=self.at.date(),
-            table=tax.TABLE,
-        ).input()
+        return _tax_input(
+            delivery_for(company, None if self.country_assumed else self.country),
+            company is not None and company.tax_status is TaxStatus.EXEMPT,
+            categories,
+            self.at.date(),
+        )
 
 
 def context_of(request: AnyRequest, *, currency: str | None, country: str | None) -> Context:
@@ -70,7 +67,21 @@ def context_of(request: AnyRequest, *, currency: str | None, country: str | None
 
 def tax_categories(book: Book, skus: Iterable[str]) -> frozenset[str]:
     """The tax categories of the SKUs that the book knows."""
-    return frozenset(entry.facts.tax_category for sku in skus if (entry := book.entry(sku)) is not None)
+    return frozenset({entry.facts.tax_category for sku in skus if (entry := book.entry(sku)) is not None})
+
+
+@lru_cache(maxsize=4096)
+def _tax_input(delivery: Delivery, exempt: bool, categories: frozenset[str], on: date) -> TaxInput:
+    """The decision hangs on nothing else; checking a VAT number and digesting the table for each request is dear."""
+    return tax.decide(
+        country=delivery.country,
+        postal_code=delivery.postal_code,
+        tax_id=delivery.tax_id,
+        exempt=exempt,
+        categories=categories,
+        on=on,
+        table=tax.TABLE,
+    ).input()
 
 
 def _currency(principal: Principal) -> str:
