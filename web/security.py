@@ -5,7 +5,6 @@ import hmac
 from urllib.parse import urlsplit
 
 from litestar import Request
-from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
 from kernel.errors import DomainError
@@ -32,7 +31,7 @@ def content_security_policy(payment_origin: str) -> str:
 
 
 class SecurityHeaders:
-    """A `before_send` hook, which unlike middleware also reaches 404, 405 and 500."""
+    """A `before_send` hook, which unlike middleware also reaches 404, 405 and 500. What a handler said itself stays."""
 
     def __init__(self, settings: Settings) -> None:
         headers = {
@@ -46,15 +45,15 @@ class SecurityHeaders:
         }
         if settings.https:
             headers["strict-transport-security"] = "max-age=63072000; includeSubDomains; preload"
-        self._headers = headers
+        headers["cache-control"] = "no-store"
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, message: Message, scope: Scope) -> None:  # noqa: ARG002 - the hook's signature
         if message["type"] != "http.response.start":
             return
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in self._headers.items():
-            headers.setdefault(name, value)
-        headers.setdefault("cache-control", "no-store")
+        said = list(message.get("headers", ()))
+        names = {name.lower() for name, _ in said}
+        message["headers"] = [*said, *(header for header in self._headers if header[0] not in names)]
 
 
 def payment_origin(settings: Settings) -> str:
