@@ -1,7 +1,7 @@
 """From the engine's answers and the house's orders to the wire."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -9,71 +9,66 @@ from checkout.model import Order
 from kernel import money
 from pricing.engine import request as engine
 from pricing.engine.book import Rounding, RoundingPolicy
-from pricing.engine.explain import cliff_text, loser_text, next_break_text, refusal_text, step_text
+from pricing.engine.explain import (
+    LANGUAGES,
+    cliff_text,
+    loser_text,
+    next_break_text,
+    refusal_text,
+    step_text,
+)
 from pricing.ladder import Ladder
 from web.api import wire
 
+TEXTS_KEPT: Final = 20_000
+_texts: Final[dict[str, dict[tuple[object, ...], str]]] = {language: {} for language in LANGUAGES}
+"""By language: what was said before, by everything that it is made of. Few of a cart's texts are new."""
 
-def price_line(
-    line: engine.PricedLine | engine.RefusedLine, currency: str, language: str
-) -> wire.PricedLine | wire.RefusedLine:
-    if isinstance(line, engine.RefusedLine):
-        return wire.RefusedLine(
-            requested=line.requested,
-            sku=line.sku,
-            unit=line.unit,
-            quantity=line.quantity,
-            reason=line.reason,
-            text=refusal_text(line, language),
-            params=line.params,
-            valid_until=line.valid_until,
-        )
-    return wire.PricedLine(
-        requested=line.requested,
-        sku=line.sku,
-        unit=line.unit,
-        quantity=line.quantity,
-        price_unit=line.price_unit,
-        unit_price=_maybe(line.unit_price, currency),
-        list_price=_maybe(line.list_price, currency),
-        tax_included=line.tax_included,
-        tax_category=line.tax_category,
-        tax_percent=line.tax_percent,
-        subtotal=_amount(line.subtotal, currency),
-        order_adjustment=_amount(line.order_adjustment, currency),
-        net=_amount(line.net, currency),
-        tax=_maybe(line.tax, currency),
-        total=_amount(line.total, currency),
-        valid_until=line.valid_until,
-        trace=_trace(line, currency, language),
+
+def price_lines(
+    lines: Iterable[engine.PricedLine | engine.RefusedLine], currency: str, language: str
+) -> tuple[wire.PricedLine | wire.RefusedLine, ...]:
+    return tuple(
+        [
+            _refused(line, language) if isinstance(line, engine.RefusedLine) else _priced(line, currency, language)
+            for line in lines
+        ]
     )
 
 
-def steps(found: tuple[engine.Step, ...], language: str) -> tuple[wire.Step, ...]:
+def steps(found: Iterable[engine.Step], language: str) -> tuple[wire.Step, ...]:
+    texts = _texts[language]
     return tuple(
-        wire.Step(
-            phase=step.phase,
-            reason=step.reason,
-            rule=step.rule,
-            text=step_text(step, language),
-            before=step.before,
-            after=step.after,
-            params=step.params,
-        )
-        for step in found
+        [
+            wire.Step(
+                phase=step.phase,
+                reason=step.reason,
+                rule=step.rule,
+                text=texts.get(key := (step.reason, step.phase, step.rule, step.titles, *step.params.items()))
+                or _keep(texts, key, step_text(step, language)),
+                before=step.before,
+                after=step.after,
+                params=step.params,
+            )
+            for step in found
+        ]
     )
 
 
-def losers(found: tuple[engine.Loser, ...], language: str) -> tuple[wire.Loser, ...]:
+def losers(found: Iterable[engine.Loser], language: str) -> tuple[wire.Loser, ...]:
+    texts = _texts[language]
     return tuple(
-        wire.Loser(
-            phase=loser.phase,
-            rule=loser.rule,
-            reason=loser.reason,
-            text=loser_text(loser, language),
-            params=loser.params,
-        )
-        for loser in found
+        [
+            wire.Loser(
+                phase=loser.phase,
+                rule=loser.rule,
+                reason=loser.reason,
+                text=texts.get(key := (loser.reason, loser.rule, loser.titles, *loser.params.items()))
+                or _keep(texts, key, loser_text(loser, language)),
+                params=loser.params,
+            )
+            for loser in found
+        ]
     )
 
 
@@ -166,33 +161,72 @@ def sum_of(found: money.Money) -> wire.Money:
     return wire.Money(amount=found.decimal, currency=found.currency)
 
 
-def _trace(line: engine.PricedLine, currency: str, language: str) -> wire.Trace:
-    trace = line.trace
-    return wire.Trace(
-        list=trace.list,
-        row_unit=trace.row_unit,
-        row_quantity=trace.row_quantity,
-        tier_quantity=trace.tier_quantity,
-        steps=steps(trace.steps, language),
-        losers=losers(trace.losers, language),
-        losers_left_out=trace.losers_left_out,
-        next_break=None
-        if trace.next_break is None
-        else wire.NextBreak(
-            quantity=trace.next_break.quantity,
-            more=trace.next_break.more,
-            unit_price=_amount(trace.next_break.unit_price, currency),
-            unit=trace.next_break.unit,
-            text=next_break_text(trace.next_break, language),
-        ),
-        cliff=None
-        if trace.cliff is None
-        else wire.Cliff(
-            quantity=trace.cliff.quantity,
-            subtotal=_amount(trace.cliff.subtotal, currency),
-            text=cliff_text(trace.cliff, line.quantity, language),
+def _refused(line: engine.RefusedLine, language: str) -> wire.RefusedLine:
+    return wire.RefusedLine(
+        requested=line.requested,
+        sku=line.sku,
+        unit=line.unit,
+        quantity=line.quantity,
+        reason=line.reason,
+        text=refusal_text(line, language),
+        params=line.params,
+        valid_until=line.valid_until,
+    )
+
+
+def _priced(line: engine.PricedLine, currency: str, language: str) -> wire.PricedLine:
+    Money, trace = wire.Money, line.trace  # noqa: N806 - looked up seven times a line
+    next_break, cliff = trace.next_break, trace.cliff
+    return wire.PricedLine(
+        requested=line.requested,
+        sku=line.sku,
+        unit=line.unit,
+        quantity=line.quantity,
+        price_unit=line.price_unit,
+        unit_price=None if line.unit_price is None else Money(amount=line.unit_price, currency=currency),
+        list_price=None if line.list_price is None else Money(amount=line.list_price, currency=currency),
+        tax_included=line.tax_included,
+        tax_category=line.tax_category,
+        tax_percent=line.tax_percent,
+        subtotal=Money(amount=line.subtotal, currency=currency),
+        order_adjustment=Money(amount=line.order_adjustment, currency=currency),
+        net=Money(amount=line.net, currency=currency),
+        tax=None if line.tax is None else Money(amount=line.tax, currency=currency),
+        total=Money(amount=line.total, currency=currency),
+        valid_until=line.valid_until,
+        trace=wire.Trace(
+            list=trace.list,
+            row_unit=trace.row_unit,
+            row_quantity=trace.row_quantity,
+            tier_quantity=trace.tier_quantity,
+            steps=steps(trace.steps, language),
+            losers=losers(trace.losers, language),
+            losers_left_out=trace.losers_left_out,
+            next_break=None
+            if next_break is None
+            else wire.NextBreak(
+                quantity=next_break.quantity,
+                more=next_break.more,
+                unit_price=Money(amount=next_break.unit_price, currency=currency),
+                unit=next_break.unit,
+                text=next_break_text(next_break, language),
+            ),
+            cliff=None
+            if cliff is None
+            else wire.Cliff(
+                quantity=cliff.quantity,
+                subtotal=Money(amount=cliff.subtotal, currency=currency),
+                text=cliff_text(cliff, line.quantity, language),
+            ),
         ),
     )
+
+
+def _keep(texts: dict[tuple[object, ...], str], key: tuple[object, ...], text: str) -> str:
+    if len(texts) >= TEXTS_KEPT:
+        texts.clear()
+    texts[key] = text
+    return text
 
 
 def _rounding(found: Rounding) -> wire.Rounding:

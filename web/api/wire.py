@@ -78,8 +78,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of requests: a member we do not know is refused, for it would be ignored otherwise."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of answers."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Base of answers. None can hold itself, so cyclic collection need not look at the hundreds that a cart takes."""
 
 
 # --- Requests ---
