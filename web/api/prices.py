@@ -24,6 +24,7 @@ from pricing.feed import feed_csv
 from pricing.ladder import etag, ladder_of, price_of
 from web.api import shaping, wire
 from web.api.context import Context, context_of, tax_categories
+from web.api.decoding import QuoteDecoder
 from web.api.describing import documented
 from web.api.outline import outline_of
 from web.api.reading import answered, caching, given, is_fresh, not_modified, read_json, read_query
@@ -33,7 +34,7 @@ from web.http import AnyRequest, principal_of, services_of
 CSV: Final = "text/csv"
 CHUNK_ROWS: Final = 40
 ROOT_HEADER: Final = "tarifa-price-root"
-_quote_decoder: Final = msgspec.json.Decoder(wire.QuoteAsked)
+_quote_decoder: Final = QuoteDecoder()
 
 Sku = Annotated[
     str,
@@ -90,7 +91,7 @@ async def create_quote(request: AnyRequest) -> Response[bytes]:
             country_assumed=context.country_assumed,
             tax_treatment=wire.Treatment(answer.tax_treatment or wire.Treatment.STANDARD),
             policy=shaping.policy(answer.policy),
-            lines=tuple(shaping.price_line(line, answer.currency, asked.language) for line in answer.lines),
+            lines=shaping.price_lines(answer.lines, answer.currency, asked.language),
             order_steps=shaping.steps(answer.order_steps, asked.language),
             order_losers=shaping.losers(answer.order_losers, asked.language),
             totals=shaping.totals(answer),
@@ -161,7 +162,7 @@ async def get_price(
             currency=context.currency,
             country=context.country,
             country_assumed=context.country_assumed,
-            price=shaping.price_line(priced, context.currency, language),
+            price=shaping.price_lines((priced,), context.currency, language)[0],
             ladder=shaping.rungs(ladder),
             ladder_cut=ladder.more,
             valid_until=min(ends, default=None),

@@ -1,6 +1,6 @@
 """Requests read, answers sent: JSON bodies by their types, entity tags, what caches may keep."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from litestar import Response
@@ -12,6 +12,7 @@ from web.http import AnyRequest
 JSON: Final = "application/json"
 TAGS_LONGEST: Final = 1000
 _Body = TypeVar("_Body")
+_Read_co = TypeVar("_Read_co", covariant=True)
 _Given = TypeVar("_Given")
 _encoder: Final = msgspec.json.Encoder()
 
@@ -27,7 +28,13 @@ class MediaTypeUnsupported(DomainError):
     title = "Unsupported media type"
 
 
-async def read_json(request: AnyRequest, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+class Decoder(Protocol[_Read_co]):
+    """What reads a body: `msgspec.json.Decoder`, or one that answers and refuses alike."""
+
+    def decode(self, buf: bytes, /) -> _Read_co: ...
+
+
+async def read_json(request: AnyRequest, decoder: Decoder[_Body]) -> _Body:
     """Read the body as the decoder's type.
 
     :raises MediaTypeUnsupported: when it does not say that it is JSON, or says that it is compressed
