@@ -5,6 +5,7 @@ writes that 25 times faster than a general implementation, which serves as the o
 """
 
 import hashlib
+import json
 from typing import Any, Final
 
 import msgspec
@@ -50,12 +51,35 @@ def canonical_struct(struct: Any) -> bytes:
         raise NotCanonical(f"No canonical JSON: {error}") from error
 
 
+def strict_json(text: bytes) -> Any:
+    """What *text* says, if every reader takes it for the same: it has no name twice in an object, and no number that
+    some would round.
+
+    :raises NotCanonical: for anything else
+    """
+    try:
+        return json.loads(text.decode(), object_pairs_hook=_once_named, parse_float=_refused, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise NotCanonical(f"No exact JSON: {error}") from error
+
+
 def digest(obj: Any) -> str:
     """`"sha256:<hex>"` of the canonical JSON.
 
     :raises NotCanonical: as `canonical_json`
     """
     return "sha256:" + hashlib.sha256(canonical_json(obj)).hexdigest()
+
+
+def _once_named(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"an object has a name twice: {[name for name, _ in pairs]}")
+    return found
+
+
+def _refused(number: str) -> Any:
+    raise ValueError(f"{number} has no exact form; write a string")
 
 
 def _keys_are_ascii(value: Any) -> bool:

@@ -8,7 +8,6 @@ the answer follows from what was shown, and that what was shown belongs to the r
 that nothing better was left out: the house does that, with the whole book.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -17,7 +16,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from kernel import merkle
-from kernel.canonical import NotCanonical, canonical_json, digest
+from kernel.canonical import NotCanonical, canonical_json, digest, strict_json
 from kernel.money import Mode, UnknownCurrency, divide, exponent, fixed, largest_remainder, ratio_text
 
 Json = dict[str, Any]
@@ -66,7 +65,7 @@ def replay(answer: bytes, leaves: bytes) -> Checked:
     """Check *answer* (a quote as JSON) against *leaves* (what `disclosed` wrote for it)."""
     run = _Replay()
     try:
-        run.documents(json.loads(answer), json.loads(leaves))
+        run.documents(strict_json(answer), strict_json(leaves))
     except _MALFORMED as error:
         run.findings.append(f"The documents are not of the expected form: {type(error).__name__} {error}")
     return Checked(

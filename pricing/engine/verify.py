@@ -10,7 +10,6 @@ Each shown leaf is hashed as it stands, so its bytes are those the house put und
 9162. A leaf that the house put there twice, with two contents, is found in a view.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from kernel import merkle
-from kernel.canonical import NotCanonical, canonical_json
+from kernel.canonical import NotCanonical, canonical_json, strict_json
 
 Json = dict[str, Any]
 
@@ -54,7 +53,7 @@ def _opened(lines: Iterator[bytes]) -> tuple[Json, Iterator[bytes]]:
     first = next(lines, b"")
     try:
         return _read(first), lines
-    except ValueError:
+    except NotCanonical:
         return _read(first + b"".join(lines)), iter(())
 
 
@@ -88,7 +87,7 @@ def _view(header: Json, lines: Iterator[bytes], root: str) -> Verified:
         if name in names:
             findings.append(f"{_named(leaf)}: is shown twice.")
         names.add(name)
-    digests += [_raw(json.loads(_line(lines))) for _ in range(header["hidden"])]
+    digests += [_raw(strict_json(_line(lines))) for _ in range(header["hidden"])]
     if next(lines, None) is not None:
         findings.append("More lines follow than the first line says.")
     found = "sha256:" + merkle.root(sorted(digests)).hex()
@@ -107,17 +106,9 @@ def _line(lines: Iterator[bytes]) -> bytes:
 
 
 def _read(text: bytes) -> Json:
-    found = json.loads(text, object_pairs_hook=_object)
+    found = strict_json(text)
     if not isinstance(found, dict):
         raise TypeError(f"{text[:40]!r} is no JSON object")
-    return found
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Json:
-    """Two readers could take a name that stands twice for two things."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"an object has a name twice: {[name for name, _ in pairs]}")
     return found
 
 

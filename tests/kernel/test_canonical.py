@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.canonical import NotCanonical, canonical_json, canonical_struct, digest
+from kernel.canonical import NotCanonical, canonical_json, canonical_struct, digest, strict_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
@@ -67,6 +67,22 @@ def test_nesting_without_end_is_refused() -> None:
 
     with pytest.raises(NotCanonical):
         canonical_json(value)
+    with pytest.raises(NotCanonical):
+        strict_json(b"[" * 100_000)
+
+
+@given(JSON)
+def test_what_is_written_is_read_again(value: Any) -> None:
+    assert strict_json(canonical_json(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b'{"a":1,"a":1}', b'[{"b":{"a":1,"a":2}}]', b"1.0", b"1e2", b"NaN", b"-Infinity", b"\xff", b"{} {}"],
+)
+def test_what_two_readers_may_take_for_two_things_is_refused(text: bytes) -> None:
+    with pytest.raises(NotCanonical):
+        strict_json(text)
 
 
 def test_a_digest_names_its_algorithm() -> None:

@@ -109,3 +109,14 @@ def test_a_change_of_a_rich_answer_is_found_or_said_to_be_unchecked(buyer: Buyer
     lines = [LineRequest(sku=sku, quantity=quantity, unit=unit[0] if unit else None) for quantity, *unit, sku in parts]
 
     assert unnoticed(rich(), answer_to(rich(), lines, buyer, tax), list(range(0, 4000, 29))) == []
+
+
+def test_an_answer_that_says_a_thing_twice_is_refused() -> None:
+    answer = answer_to(rich(), [LineRequest(sku="STOOL", quantity="2")], ACME, None)
+    leaves = msgspec.json.encode(disclosed(rich(), KEY, answer))
+    written = msgspec.json.encode(answer)
+    twice = written.replace(b'"currency":', b'"currency":"USD","currency":', 1)
+
+    assert replay(written, leaves).findings == ()
+    (finding,) = replay(twice, leaves).findings
+    assert "a name twice" in finding
