@@ -140,7 +140,8 @@ class Columns:
         return np.array(codes, np.int32)
 
     def sku(self, code: int) -> str:
-        return self._codes[code].decode()
+        code_bytes: bytes = self._codes[code]
+        return code_bytes.decode()
 
     def unit_of(self, unit: str | None) -> int:
         """A unit's position in `units`: -1 for None (the base unit), -2 for one no SKU has."""
@@ -170,11 +171,10 @@ class ColumnsBuilder:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._lists = {noun.code: at for at, noun in enumerate(frame.lists)}
-        self._named = {
-            sku
-            for noun in (*frame.adjustments, *frame.bounds, *frame.quantity_rules)
-            for sku in (*noun.scope.skus, *noun.scope.excluded_skus)
-        }
+        scopes = [noun.scope for noun in frame.adjustments]
+        scopes += [noun.scope for noun in frame.bounds]
+        scopes += [noun.scope for noun in frame.quantity_rules]
+        self._named = {sku for scope in scopes for sku in (*scope.skus, *scope.excluded_skus)}
         self._codes = bytearray()
         self._code_ends = array("q")
         self._kinds: dict[Kind, int] = {}
@@ -244,7 +244,7 @@ class ColumnsBuilder:
             "prices": _narrow(_rescaled(self._prices, self._numbers.places)),
             "fees": _narrow(_rescaled(self._fees, self._numbers.places) if self._any_fee else _ints(array("q"))),
             **self._ladder_arrays(figures.width),
-            **self._row_arrays(rank, len(figures.kinds)),
+            **self._row_arrays(rank),
         }
         for currency, (skus, values) in self._costs.items():
             costs = np.full(len(order), NO_COST, np.int64)
@@ -333,7 +333,7 @@ class ColumnsBuilder:
             "bounds": bounds.reshape(-1),
         }
 
-    def _row_arrays(self, rank: Ints, kinds: int) -> dict[str, Array]:
+    def _row_arrays(self, rank: Ints) -> dict[str, Array]:
         """Rows sorted by slot (unit and list), SKU and start; those of one slot and SKU are a run."""
         skus, slots = rank[_ints(self._row_sku)], _ints(self._row_slot)
         window = _ints(self._row_window)
@@ -456,7 +456,8 @@ def _ints(numbers: "array[int]") -> Ints:
 
 
 def _rescaled(millionths: "array[int]", places: int) -> Ints:
-    return _ints(millionths) // 10 ** (MAX_PRICE_DECIMALS - places)
+    numbers: Ints = _ints(millionths) // 10 ** (MAX_PRICE_DECIMALS - places)
+    return numbers
 
 
 def _narrow(numbers: Ints) -> Array:

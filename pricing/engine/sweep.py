@@ -35,7 +35,7 @@ from pricing.engine.request import Buyer, LineRequest, PricedLine, QuoteRequest,
 from pricing.engine.rules import View
 from pricing.engine.select import MAX_TAX_PERCENT
 from pricing.engine.sweep_plans import LIMIT, MICRO, Beyond, Bools, Exact, Group, Policy, exact, most, run
-from pricing.engine.sweep_rows import Asked, RowFinder, situation, taken
+from pricing.engine.sweep_rows import Asked, RowFinder, Situation, situation, taken
 from pricing.engine.sweep_rules import Check, PlanTables
 
 REASONS: Final = (
@@ -296,19 +296,16 @@ class _Sweep:
     def _situate(self, views: Sequence[View]) -> None:
         """The situations of the lines: what their buyers meet, between edges of the frame."""
         frame = self.columns.frame
-        instants = {
-            ticks(instant)
-            for noun in (*frame.lists, *frame.adjustments)
-            for instant in (noun.starts_at, noun.ends_at)
-            if instant is not None
-        }
-        self.edges = np.array(sorted(instants), np.int64)
+        windows = [(noun.starts_at, noun.ends_at) for noun in frame.lists]
+        windows += [(noun.starts_at, noun.ends_at) for noun in frame.adjustments]
+        instants = {ticks(instant) for window in windows for instant in window if instant is not None}
+        self.edges: Ints = np.array(sorted(instants), np.int64)
         numbers = {noun.code: number for number, noun in enumerate(frame.lists)}
-        bases: dict[tuple[tuple[str, ...], int], int] = {}
+        bases: dict[int, int] = {}
         views_of_bases: list[View] = []
         base_of = []
         for view in views:
-            key = tuple(sorted(view.lists)), view.group
+            key = view.group
             if key not in bases:
                 bases[key] = len(views_of_bases)
                 views_of_bases.append(view)
@@ -325,14 +322,15 @@ class _Sweep:
                 for base in range(len(views_of_bases))
                 for epoch in epochs
             ]
-        situations, rows = [], []
-        self.situation_of = np.full((len(views_of_bases), len(self.edges) + 1), _UNSEEN, np.int64)
+        situations: list[Situation] = []
+        rows: list[int] = []
+        situation_of = np.full((len(views_of_bases), len(self.edges) + 1), _UNSEEN, np.int64)
         for base, epoch, at in present:
             view = views_of_bases[base]
-            self.situation_of[base, epoch] = len(situations)
+            situation_of[base, epoch] = len(situations)
             situations.append(situation(view.lists, numbers, at))
             rows.append(self.tables.row(view, epoch, at))
-        self.situation_of = self.situation_of.reshape(-1)
+        self.situation_of: Ints = situation_of.reshape(-1)
         self.rule_rows = np.array(rows, np.int64)
         self.whole = np.array([one.whole for one in situations], np.bool_)
         self.finder = RowFinder(self.columns, situations, self.rules.strategy)
@@ -379,7 +377,7 @@ class _Sweep:
     def block(self, at: slice | Ints) -> None:
         live = self._checked(at)
         if len(live):
-            self._situated(live, at)
+            self._situated(live)
             self._priced(live)
 
     def _refuse(self, live: _Live, refused: Bools, reason: str) -> Bools:
@@ -410,7 +408,7 @@ class _Sweep:
             return live
         live.kind = columns.kind_of.take(live.sku) if len(columns.kinds) > 1 else 0
         if lines.units is not None:
-            self._in_units(live, at, lines.units)
+            self._in_units(live, lines.units)
         self._fine_enough(live)
         if most(live.quantity) > MAX_QUANTITY * live.quantity_den:
             live.keep(self._refuse(live, live.quantity > MAX_QUANTITY * live.quantity_den, "quantity_too_large"))
@@ -419,7 +417,7 @@ class _Sweep:
             self._by_rules(live)
         return live
 
-    def _in_units(self, live: _Live, at: slice | Ints, units: Array) -> None:
+    def _in_units(self, live: _Live, units: Array) -> None:
         columns = self.columns
         asked = units[live.places].astype(np.int64)
         known = columns.ordinals.take(live.kind * len(columns.units) + np.maximum(asked, 0))
@@ -443,6 +441,8 @@ class _Sweep:
         fine = live.quantity % step
         if fine.any():
             live.keep(self._refuse(live, fine != 0, "quantity_too_fine"))
+        finest = int(step.min())
+        live.quantity, live.quantity_den = live.quantity // finest, live.quantity_den // finest
 
     def _unit(self, live: _Live) -> "Ints | int":
         """Where the asked unit stands in the columns' arrays of units."""
@@ -500,19 +500,19 @@ class _Sweep:
 
     # --- Phases 2 to 10 ---
 
-    def _situated(self, live: _Live, at: slice | Ints) -> None:
+    def _situated(self, live: _Live) -> None:
         epochs = len(self.edges) + 1
         base: Ints | int = 0
         if self.lines.buyer_of is not None and len(self.lines.buyers) > 1:
             base = self.base_of.take(self.lines.buyer_of[live.places])
         if isinstance(self.at, int):
             assert self.epoch is not None
-            live.at, epoch = self.at, self.epoch
+            live.at = self.at
+            cell = base * epochs + self.epoch
         else:
             live.at = self.at[live.places]
-            epoch = np.searchsorted(self.edges, live.at, "right")
-        found = self.situation_of.take(base * epochs + epoch)
-        live.situation = int(found) if np.ndim(found) == 0 else found
+            cell = base * epochs + np.searchsorted(self.edges, live.at, "right")
+        live.situation = int(self.situation_of[cell]) if isinstance(cell, int) else self.situation_of.take(cell)
 
     def _priced(self, live: _Live) -> None:
         """Phases 2 to 10; a block whose numbers could leave 64 bits is halved."""
@@ -652,7 +652,7 @@ class _Sweep:
         lines = part.lines
         quantity, base = taken(live.quantity, lines), taken(live.base, lines)
         group.counted = base
-        if asked.own is True:
+        if asked.own is None:
             group.quantity = quantity
             group.factor = 1 if live.ordinal is None else self._factor(live, lines)
         else:

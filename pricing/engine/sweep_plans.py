@@ -8,7 +8,7 @@ and nothing of the block is kept.
 
 from collections.abc import Callable, Iterable, Iterator
 from math import gcd
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,8 @@ def divided(num: Ints, top: int, den: Number, mode: Mode) -> Ints:
     if mode is Mode.HALF_EVEN:
         twice = 2 * num + den
         up: Ints = twice // (2 * den)
-        return up - ((up * (2 * den) == twice) & (up & 1))
+        up -= (up * (2 * den) == twice) & (up & 1)
+        return up
     if mode is Mode.UP or mode is Mode.CEILING:
         return (num + (den - 1)) // den
     return num // den
@@ -384,7 +385,7 @@ def run(group: Group, policy: Policy) -> Outcome:
     bounds = [_bound(bound, group) for bound in shape.bounds]
     unit, crossed = None, False
     if group.unit is not None:
-        unit, crossed = _bounded_unit(running, group, policy, bounds)
+        unit, crossed = _bounded_unit(running, policy, bounds)
         running = unit.times(group.quantity, group.quantity_den)
     if group.fee is not None:
         running = running.plus(group.fee)
@@ -542,7 +543,7 @@ def _bound(shape: BoundShape, group: Group) -> _Bounding:
     return _Bounding(shape.floor, price.num, price.top, price.den * over)
 
 
-def _bounded_unit(running: Exact, group: Group, policy: Policy, bounds: list[_Bounding]) -> tuple[Exact, bool]:
+def _bounded_unit(running: Exact, policy: Policy, bounds: list[_Bounding]) -> tuple[Exact, bool]:
     """Phases 5 and 6, and whether a floor stood above a ceiling. Rounding keeps the order of two numbers and leaves
     those on its grid alone, so it makes no difference that here it comes before the bounds, which are on the grid.
     """
@@ -562,10 +563,7 @@ def _bounded_unit(running: Exact, group: Group, policy: Policy, bounds: list[_Bo
             unit = unit.where(ceiling.below(unit), ceiling)
         return unit, crossed
     scale = policy.unit_scale
-    if scale % unit.den:
-        units = rounded(unit, scale, policy.unit_mode)
-    else:
-        units = unit.over(scale).num
+    units = rounded(unit, scale, policy.unit_mode)
     top = unit.top * scale // unit.den + 1
     lowest = [_on_grid(bound, scale) for bound in bounds if bound.floor]
     highest = [_on_grid(bound, scale) for bound in bounds if not bound.floor]
@@ -621,9 +619,8 @@ def _bounded_line(
     kept = group.unit is not None and policy.round_unit and not group.shape.line and not scale % running.den
     if not bounds or (kept and not crossed):
         return units, top
-    floors, ceilings = [], []
-    for bound in bounds:
-        (floors if bound.floor else ceilings).append(_on_grid(_extended(bound, group), scale))
+    floors = [_on_grid(_extended(bound, group), scale) for bound in bounds if bound.floor]
+    ceilings = [_on_grid(_extended(bound, group), scale) for bound in bounds if not bound.floor]
     lowest: Ints | None = None
     for floor_units in floors:
         lowest = floor_units if lowest is None else np.maximum(lowest, floor_units)

@@ -1,17 +1,17 @@
 """Phases 2 and 3 of many lines at once: the row and the tier that price each, as `select` finds them for one line."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pricing.engine.book import Strategy
-from pricing.engine.columns import GRADUATED, ODD, PAGE_SKUS, PAGE_WORDS, Array, Columns, Ints, ticks
+from pricing.engine.columns import END, GRADUATED, ODD, PAGE_SKUS, PAGE_WORDS, Array, Columns, Ints, ticks
 from pricing.engine.rules import ReadyList
 from pricing.engine.sweep_plans import MICRO, Bools, Exact, exact
 
 ONE: Final = np.uint64(1)
 NO_ROW: Final = -1
+_DENS: Final = tuple(10**places for places in range(7))
 
 
 class Situation(NamedTuple):
@@ -47,13 +47,13 @@ class Found(NamedTuple):
     row: Ints
     ladder: Ints
     tier: Ints
-    own: Bools | bool
+    own: bool
 
 
 class Asked:
     """Lines that may be priced. Quantities are over *quantity_den*: *quantity* of the asked unit, *base* of base units.
     *situation* and *at* are numbers where all lines share them; *ordinal* is the place of the asked unit among its
-    SKU's, None where all ask for the base unit.
+    SKU's, None where all ask for the base unit; *own* then too, else whether the row is of the asked unit.
     """
 
     __slots__ = (
@@ -95,7 +95,7 @@ class Asked:
         self.row = np.full(count, NO_ROW, np.int64)
         self.tier = np.zeros(count, np.int64)
         self.level = np.zeros(count, np.int64)
-        self.own: Bools | bool = True if ordinal is None else np.ones(count, np.bool_)
+        self.own: Bools | None = None if ordinal is None else np.ones(count, np.bool_)
         self.by_scalar = np.zeros(count, np.bool_)
         self.short = np.zeros(count, np.bool_)  # a row's first tier lies above the quantity
         self.dated = np.zeros(count, np.bool_)  # a row begins later or has ended
@@ -110,7 +110,7 @@ class RowFinder:
         self.depth = max([1, *(len(one.lists) for one in situations)])
         none = len(columns.frame.lists)
         self._lists_and_none = none + 1
-        slots = columns.slots.reshape(-1, none)
+        slots = columns.slots.reshape(columns.unit_places, none)
         self._slots = np.hstack([slots, np.zeros((len(slots), 1), np.int64)]).reshape(-1)
         shape = (len(situations), self.depth)
         lists, ranks = np.full(shape, none, np.int64), np.full(shape, -1, np.int64)
@@ -127,6 +127,9 @@ class RowFinder:
         self._included = np.array([*(noun.tax_included for noun in nouns), False], np.bool_)
         self._graduated = bool((columns.ladder_model == GRADUATED).any())
         self._dated = len(columns.row_window) > 0
+        begins = columns.bounds[np.repeat(columns.ladder_model == GRADUATED, columns.width)]
+        begins = begins[begins < END] // 2
+        self._slice_den = next(den for den in _DENS if den == MICRO or not (begins % (MICRO // den)).any())
 
     def choose(self, asked: Asked) -> None:
         """Set row, tier, level and whether it is the asked unit's; where no row is left, why."""
@@ -268,12 +271,12 @@ class RowFinder:
             )
             places = np.flatnonzero(joins & other)
             for own in (True, False):
-                if top_own is True:
-                    mine = places if own else places[:0]
-                else:
+                if top_own is not None:
                     mine = places[top_own.take(places) == own]
-                if not len(mine):
-                    continue
+                elif own:
+                    mine = places
+                else:
+                    break
                 ordinal = None if asked.ordinal is None or not own else asked.ordinal.take(mine)
                 quantities = asked.quantity if own else asked.base
                 found = self._reached(asked, self._rows(asked, level, mine, ordinal), quantities)
@@ -321,7 +324,7 @@ class RowFinder:
 
     def amount(self, asked: Asked, found: Found) -> Exact:
         """Of one candidate row a line, fee included."""
-        quantity = taken(asked.quantity if found.own is True else asked.base, found.places)
+        quantity = taken(asked.quantity if found.own else asked.base, found.places)
         unit, fee = self.price(found.row, found.tier)
         amount = unit.times(quantity, asked.quantity_den)
         if self._graduated:
@@ -346,26 +349,36 @@ class RowFinder:
         """What graduated rows ask, and their fees."""
         columns = self._columns
         den = 10**columns.price_decimals
-        micros = exact(quantity, quantity_den).over(MICRO)
+        # no finer than the quantities and the bounds are
+        part = max(quantity_den, self._slice_den)
+        whole = exact(quantity, quantity_den).over(part)
+        halves = 2 * MICRO // part
         size, first = columns.ladder_size.take(ladder), columns.row_first.take(row).astype(np.int64)
         zero = np.zeros(len(row), np.int64)
-        amount, fees = Exact(zero, den * MICRO, 0), Exact(zero, den, 0)
-        begin = columns.bounds.take(ladder * columns.width) // 2
+        amount, fees = Exact(zero, den * part, 0), Exact(zero, den, 0)
+        begin = columns.bounds.take(ladder * columns.width) // halves
         for tier in range(int(size.max(initial=0))):
             # the rows of one tier and of none read what they do not use
-            entered = (tier < size) & (begin < micros.num)
+            entered = (tier < size) & (begin < whole.num)
             last = tier + 1 >= columns.width
-            end = micros.num if last else columns.bounds.take(ladder * columns.width + tier + 1) // 2
+            end = whole.num if last else columns.bounds.take(ladder * columns.width + tier + 1) // halves
             at = np.where(entered, first + tier, 0)
-            length = Exact(np.where(entered, np.minimum(end, micros.num) - begin, 0), MICRO, micros.top)
-            amount = amount.plus(length.times(columns.prices.take(at).astype(np.int64), den))
+            price = np.where(entered, columns.prices.take(at), 0).astype(np.int64, copy=False)
+            length = Exact(np.where(entered, np.minimum(end, whole.num) - begin, 0), part, whole.top)
+            amount = amount.plus(length.times(price, den))
             if len(columns.fees):
                 fees = fees.plus(exact(np.where(entered, columns.fees.take(at), 0), den))
             begin = end
         return amount, fees
 
 
-def taken(values: "Array | int", places: Ints | None) -> "Array | int":
+@overload
+def taken(values: Ints, places: Ints | None) -> Ints: ...
+@overload
+def taken(values: Bools, places: Ints | None) -> Bools: ...
+@overload
+def taken(values: Ints | int, places: Ints | None) -> Ints | int: ...
+def taken(values: Array | int, places: Ints | None) -> Array | int:
     """The values at *places*; all for None. A number stands for as many as are asked."""
     return values if places is None or isinstance(values, int) else values.take(places)
 
@@ -375,9 +388,9 @@ def _set(asked: Asked, found: Found, level: int) -> None:
     if at is None:
         asked.row, asked.tier = found.row, found.tier
         asked.level[:] = level
-        if asked.own is not True:
+        if asked.own is not None:
             asked.own[:] = found.own
         return
     asked.row[at], asked.tier[at], asked.level[at] = found.row, found.tier, level
-    if asked.own is not True:
+    if asked.own is not None:
         asked.own[at] = found.own

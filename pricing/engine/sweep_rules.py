@@ -10,7 +10,7 @@ from pricing.engine.rules import ReadyQuantityRule, Rules, View
 from pricing.engine.sweep_plans import LIMIT, MICRO, Number, Plan, Shape, plan
 
 MOST_CELLS: Final = 1 << 25
-"""Of the table of plans, by group of rules and scope: 128 MB. Beyond, tables are forgotten."""
+"""Of the table of plans, by group of rules and scope: 128 MB."""
 
 _UNKNOWN: Final = -1
 
@@ -31,8 +31,9 @@ Checks = tuple[Check, ...] | None
 class PlanTables:
     """Plans by group of rules and scope. Kept with the columns between sweeps."""
 
-    def __init__(self, rules: Rules, columns: Columns) -> None:
+    def __init__(self, rules: Rules, columns: Columns, *, most_cells: int = MOST_CELLS) -> None:
         self.rules = rules
+        self._most_cells = most_cells
         self._columns = columns
         self._rows: dict[tuple[int, int], int] = {}
         self._asked: list[tuple[View, int]] = []
@@ -59,24 +60,24 @@ class PlanTables:
 
     def row(self, view: View, epoch: int, instant: int) -> int:
         """The row of *view*'s rules at *instant*, which lies in *epoch*: no rule begins or ends inside one."""
-        key = (view.group, epoch)
+        key = (view.rule_group, epoch)
         found = self._rows.get(key)
         if found is None:
             found = self._rows[key] = len(self._asked)
             self._asked.append((view, instant))
             cells = len(self._asked) * self._columns.scope_count
-            if len(self._table) < cells <= MOST_CELLS:
-                grown = np.full(min(2 * cells, MOST_CELLS), _UNKNOWN, np.int32)
+            if len(self._table) < cells <= self._most_cells:
+                grown = np.full(min(2 * cells, self._most_cells), _UNKNOWN, np.int32)
                 grown[: len(self._table)] = self._table
                 self._table = grown
         return found
 
-    def plans(self, row: Array | int, scopes: Ints) -> Ints:
+    def plans(self, row: Ints | int, scopes: Ints) -> Array:
         """The numbers of the plans of lines in rule situations *row* and of *scopes*."""
         cells = row * self._columns.scope_count + scopes
-        if len(self._asked) * self._columns.scope_count > MOST_CELLS:
+        if len(self._asked) * self._columns.scope_count > self._most_cells:
             return self._looked_up(cells)
-        found: Ints = self._table.take(cells)
+        found = self._table.take(cells)
         if found.min(initial=0) < 0:
             for cell in np.unique(cells[found < 0]).tolist():
                 self._table[cell] = self._made(cell)
@@ -86,7 +87,7 @@ class PlanTables:
 
     def _looked_up(self, cells: Ints) -> Ints:
         """Where the table would be too large: slower, in memory for those plans alone that are asked for."""
-        if len(self._far) > MOST_CELLS // 8:
+        if len(self._far) > self._most_cells // 8:
             self._far.clear()
         distinct, inverse = np.unique(cells, return_inverse=True)
         for cell in distinct.tolist():
@@ -120,9 +121,9 @@ class PlanTables:
 
         return value
 
-    def checks_of(self, scopes: Ints) -> Ints:
+    def checks_of(self, scopes: Ints) -> Array:
         """Which of `checks` lines of *scopes* must pass."""
-        found: Ints = self._check_of.take(scopes)
+        found = self._check_of.take(scopes)
         if found.min(initial=0) < 0:
             for scope in np.unique(scopes[found < 0]).tolist():
                 rules = self.rules.quantity_rules_for(self._columns.facts_of(scope))

@@ -1,0 +1,616 @@
+"""`sweep` says of many lines what `quote` says of each alone."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernel.money import Mode
+from pricing.engine import BookContent, Buyer, LineRequest, QuoteRequest, TaxInput, TaxRate, quote
+from pricing.engine.book import (
+    Adjustment,
+    AmountEffect,
+    Audience,
+    Bound,
+    BuyGetEffect,
+    Conditions,
+    Cost,
+    CurrencyPrice,
+    FixedPriceEffect,
+    MarginLimit,
+    Package,
+    PercentEffect,
+    PercentStep,
+    PriceLimit,
+    PriceList,
+    PriceRow,
+    QuantityRule,
+    QuantityTableEffect,
+    Rounding,
+    RoundingPolicy,
+    Scope,
+    Side,
+    SkuFacts,
+    Strategy,
+    UnitFact,
+)
+from pricing.engine.columns import ColumnarBook, Columns, Ints, ticks
+from pricing.engine.request import RefusedLine, Treatment
+from pricing.engine.sweep import BLOCK, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
+from pricing.engine.sweep_rules import PlanTables
+from tests.pricing.engine.cast import (
+    ACME,
+    CHAIR,
+    EVERYTHING,
+    GLOBEX,
+    GUEST,
+    INITECH,
+    NOW,
+    ROPE,
+    STOOL,
+    VAT,
+    content,
+    in_euro,
+    layer,
+    public,
+    row,
+    rule,
+    under,
+)
+from tests.pricing.engine.test_laws import SKUS, contents, numbers
+
+BUYERS = (GUEST, ACME, GLOBEX, INITECH)
+DAY = timedelta(days=1)
+TABLE = SkuFacts(
+    sku="TABLE",
+    units=(
+        UnitFact(unit="each", decimals=1),
+        UnitFact(unit="pallet", factor="40"),
+        UnitFact(unit="half", factor="0.5"),
+    ),
+    categories=("seating/tables", "wood"),
+    tax_category="untaxed",
+)
+
+
+def asked(said: str) -> LineRequest:
+    """`"10 STOOL"` or `"2 box CRUNCHY-ARMCHAIR"`."""
+    quantity, *unit, sku = said.split(" ")
+    return LineRequest(sku=sku, quantity=quantity, unit=unit[0] if unit else None)
+
+
+def swept(
+    of: ColumnarBook,
+    *said: str | LineRequest,
+    buyers: Sequence[Buyer] = (ACME,),
+    buyer_of: Sequence[int] | None = None,
+    currency: str = "EUR",
+    tax: TaxInput | None = None,
+    at: datetime | Ints = NOW,
+) -> Swept:
+    """Sweep the lines, and hold every one of them to its quote."""
+    requests = [asked(one) if isinstance(one, str) else one for one in said]
+    numbers_of = None if buyer_of is None else np.array(buyer_of)
+    lines = lines_of(of.columns, requests, currency=currency, buyers=buyers, buyer_of=numbers_of)
+    found = sweep(lines, book=of, at=at, tax=tax)
+    assert len(found) == len(requests)
+    for number, line in enumerate(requests):
+        request = QuoteRequest(
+            buyer=buyers[0 if buyer_of is None else buyer_of[number]], currency=currency, lines=(line,), tax=tax
+        )
+        instant = (
+            at
+            if isinstance(at, datetime)
+            else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(at[number]))
+        )
+        (expected,) = quote(request, book=of, at=instant).lines
+        if isinstance(expected, RefusedLine):
+            assert found.line(number) == SweptLine(reason=expected.reason), line
+            assert REASONS[found.reasons[number]] == expected.reason
+        else:
+            assert found.line(number) == SweptLine(
+                subtotal=expected.subtotal,
+                unit_price=expected.unit_price,
+                list_price=expected.list_price,
+                list=expected.trace.list,
+            ), line
+            assert not found.reasons[number]
+    return found
+
+
+def columnar(*rows: PriceRow, **more: Any) -> ColumnarBook:
+    return ColumnarBook(content(*rows, **more), root="sha256:test")
+
+
+# --- Laws ---
+
+
+@st.composite
+def more_rules(draw: st.DrawFn, number: int) -> Adjustment:
+    level = draw(st.sampled_from(["unit", "line"]))
+    effects: list[Any] = [
+        PercentEffect(percent=draw(numbers(100, 3)), surcharge=draw(st.booleans())),
+        AmountEffect(amount=draw(numbers(20, 1)), surcharge=draw(st.booleans())),
+        QuantityTableEffect(
+            steps=tuple(
+                PercentStep(from_=str(begin), percent=draw(numbers(50, 1)))
+                for begin in sorted(draw(st.sets(st.integers(0, 30), min_size=1, max_size=3)))
+            )
+        ),
+    ]
+    amounts = {
+        name: draw(st.none() | numbers(300, 1)) if level == "line" else None
+        for name in ("min_line_amount", "max_line_amount", "max_subtotal")
+    }
+    return rule(
+        f"MORE-{number}",
+        draw(st.sampled_from(effects)),
+        layer=level,
+        group=draw(st.sampled_from(["first", "second"])),
+        scope=draw(st.sampled_from([EVERYTHING, Scope(categories=("seating",), excluded_skus=("STOOL",))])),
+        conditions=Conditions(
+            currencies=("EUR",),
+            countries=draw(st.sampled_from([(), ("DE",)])),
+            max_quantity=draw(st.none() | numbers(30, 0)),
+            **amounts,
+        ),
+        priority=draw(st.integers(0, 2)),
+        exclusive=draw(st.booleans()),
+        ends_at=draw(st.sampled_from([None, NOW, NOW + DAY])),
+    )
+
+
+@st.composite
+def wide_contents(draw: st.DrawFn) -> BookContent:
+    """Books of the other laws with windows, costs, margins, ceilings, tables, quantity rules, units besides."""
+    made = draw(contents())
+    rows: list[PriceRow] = []
+    for one in made.rows:
+        window = draw(st.sampled_from(["always", "later", "ended", "both", "both"]))
+        if window in {"later", "both"}:
+            rows.append(msgspec.structs.replace(one, starts_at=NOW + DAY))
+        if window in {"ended", "both"}:
+            rows.append(msgspec.structs.replace(one, ends_at=NOW))
+        if window == "both":
+            rows.append(msgspec.structs.replace(one, starts_at=NOW, ends_at=NOW + DAY))
+        if window == "always":
+            rows.append(one)
+    rows += [
+        row(f"1:{draw(numbers(50, 6))} >2.5:{draw(numbers(50, 7))}", sku="TABLE", unit=unit)
+        for unit in sorted(draw(st.sets(st.sampled_from(["each", "pallet", "half"]))))
+    ]
+    euros = CurrencyPrice(currency="EUR", price=draw(numbers(60, 3)))
+    bounds = (
+        Bound(code="MARGIN", side=Side.FLOOR, scope=Scope(skus=("ROPE", "TABLE")), limit=MarginLimit(percent="12.5")),
+        Bound(code="TOP", side=Side.CEILING, scope=Scope(categories=("seating",)), limit=PriceLimit(prices=(euros,))),
+        Bound(code="TOP-2", side=Side.CEILING, scope=Scope(skus=("STOOL",)), limit=MarginLimit(percent="70")),
+        Bound(code="FLOOR-2", side=Side.FLOOR, scope=Scope(skus=("STOOL",)), limit=PriceLimit(prices=(euros,))),
+    )
+    quantities = (
+        QuantityRule(code="PAIRS", scope=Scope(skus=("STOOL",)), multiple="2", minimum="4"),
+        QuantityRule(code="FEW", scope=Scope(categories=("seating/chairs",)), unit="box", maximum="20"),
+    )
+    lists = tuple(
+        msgspec.structs.replace(one, **draw(st.sampled_from([{}, {}, {"ends_at": NOW}, {"starts_at": NOW}])))
+        for one in made.lists
+    )
+    costs = [Cost(sku=sku, currency="EUR", cost=draw(numbers(40, 3))) for sku in draw(st.sets(st.sampled_from(SKUS)))]
+    return msgspec.structs.replace(
+        made,
+        lists=(*lists, public("RIVAL", mergeable=draw(st.booleans()), priority=draw(st.integers(0, 1)))),
+        rows=(*rows, *(row("1:9.5", sku=sku, of="RIVAL") for sku in draw(st.sets(st.sampled_from(SKUS))))),
+        skus=(*made.skus, TABLE),
+        adjustments=(*made.adjustments, *(draw(more_rules(number)) for number in range(draw(st.integers(0, 3))))),
+        bounds=tuple(bound for bound in (*made.bounds, *bounds) if draw(st.booleans())),
+        quantity_rules=draw(st.sampled_from([(), quantities])),
+        costs=tuple(costs),
+    )
+
+
+requests = st.builds(
+    LineRequest,
+    sku=st.sampled_from([*SKUS, *SKUS, "TABLE", "NO-SUCH-THING"]),
+    quantity=st.integers(0, 40).map(str)
+    | st.sampled_from(["0.5", "2.25", "-1", "NaN", "1000000001", "999999999", "0.0000001"]),
+    unit=st.sampled_from([None, None, "each", "box", "metre", "pallet", "half", "dozen"]),
+)
+taxes = st.sampled_from([None, VAT, *(under(treatment) for treatment in Treatment)])
+instants = st.sampled_from([NOW, NOW - timedelta(microseconds=1), NOW + DAY, NOW + DAY - timedelta(microseconds=1)])
+
+
+@given(st.data(), wide_contents() | contents(), st.lists(requests, min_size=1, max_size=20), taxes)
+@settings(deadline=None, max_examples=100)
+def test_sweep_says_what_quote_says(data: Any, made: BookContent, lines: list[LineRequest], tax: Any) -> None:
+    at: datetime | Ints = data.draw(instants)
+    if data.draw(st.booleans()):
+        at = np.array([ticks(data.draw(instants)) for _ in lines])
+    buyer_of = [data.draw(st.integers(0, len(BUYERS) - 1)) for _ in lines]
+
+    swept(
+        ColumnarBook(made, root="r"),
+        *lines,
+        buyers=BUYERS,
+        buyer_of=buyer_of,
+        currency=data.draw(st.sampled_from(["EUR", "EUR", "EUR", "USD"])),
+        tax=tax,
+        at=at,
+    )
+
+
+@given(
+    st.lists(st.tuples(numbers(999_999_999_999, 12), st.integers(1, 10**9)), min_size=1, max_size=60),
+    st.sampled_from(Mode),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=30)
+def test_huge_and_fine_prices_agree_too(lines: list[tuple[str, int]], mode: Mode, rounds: bool) -> None:
+    skus = tuple(SkuFacts(sku=f"S{number}") for number in range(len(lines)))
+    of = columnar(
+        *(row(f"1:{price}", sku=f"S{number}", unit="each") for number, (price, _) in enumerate(lines)),
+        skus=skus,
+        adjustments=(rule("OFF", "7.125"), rule("LESS", "0.0001", layer="line")),
+        policy=RoundingPolicy(unit=Rounding(decimals=4, mode=mode), line=Rounding(decimals=6), round_unit=rounds),
+    )
+    swept(of, *(LineRequest(sku=f"S{number}", quantity=str(quantity)) for number, (_, quantity) in enumerate(lines)))
+
+
+# --- What goes through the columns, and what does not ---
+
+
+def ordinary() -> ColumnarBook:
+    """What house books are made of: contract before trade before public, discounts, bounds, boxes, fees, windows."""
+    return columnar(
+        *(row("1:100 10:90 50:80", sku=sku, unit="each") for sku in ("CRUNCHY-ARMCHAIR", "STOOL")),
+        row("1:1100+5", unit="box"),
+        row("1:95 20:84.5", of="TRADE", starts_at=NOW - DAY, ends_at=NOW + DAY),
+        row("1:91 20:82.25", of="TRADE", starts_at=NOW + DAY),
+        row(">0:3 >10:2.5+1 >100:2.125", sku="ROPE", model="graduated"),
+        row("1:77", sku="STOOL", of="CONTRACT"),
+        lists=(
+            public(),
+            public("TRADE", audience=Audience(segments=("trade",))),
+            public("CONTRACT", audience=Audience(company="initech")),
+        ),
+        layers=(
+            layer("unit", "first", "second"),
+            layer("unit", "dealer", "offer", combine="sum", pick="lowest", code="offers"),
+            layer("line"),
+        ),
+        adjustments=(
+            rule("SEATING", "5", scope=Scope(categories=("seating",)), conditions=in_euro(min_quantity="10")),
+            rule(
+                "BETTER", "6", scope=Scope(categories=("seating",)), conditions=in_euro(min_quantity="20"), priority=1
+            ),
+            rule("PACKING", AmountEffect(amount="0.35", surcharge=True), group="second", conditions=in_euro()),
+            rule("DEALER", "10", layer="offers", group="dealer", audience=Audience(segments=("trade",))),
+            rule("SPRING", "12.5", layer="offers", group="offer", ends_at=NOW + DAY),
+            rule(
+                "TABLE",
+                QuantityTableEffect(steps=(PercentStep(from_="5", percent="2"),)),
+                layer="offers",
+                group="offer",
+            ),
+            rule("FIXED", FixedPriceEffect(price="60"), conditions=in_euro(min_quantity="100"), exclusive=True),
+            rule("BIG", "1.5", layer="line", conditions=in_euro(min_line_amount="1000", max_subtotal="90000")),
+        ),
+        bounds=(
+            Bound(code="MARGIN", side=Side.FLOOR, scope=Scope(skus=("STOOL",)), limit=MarginLimit(percent="30")),
+            Bound(
+                code="CEILING",
+                side=Side.CEILING,
+                scope=Scope(categories=("seating/chairs",)),
+                limit=PriceLimit(prices=(CurrencyPrice(currency="EUR", price="88"),)),
+            ),
+        ),
+        quantity_rules=(QuantityRule(code="HUNDREDS", scope=Scope(skus=("STOOL",)), maximum="100", multiple="0.5"),),
+        costs=(Cost(sku="STOOL", currency="EUR", cost="55.125"),),
+    )
+
+
+def ordinary_lines() -> list[str]:
+    counts = (1, 4, 5, 9, 10, 19, 20, 50, 99, 100, 101, 1000)
+    return [
+        *(f"{count} {sku}" for count in counts for sku in ("CRUNCHY-ARMCHAIR", "STOOL", "ROPE")),
+        *(f"{count} box CRUNCHY-ARMCHAIR" for count in counts),
+        *(f"{count}.25 ROPE" for count in counts),
+        "1 NO-SUCH-THING",
+        "1.5 STOOL",
+        "1 barrel STOOL",
+    ]
+
+
+@pytest.mark.parametrize("at", [NOW, NOW + DAY, NOW - DAY])
+@pytest.mark.parametrize("tax", [None, VAT])
+def test_no_line_of_an_ordinary_book_is_left_to_the_scalar_evaluator(at: datetime, tax: TaxInput | None) -> None:
+    lines = [line for line in ordinary_lines() for _ in BUYERS]
+
+    found = swept(ordinary(), *lines, buyers=BUYERS, buyer_of=list(range(4)) * (len(lines) // 4), at=at, tax=tax)
+
+    assert not found.by_scalar.any()
+    assert (found.reasons == 0).sum() > 200
+    assert len(set(found.subtotals.tolist())) > 100
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_every_strategy_goes_through_the_columns(strategy: Strategy) -> None:
+    of = columnar(
+        row("1:10 10:9 100:7", sku="STOOL"),
+        row("1:9.5 20:9 50:8", sku="STOOL", of="TRADE"),
+        row("1:120 10:100"),
+        row("1:11 20:8.75", of="TRADE"),
+        row("1:100", unit="box", of="TRADE"),
+        row(">0:3", sku="ROPE", of="TRADE", model="graduated"),
+        row("1:2.5+4", sku="ROPE"),
+        lists=(
+            public(mergeable=True),
+            public("TRADE", audience=Audience(segments=("trade",)), mergeable=True),
+        ),
+        strategy=strategy,
+    )
+    lines = [f"{count} {sku}" for count in (1, 9, 10, 20, 60, 100, 400) for sku in ("STOOL", "ROPE")]
+    lines += [f"{count} {unit}CRUNCHY-ARMCHAIR" for count in (1, 2, 10, 30) for unit in ("", "box ")]
+
+    found = swept(of, *lines, *lines, buyers=(GLOBEX, GUEST), buyer_of=[0] * len(lines) + [1] * len(lines))
+
+    assert not found.by_scalar.any()
+    assert not found.reasons.any()
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("rounds", [True, False])
+def test_every_mode_rounds_as_the_scalar_evaluator_does(mode: Mode, rounds: bool) -> None:
+    rounding = Rounding(mode=mode)
+    of = columnar(
+        row("1:0.125 2:0.375 3:1.115 4:2.345", sku="STOOL"),
+        row("0.5:0.333", sku="ROPE"),
+        policy=RoundingPolicy(unit=rounding, line=rounding, round_unit=rounds),
+        adjustments=(rule("HALF", "50"), rule("ON", PercentEffect(percent="1", surcharge=True), layer="line")),
+    )
+    lines = [f"{count} STOOL" for count in range(1, 30)] + [f"{count}.5 ROPE" for count in range(30)]
+
+    assert not swept(of, *lines).by_scalar.any()
+
+
+def test_a_block_near_two_to_the_63_is_left_to_the_scalar_evaluator_and_the_rest_is_not() -> None:
+    prices = ["999999999999999.999999", "12.5"]
+    of = columnar(row(f"1:{prices[0]}", sku="STOOL"), row(f"1:{prices[1]}"), adjustments=(rule("OFF", "12.345"),))
+    lines = ["999999999 STOOL", "3 STOOL"] * 40 + [f"{count} CRUNCHY-ARMCHAIR" for count in range(1, 500)]
+
+    found = swept(of, *lines)
+
+    assert found.by_scalar[:80].all()
+    assert found.by_scalar[80:].sum() <= 64
+    assert REASONS[found.reasons[0]] == "amount_too_large"
+
+
+def test_numbers_at_the_edge_of_64_bits_come_out_right() -> None:
+    """Whichever way they go, products just below and just above 2^63 are those of the scalar evaluator."""
+    skus = tuple(SkuFacts(sku=f"S{power}") for power in range(50))
+    of = columnar(
+        *(row(f"1:{2**power}.123457", sku=f"S{power}", unit="each") for power in range(50)),
+        skus=skus,
+        adjustments=(rule("OFF", "12.345"),),
+        policy=RoundingPolicy(unit=Rounding(decimals=6), line=Rounding(decimals=6)),
+    )
+
+    found = swept(of, *(f"{quantity} S{power}" for power in range(50) for quantity in (1, 7, 1023, 10**6, 10**9)))
+
+    assert 0 < found.by_scalar.sum() < 250
+
+
+def test_what_columns_do_not_hold_is_left_to_the_scalar_evaluator() -> None:
+    halves = SkuFacts(sku="BAG", units=(UnitFact(unit="each"), UnitFact(unit="half", factor="0.5")))
+    seventeen = " ".join(f"{begin}:{100 - begin}" for begin in range(1, 18))
+    skus = ("FINE", "PACKED", "MANY", "FREE", "TIED", "DEAR", "THIRDS")
+    rows = [
+        row("1:0.1234567", sku="FINE", unit="each"),
+        row(">0:7", sku="PACKED", unit="each", model="package", package=Package(size="6")),
+        row(seventeen, sku="MANY", unit="each"),
+        row("1:5", sku="FREE", unit="each"),
+        row("1:5", sku="TIED", unit="each"),
+        row("1:6", sku="TIED", unit="each", of="EQUAL"),
+        row("1:6000000000000", sku="DEAR", unit="each"),
+        row("1:5", sku="THIRDS", unit="each"),
+        row("1:5", sku="BAG", unit="each"),
+    ]
+    of = columnar(
+        *rows,
+        lists=(public(), public("EQUAL")),
+        skus=(*(SkuFacts(sku=sku) for sku in skus), halves),
+        adjustments=(rule("2+1", BuyGetEffect(buy="2", get="1"), layer="line", scope=Scope(skus=("FREE",))),),
+        quantity_rules=(QuantityRule(code="ODD", scope=Scope(skus=("THIRDS",)), multiple="0.00000025"),),
+    )
+
+    found = swept(of, *(f"6 {sku}" for sku in skus), "6 half BAG", "0 BAG", "1.00000000001 BAG", "NaN BAG", "6 BAG")
+
+    assert found.by_scalar.tolist() == [True] * 11 + [False]
+    assert found.line(4).reason == "ambiguous_price"
+
+
+def test_a_margin_without_unit_rounding_is_left_to_the_scalar_evaluator() -> None:
+    of = columnar(
+        row("1:10", sku="STOOL"),
+        policy=RoundingPolicy(round_unit=False),
+        bounds=(Bound(code="M", side=Side.FLOOR, scope=EVERYTHING, limit=MarginLimit(percent="30")),),
+        costs=(Cost(sku="STOOL", currency="EUR", cost="8"),),
+    )
+
+    found = swept(of, "7 STOOL")
+
+    assert found.by_scalar.all()
+    assert (found.unit_prices[0], found.unit_scales[0]) == (80, 7)
+
+
+# --- Refusals ---
+
+
+def test_each_reason_of_a_refusal_is_the_quotes() -> None:
+    of = columnar(
+        row("5:10", sku="STOOL"),
+        row("1:1000000000", sku="TABLE", unit="each"),
+        row("1:4", sku="ROPE", starts_at=NOW + DAY),
+        row("1:4", unit="box", ends_at=NOW),
+        row("1:4", sku="SHELF", unit="each"),
+        row("1:4", sku="LAMP", unit="each"),
+        skus=(CHAIR, ROPE, STOOL, TABLE, SkuFacts(sku="SHELF"), SkuFacts(sku="LAMP"), SkuFacts(sku="NEW")),
+        bounds=(
+            Bound(code="M", side=Side.FLOOR, scope=Scope(skus=("SHELF",)), limit=MarginLimit(percent="30")),
+            Bound(
+                code="USD",
+                side=Side.FLOOR,
+                scope=Scope(skus=("LAMP",)),
+                limit=PriceLimit(prices=(CurrencyPrice(currency="USD", price="1"),)),
+            ),
+        ),
+        quantity_rules=(
+            QuantityRule(code="Q", scope=Scope(skus=("STOOL",)), minimum="2", maximum="20", multiple="2"),
+            QuantityRule(code="DOZENS", scope=Scope(skus=("STOOL",)), unit="dozen", minimum="1000"),
+        ),
+    )
+    cases = {
+        "-1 STOOL": "quantity_negative",
+        "1 GHOST": "unknown_sku",
+        "1 dozen STOOL": "unknown_unit",
+        "1.5 STOOL": "quantity_too_fine",
+        "1000000001 TABLE": "quantity_too_large",
+        "1 STOOL": "quantity_below_minimum",
+        "22 STOOL": "quantity_above_maximum",
+        "7 STOOL": "quantity_not_multiple",
+        "4 STOOL": "quantity_not_priced",
+        "1 NEW": "no_price_in_currency",
+        "1 SHELF": "bound_not_covered",
+        "1 LAMP": "bound_not_covered",
+        "1000000000 TABLE": "amount_too_large",
+        "1 ROPE": "not_priced_yet",
+        "1 box CRUNCHY-ARMCHAIR": "no_longer_priced",
+        "x STOOL": "quantity_malformed",
+        "x GHOST": "quantity_malformed",
+        "x dozen STOOL": "quantity_malformed",
+    }
+
+    found = swept(of, *cases)
+
+    assert [REASONS[code] for code in found.reasons] == list(cases.values())
+    for one, reason in cases.items():  # alone too, where no other line has already parted the block
+        assert swept(of, one).line(0).reason == reason
+    assert swept(of, "6 STOOL", currency="USD").line(0).reason == "no_price_in_currency"
+
+
+def test_a_currency_that_is_none_prices_nothing() -> None:
+    assert swept(ordinary(), "1 STOOL", "1 GHOST", currency="ZZZ").line(1).reason == "no_price_in_currency"
+
+
+def test_a_list_that_includes_tax_needs_its_rate() -> None:
+    free = SkuFacts(sku="FREE", tax_category="free")
+    rows = [row("1:119.99", sku="STOOL"), row("1:10", sku="FREE", unit="each"), row("1:5", sku="ROPE", of="NET")]
+    of = columnar(
+        *rows,
+        lists=(public(tax_included=True), public("NET")),
+        skus=(CHAIR, ROPE, STOOL, free),
+        bounds=(
+            Bound(
+                code="F",
+                side=Side.FLOOR,
+                scope=Scope(skus=("STOOL",)),
+                limit=PriceLimit(prices=(CurrencyPrice(currency="EUR", price="100.001"),)),
+            ),
+        ),
+        adjustments=(rule("LARGE", "10", layer="line", conditions=in_euro(min_line_amount="1000")),),
+    )
+    odd = TaxInput(rates=(TaxRate(category="standard", percent="7.125"), TaxRate(category="free", percent="1001")))
+    lines = [f"{count} STOOL" for count in range(1, 20)] + ["1 FREE", "1 ROPE"]
+
+    assert swept(of, *lines).line(0).reason == "tax_needed"
+    assert not swept(of, *lines, tax=VAT).by_scalar.any()
+    assert swept(of, *lines, tax=odd).line(19).reason == "tax_rate_unknown"
+    assert swept(of, *lines, tax=under("exempt")).line(20).reason is None
+
+
+# --- Shapes of the question ---
+
+
+def test_each_line_may_have_its_own_instant() -> None:
+    lines = [line for line in ordinary_lines() for _ in range(4)]
+    at = np.array([ticks(NOW + offset * DAY) - step for offset in (0, 1) for step in (0, 1)] * (len(lines) // 4))
+
+    found = swept(ordinary(), *lines, buyers=(GLOBEX,), at=at)
+
+    assert not found.by_scalar.any()
+
+
+def test_many_blocks_say_what_one_line_says() -> None:
+    of, count = ordinary(), 2 * BLOCK + 77
+    codes = of.columns.codes_of(["STOOL", "CRUNCHY-ARMCHAIR"])
+    lines = Lines(
+        skus=codes[np.arange(count) % 2],
+        quantities=np.arange(count) % 90 + 1,
+        quantity_decimals=0,
+        currency="EUR",
+        buyers=BUYERS,
+        buyer_of=np.arange(count) % 4,
+    )
+
+    found = sweep(lines, book=of, at=NOW)
+
+    period = 180 * 4
+    assert not found.reasons[:period].any()
+    for number in (0, 1, 2, 3, period + 5, BLOCK + 1, count - 1):
+        same = number % period
+        assert found.line(number) == found.line(same)
+        quantity, sku = number % 90 + 1, ("STOOL", "CRUNCHY-ARMCHAIR")[number % 2]
+        assert swept(of, f"{quantity} {sku}", buyers=(BUYERS[number % 4],)).line(0) == found.line(number)
+
+
+def test_plans_are_looked_up_where_a_table_of_them_would_be_too_large() -> None:
+    of = ordinary()
+    of.columns.memo["plans"] = PlanTables(of.rules, of.columns, most_cells=4)
+    lines = ordinary_lines()
+
+    for _ in range(2):
+        assert not swept(of, *lines, *lines, buyers=BUYERS, buyer_of=[0, 2] * len(lines)).by_scalar.any()
+
+
+def test_columns_of_other_rules_are_not_mixed_up() -> None:
+    of = ordinary()
+    swept(of, "10 STOOL")
+    other = ordinary()
+    other.columns = Columns.of_arrays(of.columns.frame, of.columns.arrays())
+    other.columns.memo = of.columns.memo
+
+    swept(other, "10 STOOL")
+
+    assert other.columns.memo["plans"].rules is other.rules
+
+
+def test_nothing_asked_is_nothing_answered() -> None:
+    assert len(swept(ordinary())) == 0
+
+
+def test_an_instant_without_time_zone_is_refused() -> None:
+    lines = lines_of(ordinary().columns, [asked("1 STOOL")], currency="EUR", buyers=(ACME,))
+
+    with pytest.raises(ValueError, match="time zone"):
+        sweep(lines, book=ordinary(), at=datetime(2026, 11, 21))  # noqa: DTZ001 - what is refused
+
+
+def test_arrays_of_a_line_without_unit_price_say_so() -> None:
+    found = swept(ordinary(), "10 ROPE", "10 STOOL")
+
+    assert found.unit_prices[0] == found.list_prices[0] == NO_PRICE
+    assert found.list_prices[1] == 90 * found.list_scale
+
+
+def test_a_book_without_rows_has_no_prices() -> None:
+    assert swept(columnar(), "1 STOOL", "1 GHOST").line(0).reason == "no_price_in_currency"
+    assert swept(columnar(lists=(), skus=()), "1 STOOL").line(0).reason == "unknown_sku"
+
+
+def test_lists_hold_prices_of_one_list_each() -> None:
+    of = columnar(row("1:10", sku="STOOL"), lists=(PriceList(code="LIST", currency="EUR"),))
+
+    assert swept(of, "1 STOOL").lists.tolist() == [0]
