@@ -199,7 +199,7 @@ def test_a_floor_above_a_ceiling_is_named() -> None:
     floor, ceiling = bound(Side.FLOOR, MarginLimit(percent="50")), bound(Side.CEILING, low)
 
     assert found(content(*SOLD, bounds=(floor, ceiling), costs=costs)) == [
-        ("floor_above_ceiling", {"sku": "STOOL", "currency": "EUR"})
+        ("floor_above_ceiling", {"sku": "STOOL", "currency": "EUR", "floor": "floor", "ceiling": "ceiling"})
     ]
     assert found(content(*SOLD, bounds=(ceiling,), costs=costs)) == []
 

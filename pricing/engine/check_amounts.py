@@ -1,0 +1,200 @@
+"""What many lines cost, each as an order of its own: what the checks of prices compare."""
+
+from collections.abc import Container, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernel.money import ratio
+from pricing.engine.book import SkuEntry
+from pricing.engine.check_breaks import Buyable
+from pricing.engine.columns import Columns, columns_of, ticks
+from pricing.engine.evaluate import quote
+from pricing.engine.memory import Book
+from pricing.engine.request import Buyer, LineRequest, PricedLine, QuoteRequest, RefusedLine, TaxInput, TaxRate
+from pricing.engine.rules import Rules, places
+from pricing.engine.sweep import ColumnBook, Lines, sweep
+
+Ints = NDArray[np.int64]
+Array = NDArray[Any]
+
+REFUSED = -1
+FEW = 4_000
+"""Up to so many questions the columns of a book are not worth making."""
+_PORTION = 1 << 21
+_SWEPT_DECIMALS = 6
+
+
+class Asker(NamedTuple):
+    """Who asks, in which currency."""
+
+    buyer: Buyer
+    currency: str
+
+
+class EntriesBook:
+    """A book of entries that were found sound."""
+
+    root = ""
+
+    def __init__(self, rules: Rules, entries: Iterable[SkuEntry]) -> None:
+        self.rules = rules
+        self._entries = {entry.facts.sku: entry for entry in entries}
+        self._columns: Columns | None = None
+
+    @property
+    def columns(self) -> Columns:
+        if self._columns is None:
+            self._columns = columns_of(self.rules.frame, self._entries.values())
+        return self._columns
+
+    def entry(self, sku: str) -> SkuEntry | None:
+        return self._entries.get(sku)
+
+    def entry_of_lists(self, sku: str, lists: Container[str]) -> SkuEntry | None:  # noqa: ARG002 - all are at hand
+        return self._entries.get(sku)
+
+
+class Asked(NamedTuple):
+    """Questions for lines of one unit at one instant: row by row a SKU and an asker (positions), and the numbers of the
+    quantities to ask for. *whole*: rules on the order may act.
+    """
+
+    skus: Ints
+    askers: Ints
+    numbers: Ints
+    of: Buyable
+    at: datetime
+    whole: Array
+
+
+class Costs(NamedTuple):
+    """In the shape of the numbers asked for: net *amounts* in the asker's currency, order rules included, `REFUSED`
+    where there is none; and the lists they are by (positions).
+    """
+
+    amounts: Ints
+    lists: Ints
+
+
+class Amounts:
+    """Answers questions about one book."""
+
+    def __init__(self, book: Book, entries: Sequence[SkuEntry], askers: Sequence[Asker]) -> None:
+        self.book = book
+        self._entries = entries
+        self._askers = askers
+        frame = book.rules.frame
+        self._lists = {noun.code: number for number, noun in enumerate(frame.lists)}
+        self._columnar: ColumnBook | None = cast(ColumnBook, book) if hasattr(type(book), "columns") else None
+        self._codes: Ints | None = None
+        categories = sorted({entry.facts.tax_category for entry in entries})
+        self._tax: TaxInput | None = None
+        if any(noun.tax_included for noun in frame.lists):
+            # what a buyer owes is no matter of the book: prices that include tax are compared as if it were none
+            self._tax = TaxInput(rates=tuple(TaxRate(category=one, percent="0") for one in categories))
+
+    def decimals(self, currency: str) -> int:
+        """Of the amounts in that currency."""
+        return places(self.book.rules.policy.line, currency)
+
+    def costs(self, questions: Sequence[Asked]) -> list[Costs]:
+        """Answers in the order of the questions."""
+        found = [
+            Costs(np.full(asked.numbers.shape, REFUSED, np.int64), np.full(asked.numbers.shape, REFUSED, np.int64))
+            for asked in questions
+        ]
+        count = sum(asked.numbers.size for asked in questions)
+        by_columns = count > FEW and self._columnar is not None
+        for asked, costs in zip(questions, found, strict=True):
+            fine = 10**_SWEPT_DECIMALS * asked.of.step[0] % asked.of.step[1] == 0
+            rows = np.flatnonzero(asked.whole) if by_columns and fine else np.arange(len(asked.skus))
+            self._one_by_one(asked, costs, rows)
+        if by_columns:
+            self._by_columns(questions, found)
+        return found
+
+    def line(self, asker: Asker, sku: str, unit: str, quantity: str, at: datetime) -> PricedLine | RefusedLine:
+        """One line, with its trace."""
+        request = QuoteRequest(
+            buyer=asker.buyer,
+            currency=asker.currency,
+            lines=(LineRequest(sku=sku, quantity=quantity, unit=unit),),
+            tax=self._tax,
+        )
+        return quote(request, book=self.book, at=at).lines[0]
+
+    def _one_by_one(self, asked: Asked, costs: Costs, rows: Iterable[int]) -> None:
+        texts: dict[int, str] = {}
+        for row in rows:
+            sku, asker = self._entries[asked.skus[row]].facts.sku, self._askers[asked.askers[row]]
+            scale = 10 ** self.decimals(asker.currency)
+            for column, number in enumerate(asked.numbers[row].tolist()):
+                text = texts.get(number) or texts.setdefault(number, asked.of.text(number))
+                line = self.line(asker, sku, asked.of.unit, text, asked.at)
+                if isinstance(line, PricedLine):
+                    net, over = ratio(line.net)
+                    costs.amounts[row, column] = net * scale // over
+                    costs.lists[row, column] = self._lists[line.trace.list]
+
+    def _by_columns(self, questions: Sequence[Asked], found: Sequence[Costs]) -> None:
+        """All questions of a currency together: a sweep has its price, whatever its size."""
+        book = self._columnar
+        assert book is not None
+        if self._codes is None:
+            self._codes = book.columns.codes_of(entry.facts.sku for entry in self._entries).astype(np.int64)
+        currencies = np.array([asker.currency for asker in self._askers])
+        buyers = [asker.buyer for asker in self._askers]
+        for currency in dict.fromkeys(asker.currency for asker in self._askers):
+            portion: list[tuple[Asked, Costs, Ints]] = []
+            size = 0
+            for asked, costs in zip(questions, found, strict=True):
+                if 10**_SWEPT_DECIMALS * asked.of.step[0] % asked.of.step[1]:
+                    continue
+                rows = np.flatnonzero((currencies[asked.askers] == currency) & ~asked.whole)
+                portion.append((asked, costs, rows))
+                size += len(rows) * asked.numbers.shape[1]
+                if size > _PORTION:
+                    _sweep(book, currency, buyers, self._codes, portion, self._tax)
+                    portion, size = [], 0
+            _sweep(book, currency, buyers, self._codes, portion, self._tax)
+
+
+def _sweep(
+    book: ColumnBook,
+    currency: str,
+    buyers: Sequence[Buyer],
+    codes: Ints,
+    portion: Sequence[tuple[Asked, Costs, Ints]],
+    tax: TaxInput | None,
+) -> None:
+    skus, askers, units, quantities, instants = [], [], [], [], []
+    for asked, _, rows in portion:
+        numbers = asked.numbers[rows]
+        width, step = numbers.shape[1], asked.of.step
+        skus.append(np.repeat(codes[asked.skus[rows]], width))
+        askers.append(np.repeat(asked.askers[rows], width))
+        quantities.append(numbers.reshape(-1) * (10**_SWEPT_DECIMALS * step[0] // step[1]))
+        units.append(np.full(numbers.size, book.columns.unit_of(asked.of.unit), np.int64))
+        instants.append(np.full(numbers.size, ticks(asked.at), np.int64))
+    if not sum(map(len, skus)):
+        return
+    lines = Lines(
+        skus=np.concatenate(skus),
+        quantities=np.concatenate(quantities),
+        currency=currency,
+        buyers=buyers,
+        buyer_of=np.concatenate(askers),
+        units=np.concatenate(units),
+    )
+    swept = sweep(lines, book=book, at=np.concatenate(instants), tax=tax)
+    amounts = np.where(swept.reasons == 0, swept.subtotals, REFUSED)
+    start = 0
+    for asked, costs, rows in portion:
+        shape = len(rows), asked.numbers.shape[1]
+        end = start + shape[0] * shape[1]
+        costs.amounts[rows] = amounts[start:end].reshape(shape)
+        costs.lists[rows] = swept.lists[start:end].reshape(shape)
+        start = end

@@ -1,0 +1,470 @@
+"""What prices do that nobody wanted: totals that fall, buyers who pay more than everyone, margins, jumps.
+
+Each is looked for in every cell at every break and edge, and told once per list or rule with its worst case.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from kernel.money import Mode, fixed, ratio
+from pricing.engine.book import Level, Rounding
+from pricing.engine.check_amounts import REFUSED, Amounts, Array, Asked, Costs, EntriesBook, Ints
+from pricing.engine.check_cells import ALONE, Case, Cells, Group
+from pricing.engine.check_classes import who
+from pricing.engine.check_findings import Finding, Thresholds, Witness, of_several, warning
+from pricing.engine.memory import Book
+from pricing.engine.rules import Ratio, Rules
+
+_PORTION = 1 << 20
+_SAFE = 2.0**62
+_FINEST = 12
+_UNSOLD = -1
+
+
+class Tally:
+    """The SKUs a finding is about, and its worst case."""
+
+    def __init__(self) -> None:
+        self._skus: list[Ints] = []
+        self._worst = -np.inf
+        self.case: Case | None = None
+
+    def add(self, skus: Ints, badness: Array, case: Callable[[int], Case]) -> None:
+        """*case*: of the row at that position."""
+        self._skus.append(skus)
+        at = int(np.argmax(badness))
+        if float(badness[at]) > self._worst:
+            self._worst = float(badness[at])
+            self.case = case(at)
+
+    def skus(self) -> list[int]:
+        found: list[int] = np.unique(np.concatenate(self._skus)).tolist()
+        return found
+
+
+class _Answers(NamedTuple):
+    """A group's questions at one instant and what they cost: *public*, for the cells of *compared*, what everyone pays;
+    *before*, for those of *changed*, what they cost so far.
+    """
+
+    group: Group
+    rule_sets: Ints
+    asked: Asked
+    costs: Costs
+    compared: Ints
+    public: Costs
+    changed: Ints
+    before: Costs | None
+    threshold: Ratio | None
+
+
+class PriceChecks:
+    """Goes through all cells once. *current*: the book in force."""
+
+    def __init__(self, cells: Cells, book: Book, current: Book | None, thresholds: Thresholds) -> None:
+        self.cells = cells
+        self.amounts = Amounts(book, cells.entries, cells.askers)
+        self._before = None if current is None else Amounts(current, cells.entries, cells.askers)
+        self._bare = Amounts(EntriesBook(_bare(book.rules), cells.entries), cells.entries, cells.askers)
+        self._margin = ratio(thresholds.margin_percent)
+        self._jump = ratio(thresholds.jump_percent)
+        self._thresholds = thresholds
+        self._lists = list(cells.lists)
+        self._tallies: dict[tuple[str, str, str], Tally] = {}
+        self._currencies = np.array([asker.currency for asker in cells.askers])
+        self._costs = {currency: self._costs_in(currency) for currency in set(self._currencies.tolist())}
+        self.priced: set[tuple[int, int]] = set()
+        """List and SKU (positions) of every price that somebody gets."""
+        self.crossings: dict[int, list[Case]] = {}
+        """By set of rules, some questions just past an amount that a rule names."""
+
+    def run(self) -> Iterator[Finding]:
+        waiting: list[Group] = []
+        size = 0
+        for group in self.cells.groups.values():
+            waiting.append(group)
+            size += len(group.skus) * len(group.points) * len(group.instants)
+            if size > _PORTION:
+                self._look_at(waiting)
+                waiting, size = [], 0
+        self._look_at(waiting)
+        for (code, by, _), tally in sorted(self._tallies.items()):
+            yield self._finding(code, by, tally)
+
+    # --- Asking ---
+
+    def _look_at(self, groups: Sequence[Group]) -> None:
+        questions = [(group, asked, None) for group in groups for asked in self._asked(group)]
+        self._answer(questions)
+        self._answer([one for group in groups if group.thresholds for one in self._past_thresholds(group)])
+
+    def _asked(self, group: Group) -> Iterator[Asked]:
+        numbers = np.array(group.points, np.int64)
+        skus, askers = np.array(group.skus, np.int64), np.array(group.askers, np.int64)
+        whole = self._whole(group)
+        for at in group.instants:
+            yield Asked(skus, askers, np.broadcast_to(numbers, (len(skus), len(numbers))), group.of, at, whole)
+
+    def _whole(self, group: Group) -> Array:
+        of_order = np.array([any(rule.level is Level.ORDER for rule in one.rules) for one in self.cells.rule_sets])
+        found: Array = of_order[np.array(group.rule_sets)]
+        return found
+
+    def _answer(self, questions: Sequence[tuple[Group, Asked, Ratio | None]]) -> None:
+        everyone: list[Asked] = []
+        so_far: list[Asked] = []
+        rows: list[tuple[Ints, Ints]] = []
+        for group, asked, _ in questions:
+            # past thresholds only some cells are asked about; their rows say which
+            publics, changed = np.array(group.publics, np.int64), np.array(group.changed, np.bool_)
+            compared, other = np.flatnonzero(publics != ALONE), np.flatnonzero(changed)
+            rows.append((compared, other))
+            everyone.append(_part(asked, compared)._replace(askers=publics[compared]))
+            so_far.append(_part(asked, other))
+        found = self.amounts.costs([asked for _, asked, _ in questions])
+        public = self.amounts.costs(everyone)
+        before = None if self._before is None else self._before.costs(so_far)
+        for number, (group, asked, threshold) in enumerate(questions):
+            self._compare(
+                _Answers(
+                    group=group,
+                    rule_sets=np.array(group.rule_sets, np.int64),
+                    asked=asked,
+                    costs=found[number],
+                    compared=rows[number][0],
+                    public=public[number],
+                    changed=rows[number][1],
+                    before=None if before is None else before[number],
+                    threshold=threshold,
+                )
+            )
+
+    def _past_thresholds(self, group: Group) -> Iterator[tuple[Group, Asked, Ratio | None]]:
+        """The quantities at which a line's amount passes one that a rule names, between two breaks: there it grows, so
+        they are found by closing in on them.
+        """
+        last = group.of.last
+        for known in self._asked(group):
+            ends = np.full((len(known.skus), 1), last, np.int64)
+            asked = known._replace(numbers=np.hstack([known.numbers, ends]))
+            (plain,) = self._bare.costs([asked])
+            for threshold in group.thresholds:
+                for column in range(asked.numbers.shape[1] - 1):
+                    low, high = asked.numbers[:, column].copy(), asked.numbers[:, column + 1].copy()
+                    reached = self._reaches(asked, plain.amounts[:, column : column + 2], threshold)
+                    rows = np.flatnonzero(
+                        ~reached[:, 0] & reached[:, 1] & (high - low > 1) & (plain.amounts[:, column] != REFUSED)
+                    )
+                    if len(rows):
+                        part = self._closed_in(group, _part(asked, rows), low[rows], high[rows], threshold)
+                        yield _of_rows(group, rows), part, threshold
+
+    def _reaches(self, asked: Asked, amounts: Ints, threshold: Ratio) -> Array:
+        """Whether the amounts reach the threshold. What is too much to be priced does."""
+        number, over = threshold
+        places = np.array([self._bare.decimals(currency) for currency in self._currencies.tolist()])[asked.askers]
+        # amounts are rounded down to their decimals, so a threshold of more decimals is rounded up
+        least = np.array([-(-number * 10 ** int(one) // over) for one in range(_FINEST + 1)], dtype=object)[places]
+        reached: Array = (amounts == REFUSED) | (amounts >= np.minimum(least, 2**63 - 1).astype(np.int64)[:, None])
+        return reached
+
+    def _closed_in(self, group: Group, asked: Asked, low: Ints, high: Ints, threshold: Ratio) -> Asked:
+        """Just before the threshold, at it, and one more."""
+        while True:
+            open_rows = np.flatnonzero(high - low > 1)
+            if not len(open_rows):
+                break
+            middle = (low[open_rows] + high[open_rows]) // 2
+            probe = _part(asked, open_rows)._replace(numbers=middle[:, None])
+            (plain,) = self._bare.costs([probe])
+            reached = self._reaches(probe, plain.amounts, threshold)[:, 0]
+            high[open_rows[reached]] = middle[reached]
+            low[open_rows[~reached]] = middle[~reached]
+        after = np.minimum(high + 1, group.of.last)
+        return asked._replace(numbers=np.stack([low, high, after], axis=1))
+
+    # --- Comparing ---
+
+    def _compare(self, answers: _Answers) -> None:
+        asked, costs = answers.asked, answers.costs
+        priced = costs.amounts != REFUSED
+        keys = costs.lists * len(self.cells.entries) + asked.skus[:, None]
+        for key in np.unique(keys[priced]).tolist():
+            self.priced.add(divmod(key, len(self.cells.entries)))
+        if answers.threshold is not None:
+            self._note_crossings(answers)
+        self._falls(answers)
+        if len(answers.compared):
+            self._dearer(answers)
+        self._margins(answers)
+        if answers.before is not None and len(answers.changed):
+            self._jumps(answers)
+
+    def _note_crossings(self, answers: _Answers) -> None:
+        for row, rule_set in enumerate(answers.rule_sets.tolist()):
+            kept = self.crossings.setdefault(rule_set, [])
+            if len(kept) < 2 * len(self.cells.rule_sets[rule_set].rules):
+                kept.append(self._case(answers, row, 1, 0))
+
+    def _case(self, answers: _Answers, row: int, column: int, other: int) -> Case:
+        asked = answers.asked
+        return Case(
+            sku=int(asked.skus[row]),
+            asker=int(asked.askers[row]),
+            of=asked.of,
+            at=asked.at,
+            number=int(asked.numbers[row, column]),
+            amount=int(answers.costs.amounts[row, column]),
+            other=other,
+        )
+
+    def _tally(self, code: str, by: str, kind: str) -> Tally:
+        return self._tallies.setdefault((code, by, kind), Tally())
+
+    def _falls(self, answers: _Answers) -> None:
+        """A total above that of a larger quantity."""
+        amounts, numbers = answers.costs.amounts, answers.asked.numbers
+        fall = np.where((amounts[:, 1:] != REFUSED) & (amounts[:, :-1] != REFUSED), amounts[:, :-1] - amounts[:, 1:], 0)
+        for column in np.flatnonzero((fall > 0).any(axis=0)).tolist():
+            rows = np.flatnonzero(fall[:, column] > 0)
+            for by, currency, some in self._causes(answers, rows, column):
+                falls = fall[some, column]
+
+                def case(at: int, some: Ints = some, column: int = column) -> Case:
+                    row = int(some[at])
+                    before = self._case(answers, row, column, 0)
+                    return before._replace(other=int(numbers[row, column + 1]))
+
+                self._tally("total_falls", by, currency).add(answers.asked.skus[some], falls, case)
+
+    def _causes(self, answers: _Answers, rows: Ints, column: int) -> Iterator[tuple[str, str, Ints]]:
+        """What makes the total fall from *column* to the next: the list that prices there where one of its tiers begins
+        there or another list priced before, else the rule that acts from there on.
+        """
+        group, lists = answers.group, answers.costs.lists
+        after = lists[rows, column + 1]
+        if answers.threshold is not None:
+            by_list = lists[rows, column] != after
+        else:
+            number = int(answers.asked.numbers[0, column + 1])
+            by_list = np.full(len(rows), number in group.of_rows) | (lists[rows, column] != after)
+        names = np.where(by_list, after, -1 - answers.rule_sets[rows])
+        for name in np.unique(names).tolist():
+            some = rows[names == name]
+            noun = self.cells.lists[self._lists[int(lists[some[0], column + 1])]]
+            by = noun.code
+            if name < 0:
+                rule_set = self.cells.rule_sets[-1 - name]
+                rule = (
+                    rule_set.naming(answers.threshold)
+                    if answers.threshold is not None
+                    else rule_set.causing(group.of, int(answers.asked.numbers[0, column + 1]))
+                )
+                by = noun.code if rule is None else rule
+            yield by, noun.currency, some
+
+    def _by_list(self, rows: Ints, lists: Ints) -> Iterator[tuple[str, Ints]]:
+        for number in np.unique(lists).tolist():
+            yield self._lists[number], rows[lists == number]
+
+    def _dearer(self, answers: _Answers) -> None:
+        """An amount above everyone's."""
+        amounts, public = answers.costs.amounts[answers.compared], answers.public.amounts
+        more = (amounts != REFUSED) & (public != REFUSED) & (amounts > public)
+        share = np.where(more, (amounts - public) / np.maximum(public, 1), 0.0)
+        worst = share.argmax(axis=1)
+        rows = np.flatnonzero(more.any(axis=1))
+        every = np.arange(len(worst))
+        for by, some in self._by_list(rows, answers.costs.lists[answers.compared[rows], worst[rows]]):
+
+            def case(at: int, some: Ints = some) -> Case:
+                row, column = int(some[at]), int(worst[some[at]])
+                return self._case(answers, int(answers.compared[row]), column, int(public[row, column]))
+
+            skus = answers.asked.skus[answers.compared[some]]
+            self._tally("dearer_than_public", by, "").add(skus, share[every[some], worst[some]], case)
+
+    def _margins(self, answers: _Answers) -> None:
+        """(price - cost) / price below the threshold."""
+        asked, amounts = answers.asked, answers.costs.amounts
+        for currency in np.unique(self._currencies[asked.askers]).tolist():
+            cost, decimals = self._costs[currency]
+            rows = np.flatnonzero((self._currencies[asked.askers] == currency) & (cost[asked.skus] > 0))
+            if not len(rows):
+                continue
+            # price * (100 - margin) < 100 * cost, in one common denominator
+            (margin, over), (step, of_step), (holds, of_holds) = self._margin, asked.of.step, asked.of.holds
+            left = (100 * over - margin) * of_step * of_holds * 10**decimals
+            right = 100 * over * step * holds * 10 ** self.amounts.decimals(currency)
+            prices, numbers = amounts[rows], asked.numbers[rows]
+            base = cost[asked.skus[rows]][:, None]
+            if max(float(prices.max()) * left, float(base.max()) * float(numbers.max()) * right) >= _SAFE:
+                prices, numbers, base = prices.astype(object), numbers.astype(object), base.astype(object)
+            low = (prices * left < base * numbers * right) & (prices != REFUSED)
+            found = np.flatnonzero(low.any(axis=1))
+            if not len(found):
+                continue
+            worth = np.where(low, prices * left / (base * numbers * right), np.inf).astype(np.float64)
+            worst = worth.argmin(axis=1)
+            for by, some in self._by_list(found, answers.costs.lists[rows[found], worst[found]]):
+
+                def case(at: int, some: Ints = some, rows: Ints = rows, worst: Ints = worst) -> Case:
+                    return self._case(answers, int(rows[some[at]]), int(worst[some[at]]), 0)
+
+                self._tally("low_margin", by, "").add(asked.skus[rows[some]], -worth[some, worst[some]], case)
+
+    def _jumps(self, answers: _Answers) -> None:
+        """An amount that moves by more than the threshold."""
+        assert answers.before is not None
+        assert self._before is not None
+        changed, skus = answers.changed, answers.asked.skus
+        for currency in np.unique(self._currencies[answers.asked.askers[changed]]).tolist():
+            here = np.flatnonzero(self._currencies[answers.asked.askers[changed]] == currency)
+            now, before = answers.costs.amounts[changed[here]], answers.before.amounts[here]
+            both = (now != REFUSED) & (before != REFUSED)
+            places, places_before = self.amounts.decimals(currency), self._before.decimals(currency)
+            finest = max(places, places_before)
+            number, over = self._jump
+            up, up_before = 10 ** (finest - places), 10 ** (finest - places_before)
+            most = max(float(now.max()) * up, float(before.max()) * up_before)
+            if most * 100 * max(number, over) >= _SAFE:
+                now, before = now.astype(object), before.astype(object)
+            move = now * up - before * up_before
+            jumps = both & (np.abs(move) * 100 * over > before * up_before * number)
+            share = np.where(jumps, np.abs(move) / np.maximum(before * up_before, 1), 0).astype(np.float64)
+            worst = share.argmax(axis=1)
+            rows = np.flatnonzero(jumps.any(axis=1))
+            for by, some in self._by_list(rows, answers.costs.lists[changed[here[rows]], worst[rows]]):
+
+                def case(
+                    at: int, some: Ints = some, here: Ints = here, worst: Ints = worst, before: Array = before
+                ) -> Case:
+                    row, column = int(some[at]), int(worst[some[at]])
+                    return self._case(answers, int(changed[here[row]]), column, int(before[row, column]))
+
+                self._tally("price_jumps", by, "").add(skus[changed[here[some]]], share[some, worst[some]], case)
+
+    # --- Telling ---
+
+    def _finding(self, code: str, by: str, tally: Tally) -> Finding:
+        case = tally.case
+        assert case is not None
+        asker, sku = self.cells.askers[case.asker], self.cells.entries[case.sku].facts.sku
+        decimals = self.amounts.decimals(asker.currency)
+        params = {"by": by, "sku": sku, "unit": case.of.unit, "currency": asker.currency}
+        quantity, amount = case.of.text(case.number), fixed(case.amount, decimals)
+        if code == "total_falls":
+            case, more, after = self._next_to_each_other(case)
+            quantity, amount = case.of.text(case.number), fixed(case.amount, decimals)
+            params |= {"before": amount, "more": case.of.text(more), "after": fixed(after, decimals)}
+        elif code == "dearer_than_public":
+            params |= {"amount": amount, "public": fixed(case.other, decimals), "who": who(asker.buyer)}
+        elif code == "low_margin":
+            margin = self._margin_of(case, asker.currency)
+            params |= {"amount": amount, "margin": margin, "threshold": self._thresholds.margin_percent}
+        else:
+            assert self._before is not None
+            before = fixed(case.other, self._before.decimals(asker.currency))
+            params |= {"amount": amount, "before": before, "threshold": self._thresholds.jump_percent}
+            params["percent"] = _percent(case, decimals, self._before.decimals(asker.currency))
+        witness = Witness(
+            buyer=asker.buyer, currency=asker.currency, sku=sku, unit=case.of.unit, quantity=quantity, at=case.at
+        )
+        found = warning(code, witness, **{**params, "quantity": quantity})
+        return of_several(found, [self.cells.entries[number].facts.sku for number in tally.skus()])
+
+    def _next_to_each_other(self, case: Case) -> tuple[Case, int, int]:
+        """Of a fall between two quantities, two neighbours that show it, and what the larger costs."""
+        entry = self.cells.entries[case.sku]
+        whole = any(rule.level is Level.ORDER for rule in self.cells.rules_for(entry.facts, case.asker))
+        asked = Asked(
+            skus=np.array([case.sku]),
+            askers=np.array([case.asker]),
+            numbers=np.array([[case.number, case.other]]),
+            of=case.of,
+            at=case.at,
+            whole=np.array([whole]),
+        )
+        low, high = case.number, case.other
+        (costs,) = self.amounts.costs([asked])
+        (start, end), middle = costs.amounts[0].tolist(), 0
+        while high - low > 1:
+            middle = (low + high) // 2
+            (costs,) = self.amounts.costs([asked._replace(numbers=np.array([[middle]]))])
+            amount = int(costs.amounts[0, 0])
+            if amount < start:
+                high, end = middle, amount
+            else:
+                low, start = middle, amount
+        return case._replace(number=low, amount=start), high, end
+
+    def _costs_in(self, currency: str) -> tuple[Ints, int]:
+        """By SKU the cost of a base unit in that currency, and its decimals; `_UNSOLD` where it has none."""
+        known: dict[int, Ratio] = {
+            number: ratio(cost.cost)
+            for number, entry in enumerate(self.cells.entries)
+            for cost in entry.costs
+            if cost.currency == currency
+        }
+        over = max((one[1] for one in known.values()), default=1)
+        found = np.full(len(self.cells.entries), _UNSOLD, np.int64)
+        for number, (cost, of) in known.items():
+            found[number] = min(cost * (over // of), 2**62)
+        return found, len(str(over)) - 1
+
+    def _margin_of(self, case: Case, currency: str) -> str:
+        """In percent with one decimal, rounded down."""
+        if not case.amount:
+            return "-∞"
+        costs, decimals = self._costs[currency]
+        number = case.number * case.of.step[0] * case.of.holds[0] * int(costs[case.sku])
+        over = case.of.step[1] * case.of.holds[1] * 10**decimals
+        price, of_price = case.amount, 10 ** self.amounts.decimals(currency)
+        return fixed(1000 * (price * over - number * of_price) // (price * over), 1)
+
+
+def _bare(rules: Rules) -> Rules:
+    """Rules up to phase 7: what conditions on amounts look at, rounded down as finely as may be needed."""
+    frame = rules.frame
+    unit = tuple(layer for layer in frame.layers if layer.level is Level.UNIT)
+    codes = {layer.code for layer in unit}
+    decimals = _FINEST // 2 if frame.policy.round_unit else _FINEST
+    return Rules(
+        msgspec.structs.replace(
+            frame,
+            layers=unit,
+            adjustments=tuple(noun for noun in frame.adjustments if noun.layer in codes),
+            policy=msgspec.structs.replace(frame.policy, line=Rounding(decimals=decimals, mode=Mode.DOWN)),
+        )
+    )
+
+
+def _part(asked: Asked, rows: Ints) -> Asked:
+    return asked._replace(
+        skus=asked.skus[rows], askers=asked.askers[rows], numbers=asked.numbers[rows], whole=asked.whole[rows]
+    )
+
+
+def _of_rows(group: Group, rows: Ints) -> Group:
+    """A group of some of the cells."""
+    part = Group(
+        of=group.of, instants=group.instants, points=group.points, of_rows=group.of_rows, thresholds=group.thresholds
+    )
+    for row in rows.tolist():
+        part.skus.append(group.skus[row])
+        part.askers.append(group.askers[row])
+        part.rule_sets.append(group.rule_sets[row])
+        part.publics.append(group.publics[row])
+        part.changed.append(group.changed[row])
+    return part
+
+
+def _percent(case: Case, decimals: int, decimals_before: int) -> str:
+    """How much more than before, signed, with one decimal."""
+    if not case.other:
+        return "+∞"
+    amount, before = case.amount * 10**decimals_before, case.other * 10**decimals
+    return ("-" if amount < before else "+") + fixed(1000 * abs(amount - before) // before, 1)

@@ -1,0 +1,316 @@
+"""Warnings about what prices do."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pricing.engine import BookContent, Buyer, MemoryBook, finding_text
+from pricing.engine.book import (
+    AmountEffect,
+    BuyGetEffect,
+    Conditions,
+    Cost,
+    FixedPriceEffect,
+    Package,
+    PercentEffect,
+    PercentStep,
+    QuantityRule,
+    QuantityTableEffect,
+    RoundingPolicy,
+)
+from pricing.engine.check import Thresholds
+from tests.pricing.engine.cast import (
+    CHAIR,
+    EVERYTHING,
+    GLOBEX,
+    GUEST,
+    INITECH,
+    ROPE,
+    STOOL,
+    at_least,
+    content,
+    day,
+    in_euro,
+    only,
+    public,
+    row,
+    rule,
+)
+from tests.pricing.engine.checking import codes, findings, net, the
+
+TRADE = public("TRADE", audience=only(segments=("trade",)))
+CONTRACT = public("CONTRACT", audience=only(company="initech"))
+PUBLIC = public()
+
+
+def one_sku(*rows: Any, **more: Any) -> BookContent:
+    return content(*rows, **{"skus": (CHAIR,), **more})
+
+
+def falls(of: BookContent) -> dict[str, tuple[str, str]]:
+    """By list or rule the two quantities; the engine confirms each fall, between neighbours."""
+    found = {}
+    for finding in findings(of):
+        if finding.code == "total_falls":
+            params = finding.params
+            before, after = net(of, finding.witness), net(of, finding.witness, quantity=params["more"])
+            assert (before, after) == (params["before"], params["after"])
+            assert Decimal(after) < Decimal(before)
+            found[params["by"]] = params["quantity"], params["more"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("of", "fall"),
+    [
+        (one_sku(row("1:10 10:8.4")), {"LIST": ("9", "10")}),
+        (one_sku(row("1:10 >10:8.4")), {"LIST": ("10", "11")}),
+        (one_sku(row("1:10 10:9.9 20:8")), {"LIST": ("19", "20")}),
+        (one_sku(row("1:10+30 5:10")), {"LIST": ("4", "5")}),
+        (one_sku(row(">0:10 >9:8", model="graduated")), {}),
+        (one_sku(row(">0:10+5 >9:8+5", model="graduated")), {}),
+        (
+            one_sku(row(">0:10 >1:4", model="package", package=Package(size="5", whole_quantity=True))),
+            {"LIST": ("5", "6")},
+        ),
+        (
+            one_sku(
+                row(
+                    ">0:10 >1:4",
+                    model="package",
+                    package=Package(size="5", free="2", round_up=False, whole_quantity=True),
+                )
+            ),
+            {"LIST": ("11", "12")},
+        ),
+        (one_sku(row(">0:10 >1:4", model="package", package=Package(size="5"))), {}),
+        (one_sku(row("0:10"), adjustments=(rule("TEN", "15", conditions=at_least("10")),)), {"TEN": ("9", "10")}),
+        (
+            one_sku(
+                row("0:10"),
+                adjustments=(
+                    rule("SMALL", PercentEffect(percent="50", surcharge=True), conditions=Conditions(max_quantity="4")),
+                ),
+            ),
+            {"SMALL": ("4", "5")},
+        ),
+        (
+            one_sku(
+                row("0:10"),
+                adjustments=(
+                    rule(
+                        "TABLE",
+                        QuantityTableEffect(
+                            steps=(PercentStep(from_="3", percent="1"), PercentStep(from_="6", percent="30"))
+                        ),
+                    ),
+                ),
+            ),
+            {"TABLE": ("5", "6")},
+        ),
+        (
+            one_sku(row("0:10"), adjustments=(rule("3FOR2", BuyGetEffect(buy="2", get="1"), layer="line"),)),
+            {},
+        ),
+        (
+            one_sku(row("0:10"), adjustments=(rule("10+2", BuyGetEffect(buy="10", get="2"), layer="line"),)),
+            {"10+2": ("11", "12")},
+        ),
+        (
+            one_sku(
+                row("0:10"),
+                adjustments=(
+                    rule("HUNDRED", "20", layer="line", conditions=in_euro(min_line_amount="100")),
+                    rule("THOUSAND", "10", layer="order", conditions=in_euro(min_subtotal="1000")),
+                ),
+            ),
+            {"HUNDRED": ("9", "10"), "THOUSAND": ("99", "100")},
+        ),
+        (
+            one_sku(
+                row("0:10"),
+                adjustments=(
+                    rule(
+                        "FREIGHT",
+                        AmountEffect(amount="25", surcharge=True),
+                        layer="line",
+                        conditions=in_euro(max_line_amount="150"),
+                    ),
+                ),
+            ),
+            {"FREIGHT": ("15", "16")},
+        ),
+        (
+            one_sku(
+                row("0:10"),
+                adjustments=(rule("FIXED", FixedPriceEffect(price="2"), conditions=in_euro(min_quantity="3")),),
+            ),
+            {"FIXED": ("2", "3")},
+        ),
+    ],
+)
+def test_a_total_that_falls_is_shown_by_its_neighbours(of: BookContent, fall: dict[str, tuple[str, str]]) -> None:
+    assert falls(of) == fall
+
+
+def test_a_total_falls_across_the_first_tier_of_another_list() -> None:
+    of = one_sku(row("1:10"), row("10:8", of="CONTRACT"), lists=(PUBLIC, CONTRACT))
+    finding = the("total_falls", of, buyers=[INITECH])
+
+    assert (finding.params["by"], finding.params["before"], finding.params["after"]) == ("CONTRACT", "90.00", "80.00")
+    assert finding.witness is not None
+    assert finding.witness.buyer == INITECH
+    assert falls(of) == {"CONTRACT": ("9", "10")}
+
+
+def test_the_neighbour_is_the_next_quantity_that_may_be_bought() -> None:
+    by_four = QuantityRule(code="Q", scope=EVERYTHING, multiple="4", minimum="6")
+    assert falls(one_sku(row("1:10 10:6"), quantity_rules=(by_four,))) == {"LIST": ("8", "12")}
+    assert falls(one_sku(row("1:10 10:7"), quantity_rules=(by_four,))) == {}
+    by_box = QuantityRule(code="Q", scope=EVERYTHING, unit="box", multiple="3")
+    of = one_sku(row("1:10"), row("1:100 5:40", unit="box"), quantity_rules=(by_box,))
+    assert falls(of) == {"LIST": ("3", "6")}
+    two = QuantityRule(code="Q", scope=EVERYTHING, multiple="6"), QuantityRule(code="R", scope=EVERYTHING, multiple="4")
+    assert falls(one_sku(row("1:10 10:6"), quantity_rules=two)) == {}
+    assert falls(one_sku(row("1:10 20:4"), quantity_rules=two)) == {"LIST": ("12", "24")}
+    most = QuantityRule(code="Q", scope=EVERYTHING, maximum="9")
+    assert falls(one_sku(row("1:10 10:7"), quantity_rules=(most,))) == {}
+    none = QuantityRule(code="Q", scope=EVERYTHING, minimum="9", maximum="8")
+    assert falls(one_sku(row("1:10 10:7"), quantity_rules=(none,))) == {}
+
+
+def test_fractions_are_neighbours_by_the_units_step() -> None:
+    assert falls(content(row("0:10 2.5:7", sku="ROPE"), skus=(ROPE,))) == {"LIST": ("2.49", "2.5")}
+
+
+def test_falls_of_one_list_are_one_finding_with_the_worst_of_them() -> None:
+    of = content(row("1:10 10:9.5"), row("1:100 10:50", sku="STOOL"), row("1:1 10:0.5", sku="ROPE"))
+    finding = the("total_falls", of)
+
+    assert finding.params == {
+        "by": "LIST",
+        "sku": "STOOL",
+        "unit": "each",
+        "currency": "EUR",
+        "quantity": "9",
+        "before": "900.00",
+        "more": "10",
+        "after": "500.00",
+        "count": "2",
+        "others": "ROPE",
+    } | {"count": "2"}
+    assert finding_text(finding, "en") == (
+        "By LIST, more cost less: 9 each of STOOL cost 900.00 EUR, 10 cost 500.00. In all 2 SKUs, ROPE among them."
+    )
+
+
+def test_a_fall_that_begins_at_a_window_edge_is_shown_then() -> None:
+    of = one_sku(row("1:10", ends_at=day(30)), row("1:10 5:6", starts_at=day(30)))
+    finding = the("total_falls", of)
+
+    assert finding.witness is not None
+    assert finding.witness.at == day(30)
+    assert falls(of) == {"LIST": ("4", "5")}
+
+
+def test_a_fall_under_a_threshold_of_a_package_row_is_found_too() -> None:
+    of = one_sku(
+        row(">0:30", model="package", package=Package(size="4")),
+        adjustments=(rule("R", "50", layer="line", conditions=in_euro(min_line_amount="100")),),
+    )
+    assert falls(of) == {"R": ("12", "13")}
+
+
+def test_a_buyer_who_pays_more_than_everyone_is_named() -> None:
+    of = one_sku(row("1:10 10:7"), row("1:8", of="CONTRACT"), lists=(PUBLIC, CONTRACT))
+    finding = the("dearer_than_public", of, buyers=[Buyer(company="acme"), INITECH])
+
+    assert finding.params["who"] == "initech"
+    assert finding.witness is not None
+    assert (finding.witness.buyer, finding.params["quantity"]) == (INITECH, "10")
+    assert net(of, finding.witness) == finding.params["amount"] == "80.00"
+    assert net(of, finding.witness, buyer=GUEST) == finding.params["public"] == "70.00"
+    cheaper = one_sku(row("1:10 10:7"), row("1:7", of="CONTRACT"), lists=(PUBLIC, CONTRACT))
+    assert "dearer_than_public" not in codes(cheaper)
+
+
+def test_everyone_is_asked_in_the_buyers_own_country() -> None:
+    spanish = public("ES", audience=only(countries=("ES",)))
+    of = one_sku(row("1:10"), row("1:12", of="ES"), row("1:11", of="CONTRACT"), lists=(PUBLIC, spanish, CONTRACT))
+
+    assert "dearer_than_public" in codes(of, buyers=[Buyer(company="initech", country="DE")])
+    assert "dearer_than_public" not in codes(of, buyers=[Buyer(company="initech", country="ES")])
+
+
+def test_a_surcharge_for_a_segment_makes_it_pay_more() -> None:
+    charge = rule("CHARGE", PercentEffect(percent="3", surcharge=True), audience=only(segments=("trade",)))
+    of = one_sku(row("1:10"), adjustments=(charge,))
+
+    finding = the("dearer_than_public", of, buyers=[GLOBEX])
+    assert finding.witness is not None
+    assert finding.witness.buyer == GLOBEX
+    assert net(of, finding.witness) > net(of, finding.witness, buyer=GUEST)
+
+
+def test_a_margin_below_the_threshold_is_told_at_its_lowest() -> None:
+    costs = Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="8"), Cost(sku="STOOL", currency="USD", cost="900")
+    of = content(row("1:10 10:9 50:7.5"), row("1:10", sku="STOOL"), skus=(CHAIR, STOOL), costs=costs)
+
+    finding = the("low_margin", of)
+    assert (finding.params["quantity"], finding.params["amount"], finding.params["margin"]) == ("50", "375.00", "-6.7")
+    assert net(of, finding.witness) == "375.00"
+    assert "low_margin" not in codes(of, thresholds=Thresholds(margin_percent="-10"))
+    assert "low_margin" not in codes(content(row("1:8"), skus=(CHAIR,), costs=costs[:1]))
+    assert the("low_margin", of, thresholds=Thresholds(margin_percent="15")).params["threshold"] == "15"
+
+
+def test_what_is_given_away_has_no_margin_at_all() -> None:
+    costs = (Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="0.000000000001"),)
+    finding = the("low_margin", one_sku(row("1:0"), costs=costs))
+
+    assert finding.params["margin"] == "-∞"
+
+
+def test_boxes_have_the_margin_of_what_is_in_them() -> None:
+    costs = (Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="8"),)
+    of = one_sku(row("1:10"), row("1:90", unit="box"), costs=costs)
+    finding = the("low_margin", of)
+
+    assert (finding.params["unit"], finding.params["margin"]) == ("box", "-6.7")
+
+
+def test_a_jump_against_the_book_in_force_is_told_with_both_prices() -> None:
+    before = one_sku(row("1:10 10:8"))
+    book = MemoryBook(before, root="r")
+    of = one_sku(row("1:10"))
+
+    (finding,) = findings(one_sku(row("1:12.5 10:8")), current=book)[1:] or [None]
+    assert finding is None, "25 % is not more than 25 %"
+    risen = the("price_jumps", one_sku(row("1:12.51 10:8")), current=book)
+    assert risen.params["percent"] == "+25.1"
+    dropped_tier = the("price_jumps", of, current=book, thresholds=Thresholds(jump_percent="20"))
+    assert (dropped_tier.params["quantity"], dropped_tier.params["percent"]) == ("10", "+25.0")
+    assert net(of, dropped_tier.witness) == dropped_tier.params["amount"] == "100.00"
+    assert net(before, dropped_tier.witness) == dropped_tier.params["before"] == "80.00"
+    fallen = the("price_jumps", one_sku(row("1:2")), current=book)
+    assert fallen.params["percent"] == "-80.0"
+
+
+def test_a_jump_by_a_changed_rule_is_found_at_its_own_quantity() -> None:
+    book = MemoryBook(one_sku(row("1:10"), adjustments=(rule("R", "50", conditions=at_least("7")),)), root="r")
+    finding = the("price_jumps", one_sku(row("1:10")), current=book)
+
+    assert (finding.params["quantity"], finding.params["percent"]) == ("7", "+100.0")
+
+
+def test_what_is_new_or_was_free_and_what_did_not_change() -> None:
+    book = MemoryBook(one_sku(row("1:0")), root="r")
+
+    assert the("price_jumps", one_sku(row("1:1")), current=book).params["percent"] == "+∞"
+    assert codes(content(row("1:0"), row("1:5", sku="STOOL"), skus=(CHAIR, STOOL)), current=book) == []
+
+
+def test_prices_that_are_finer_than_arithmetic_of_64_bits_are_compared_exactly() -> None:
+    policy = RoundingPolicy(line={"decimals": 12}, unit={"decimals": 12})  # type: ignore[arg-type]
+    del policy

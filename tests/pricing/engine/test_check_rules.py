@@ -1,0 +1,276 @@
+"""Warnings about what does nothing."""
+
+from typing import Any
+
+import pytest
+
+from pricing.engine import BookContent, Buyer, finding_text
+from pricing.engine.book import (
+    Adjustment,
+    AmountEffect,
+    Conditions,
+    FixedPriceEffect,
+    Package,
+    PercentEffect,
+    QuantityRule,
+    Scope,
+    Strategy,
+)
+from pricing.engine.request import PricedLine
+from tests.pricing.engine.cast import (
+    ACME,
+    CHAIR,
+    EVERYTHING,
+    GLOBEX,
+    INITECH,
+    NOW,
+    STOOL,
+    acting,
+    at_least,
+    content,
+    day,
+    in_euro,
+    layer,
+    losers,
+    only,
+    public,
+    row,
+    rule,
+)
+from tests.pricing.engine.checking import asked, codes, findings, the
+
+PUBLIC = public()
+TRADE = public("TRADE", audience=only(segments=("trade",)))
+CONTRACT = public("CONTRACT", audience=only(company="initech"))
+
+
+def one_sku(*rows: Any, **more: Any) -> BookContent:
+    return content(*rows, **{"skus": (CHAIR,), **more})
+
+
+def idle_rules(of: BookContent, **more: Any) -> dict[str, dict[str, str]]:
+    """By rule why it never acts; the engine agrees that it does not act on the witness's question."""
+    found = {}
+    for finding in findings(of, **more):
+        if finding.code == "rule_never_acts":
+            line = asked(of, finding.witness)
+            assert not isinstance(line, PricedLine) or finding.params["rule"] not in acting(line)
+            found[finding.params["rule"]] = {name: finding.params[name] for name in finding.params if name != "rule"}
+    return found
+
+
+# --- Lists, rows, tiers ---
+
+
+def test_a_list_that_never_prices_names_the_one_that_does() -> None:
+    newer = public("NEWER", priority=1)
+    of = one_sku(row("1:10"), row("1:9", of="NEWER"), lists=(PUBLIC, newer))
+    finding = the("list_never_prices", of)
+
+    assert finding.params == {"list": "LIST", "sku": "CRUNCHY-ARMCHAIR", "by": "NEWER"}
+    line = asked(of, finding.witness)
+    assert isinstance(line, PricedLine)
+    assert line.trace.list == "NEWER"
+    assert "list_never_prices" not in codes(one_sku(row("1:10"), row("2:9", of="NEWER"), lists=(PUBLIC, newer)))
+
+
+def test_a_list_whose_time_never_comes_before_another_is_shown_when_it_is_valid() -> None:
+    of = one_sku(row("1:10", starts_at=day(30)), row("1:9", of="NEWER"), lists=(PUBLIC, public("NEWER", priority=1)))
+    finding = the("list_never_prices", of)
+
+    assert finding.witness is not None
+    assert finding.witness.at == day(30)
+
+
+def test_rows_of_a_list_that_prices_others_are_told_together() -> None:
+    newer = public("NEWER", priority=1)
+    rows = row("1:10"), row("1:30", sku="STOOL"), row("1:9", of="NEWER")
+    finding = the("row_never_prices", content(*rows, lists=(PUBLIC, newer), skus=(CHAIR, STOOL)))
+
+    assert finding.params == {"list": "LIST", "sku": "CRUNCHY-ARMCHAIR", "unit": "each", "by": "NEWER"}
+
+
+@pytest.mark.parametrize("strategy", [Strategy.LOWEST, Strategy.MERGE_BREAKS])
+def test_a_list_that_never_prices_is_found_under_every_strategy(strategy: Strategy) -> None:
+    newer = public("NEWER", priority=1, mergeable=True)
+    rows = row("1:10"), row("1:9", of="NEWER")
+    lists = (public(mergeable=True), newer)
+
+    assert the("list_never_prices", one_sku(*rows, lists=lists, strategy=strategy)).params["by"] == "NEWER"
+    better = row("1:10 20:5"), row("1:9", of="NEWER")
+    assert "list_never_prices" not in codes(one_sku(*better, lists=lists, strategy=strategy))
+
+
+def test_a_list_for_nobody_of_today_is_told_when_the_buyers_are_known() -> None:
+    of = one_sku(row("1:10"), row("1:9", of="CONTRACT"), lists=(PUBLIC, CONTRACT))
+
+    assert the("matches_nobody", of, buyers=[ACME]).params == {"kind": "list", "key": "CONTRACT"}
+    assert codes(of, buyers=[INITECH]) == []
+    assert codes(of) == []
+    spanish = public("ES", audience=only(countries=("ES",)))
+    assert codes(one_sku(row("1:10"), row("1:9", of="ES"), lists=(PUBLIC, spanish)), buyers=[ACME]) == []
+
+
+def test_a_contract_is_checked_before_its_company_exists() -> None:
+    of = one_sku(row("1:10"), row("1:12", of="CONTRACT"), lists=(PUBLIC, CONTRACT))
+    finding = the("dearer_than_public", of, buyers=[ACME])
+
+    assert finding.witness is not None
+    assert finding.witness.buyer == Buyer(company="initech")
+
+
+@pytest.mark.parametrize(
+    ("of", "begin"),
+    [
+        (one_sku(row("1:10 10:8"), quantity_rules=(QuantityRule(code="Q", scope=EVERYTHING, minimum="10"),)), "1"),
+        (
+            one_sku(
+                row("1:10 10:9.5"),
+                quantity_rules=(
+                    QuantityRule(code="Q", scope=EVERYTHING, maximum="9"),
+                    QuantityRule(code="R", scope=EVERYTHING, unit="box", maximum="0"),
+                ),
+            ),
+            "10",
+        ),
+        (one_sku(row("1:10 1.5:9 2:9.5")), "1.5"),
+        (
+            one_sku(
+                row(">0:10 >5:9", model="graduated"),
+                quantity_rules=(QuantityRule(code="Q", scope=EVERYTHING, maximum="5"),),
+            ),
+            "5",
+        ),
+        (
+            one_sku(
+                row(">0:10 >5:9", model="package", package=Package(size="10", round_up=False)),
+                quantity_rules=(QuantityRule(code="Q", scope=EVERYTHING, maximum="59"),),
+            ),
+            "5",
+        ),
+    ],
+)
+def test_a_tier_in_which_no_quantity_lies_is_named(of: BookContent, begin: str) -> None:
+    assert the("tier_never_reached", of).params["begin"] == begin
+
+
+def test_tiers_that_boxes_or_a_break_group_reach_are_none() -> None:
+    most = QuantityRule(code="Q", scope=EVERYTHING, unit="each", maximum="9")
+    assert "tier_never_reached" not in codes(one_sku(row("1:10 10:9.5"), quantity_rules=(most,)))
+    grouped = type(CHAIR)(sku="CRUNCHY-ARMCHAIR", break_group="g")
+    assert "tier_never_reached" not in codes(one_sku(row("1:10 10:9.5"), skus=(grouped,), quantity_rules=(most,)))
+
+
+# --- Rules ---
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ((rule("A", "5"), rule("B", "10", priority=1)), {"A": {"reason": "beaten", "by": "B"}}),
+        ((rule("A", "5"), rule("B", "10")), {"A": {"reason": "beaten", "by": "B"}}),
+        ((rule("A", "5"), rule("B", "10", priority=1, conditions=at_least("2"))), {}),
+        ((rule("A", "5", conditions=at_least("5")), rule("B", "10", conditions=at_least("9"), priority=1)), {}),
+        (
+            (rule("A", "5", conditions=at_least("9")), rule("B", "10", conditions=at_least("5"), priority=1)),
+            {"A": {"reason": "beaten", "by": "B"}},
+        ),
+        ((rule("A", "5", conditions=Conditions(min_quantity="9", max_quantity="8")),), {"A": {"reason": "unable"}}),
+        ((rule("A", "5", conditions=Conditions(currencies=("USD",))),), {"A": {"reason": "unable"}}),
+        (
+            (rule("A", "5", audience=only(countries=("DE",)), conditions=Conditions(countries=("ES",))),),
+            {"A": {"reason": "unable"}},
+        ),
+        ((rule("A", "5", starts_at=day(30)),), {}),
+        ((rule("A", "5", starts_at=day(30)), rule("B", "6", ends_at=day(30), priority=1)), {}),
+        ((rule("A", "5", exclusive=True), rule("B", "10")), {"A": {"reason": "beaten", "by": "B"}}),
+        ((rule("A", "5", layer="line", conditions=in_euro(min_line_amount="95", max_line_amount="105")),), {}),
+        (
+            (rule("A", "5", layer="line", conditions=in_euro(min_line_amount="95", max_line_amount="94")),),
+            {"A": {"reason": "unable"}},
+        ),
+        ((rule("A", "5", layer="order", conditions=in_euro(min_subtotal="1000")),), {}),
+    ],
+)
+def test_a_rule_that_never_acts_says_what_is_in_its_way(
+    rules: tuple[Adjustment, ...], why: dict[str, dict[str, str]]
+) -> None:
+    assert idle_rules(one_sku(row("1:10"), adjustments=rules)) == why
+
+
+def test_a_rule_that_prices_decide_about_is_looked_for_in_every_sku() -> None:
+    rules = rule("A", AmountEffect(amount="1"), conditions=in_euro()), rule("B", "10")
+    cheap_layers = (layer("unit", pick="lowest"),)
+    dear = content(row("1:20"), row("1:30", sku="STOOL"), skus=(CHAIR, STOOL), adjustments=rules, layers=cheap_layers)
+    mixed = content(row("1:20"), row("1:3", sku="STOOL"), skus=(CHAIR, STOOL), adjustments=rules, layers=cheap_layers)
+
+    assert idle_rules(dear) == {"A": {"reason": "beaten", "by": "B"}}
+    assert idle_rules(mixed) == {}
+
+
+def test_a_rule_whose_window_lies_outside_its_lists_never_acts() -> None:
+    later = public(starts_at=day(1, 12))
+    of = one_sku(row("1:10"), lists=(later,), adjustments=(rule("A", "5", ends_at=day(30)),))
+
+    assert idle_rules(of) == {"A": {"reason": "unable"}}
+    ended = one_sku(row("1:10"), adjustments=(rule("A", "5", ends_at=NOW),))
+    assert the("ended", ended).params == {"kind": "adjustment", "key": "A", "at": "2026-11-21T12:00:00Z"}
+    assert idle_rules(ended) == {}
+
+
+def test_the_words_say_who_is_in_the_way() -> None:
+    of = one_sku(row("1:10"), adjustments=(rule("A", "5"), rule("B", "10", priority=1)))
+    finding = the("rule_never_acts", of)
+
+    assert finding_text(finding, "en") == "The rule A never acts on a price: B comes before it wherever it could."
+    assert finding_text(finding, "es").endswith(": B va antes siempre que podría hacerlo.")
+    line = asked(of, finding.witness)
+    assert isinstance(line, PricedLine)
+    assert losers(line)["A"] == ("beaten", {"by": "B"})
+
+
+@pytest.mark.parametrize("effect", [AmountEffect(amount="1"), FixedPriceEffect(price="1")])
+def test_an_effect_that_passes_over_rows_without_a_unit_price_is_told(effect: Any) -> None:
+    graduated = row(">0:30", sku="STOOL", model="graduated")
+    of = content(
+        row("1:10"),
+        graduated,
+        skus=(CHAIR, STOOL),
+        adjustments=(rule("R", effect, conditions=in_euro(min_quantity="3")),),
+    )
+    finding = the("effect_passed_over", of)
+
+    assert finding.params == {"rule": "R", "sku": "STOOL", "list": "LIST"}
+    line = asked(of, finding.witness)
+    assert isinstance(line, PricedLine)
+    assert losers(line)["R"][0] == "no_unit_price"
+    assert idle_rules(of) == {}
+    percent = rule("R", PercentEffect(percent="1"))
+    assert "effect_passed_over" not in codes(
+        content(row("1:1"), graduated, skus=(CHAIR, STOOL), adjustments=(percent,))
+    )
+
+
+def test_an_effect_for_others_passes_over_nothing() -> None:
+    charge = rule("R", AmountEffect(amount="1"), conditions=in_euro(), audience=only(segments=("trade",)))
+    graduated = row(">0:30", sku="STOOL", model="graduated", of="CONTRACT")
+    rows = row("1:10"), row("1:40", sku="STOOL"), graduated
+    of = content(*rows, skus=(CHAIR, STOOL), lists=(PUBLIC, CONTRACT), adjustments=(charge,))
+
+    assert "effect_passed_over" not in codes(of, buyers=[GLOBEX, INITECH])
+    both = Buyer(company="initech", segments=("trade",))
+    assert the("effect_passed_over", of, buyers=[both]).params["list"] == "CONTRACT"
+
+
+@pytest.mark.parametrize(
+    ("scope", "what", "name"),
+    [
+        (Scope(everything=True, excluded_categories=("none",)), "category", "none"),
+        (Scope(skus=("STOOL",), brands=("none", "crunchy")), "brand", "none"),
+    ],
+)
+def test_a_category_or_brand_that_no_sku_has_is_named(scope: Scope, what: str, name: str) -> None:
+    of = content(row("1:10"), row("1:1", sku="STOOL"), skus=(CHAIR, STOOL), adjustments=(rule("R", "5", scope=scope),))
+    finding = the("names_nothing", of)
+
+    assert finding.params == {"kind": "adjustment", "key": "R", "what": what, "name": name}
