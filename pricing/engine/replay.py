@@ -160,7 +160,9 @@ class _Replay:
         digests = [bytes.fromhex(one) for one in leaves["digests"]]
         for leaf in leaves["shown"]:
             digests.append(sha256(canonical_json(leaf)).digest())
-            self.shown.setdefault(leaf["kind"], {})[tuple(leaf["key"])] = leaf["content"]
+            of_kind, key = self.shown.setdefault(leaf["kind"], {}), tuple(leaf["key"])
+            self.same(f"A second {leaf['kind']} {' / '.join(key)}", key in of_kind, False)
+            of_kind[key] = leaf["content"]
         root = "sha256:" + merkle.root(sorted(digests)).hex()
         self.same("The root of the leaves", leaves["root"], root)
         self.same("The root of the answer", self.answer["root"], root)

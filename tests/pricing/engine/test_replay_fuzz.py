@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kernel.canonical import digest
 from pricing.engine import BookContent, Buyer, LineRequest, MemoryBook, Quote, QuoteRequest, TaxInput, quote, root
 from pricing.engine.disclose import disclosed
+from pricing.engine.leaves import leaf_digest, root_of_digests
 from pricing.engine.replay import replay
 from tests.pricing.engine.cast import ACME, GLOBEX, NOW, VAT
 from tests.pricing.engine.test_laws import asked, buyers, contents, taxes
@@ -120,3 +121,19 @@ def test_an_answer_that_says_a_thing_twice_is_refused() -> None:
     assert replay(written, leaves).findings == ()
     (finding,) = replay(twice, leaves).findings
     assert "a name twice" in finding
+
+
+def test_a_leaf_that_was_put_under_the_root_twice_is_found() -> None:
+    answer = answer_to(rich(), [LineRequest(sku="STOOL", quantity="2")], ACME, None)
+    leaves = json.loads(msgspec.json.encode(disclosed(rich(), KEY, answer)))
+    twin = json.loads(json.dumps(next(leaf for leaf in leaves["shown"] if leaf["kind"] == "row")))
+    twin["content"]["tiers"][0]["unit_price"] = "31"
+    leaves["shown"].append(twin)
+    digests = [leaf_digest(leaf["kind"], leaf["key"], leaf["content"], leaf["salt"]) for leaf in leaves["shown"]]
+    leaves["root"] = root_of_digests([*digests, *map(bytes.fromhex, leaves["digests"])])
+    told = {**json.loads(msgspec.json.encode(answer)), "root": leaves["root"]}
+    leaves["answer"] = digest(told)
+
+    findings = replay(json.dumps(told).encode(), json.dumps(leaves).encode()).findings
+
+    assert any(finding.startswith("A second row LIST / STOOL") for finding in findings)
