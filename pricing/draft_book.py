@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Container, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +39,8 @@ class DraftBase:
         self._source = source
         self._gave = None if source is None else source.gave()
 
-    def frame_leaves(self) -> Leaves:
+    @cached_property
+    def frame_leaves(self) -> Mapping[LeafName, Any]:
         """What is not per SKU."""
         return {} if self.book is None else stated_leaves(frame_leaves(self.book.rules.frame), self._source)
 
@@ -51,7 +53,7 @@ class DraftBase:
     def leaf(self, name: LeafName) -> Any:
         """None: no such leaf."""
         sku = sku_of(name)
-        return (self.frame_leaves() if sku is None else self.sku_leaves(sku)).get(name)
+        return (self.frame_leaves if sku is None else self.sku_leaves(sku)).get(name)
 
 
 class DraftBook:
@@ -77,7 +79,7 @@ class DraftBook:
         self._changes: dict[str | None, dict[LeafName, Any]] = {}
         for name, noun in changes.items():
             self._changes.setdefault(sku_of(name), {})[name] = noun
-        frame = applied(base.frame_leaves(), self._changes.get(None, {}))
+        frame = applied(base.frame_leaves, self._changes.get(None, {}))
         self.rules = Rules(frame_of(content_of(frame)))
         self._derivations = derivations_of(frame)
         for finding in check_derivations(self.rules.frame.lists, self._derivations):

@@ -297,7 +297,7 @@ class Pricing:
             draft = _found(await store.find_draft(session, draft_id))
             changes = await _changes(session, draft_id)
             base = await self._base(session, draft)
-        leaves = base.frame_leaves() if sku is None else base.sku_leaves(sku)
+        leaves = base.frame_leaves if sku is None else base.sku_leaves(sku)
         mine = {name: noun for name, noun in changes.items() if leaf.sku_of(name) == sku}
         return tuple(_state(name, noun) for name, noun in sorted(leaf.applied(leaves, mine).items()) if name[0] == kind)
 
@@ -624,7 +624,7 @@ class Pricing:
         """The draft's base with *changes*; of *skus* those new to it have the catalogue's facts."""
         base = await self._base(session, draft)
         new = [sku for sku in skus if base.book is None or base.book.entry(sku) is None]
-        derives = any(kind == "derivation" for kind, _ in base.frame_leaves().keys() | changes.keys())
+        derives = any(kind == "derivation" for kind, _ in base.frame_leaves.keys() | changes.keys())
         return DraftBook(
             base,
             changes,

@@ -1,5 +1,6 @@
 """Derived lists from draft to price: what is kept of them, what follows, and what nobody outside ever sees."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -10,11 +11,14 @@ from uuid import UUID
 import msgspec
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.exc import DBAPIError
 
 from catalog.service import Catalog
 from kernel.clock import FixedClock
 from kernel.db import Database, for_staff
+from kernel.migrate import MIGRATIONS, migrate
 from pricing.content import ContentDamaged, KeptSource, Source, content_of, packed_source, unpacked_source
 from pricing.engine import Buyer, LineRequest, QuoteRequest, disclosed, quote
 from pricing.engine.derive import Derivation
@@ -351,6 +355,24 @@ async def test_no_answer_and_no_leaf_shown_says_what_a_price_was_derived_from(
     assert '"56.99806663"' in shown
     for secret in ("41.3719", "37.77", "12.3456", "88.7654", "derivation", "min_margin"):
         assert secret not in shown
+
+
+async def test_what_was_published_before_there_were_derivations_was_stated_outright(
+    pricing: Pricing, owner_url: str, clock: FixedClock
+) -> None:
+    """The schema of then has rows alone; brought to now, they all count as typed and follow nothing."""
+    await publish(pricing, await with_trade(pricing), clock)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = owner_url
+    await asyncio.to_thread(command.downgrade, config, "0006_checkout")
+    await asyncio.to_thread(migrate, owner_url)
+
+    assert [key for key in await stated(pricing) if key[0] == "formula"] == []
+    assert OWN in await stated(pricing)
+    await publish(pricing, await anvil_at(pricing, "90"), clock)
+    assert price(pricing, clock.now()) == "70.00"
 
 
 async def test_a_source_is_kept_once_and_cannot_be_changed(
