@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 LISTING = ROOT / "docs" / "mutants.md"
 ENOUGH_PERCENT = 90
 KILLED = {"killed", "timeout", "segfault", "suspicious"}
+SPINNERS = tuple("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 
 class Tried(NamedTuple):
@@ -113,10 +114,12 @@ def _try(folder: Path, *, children: int) -> None:
     # the plugins of the other tests cost more to load than these tests take
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
-    command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", "run", "--max-children", str(children)]
+    command = [sys.executable, "-m", "tests.mutants.runner", "run", "--max-children", str(children)]
     ran = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     if ran.returncode:
-        raise SystemExit(f"mutmut failed in {folder}:\n{ran.stdout[-4000:]}{ran.stderr[-4000:]}")
+        lines = re.split(r"[\r\n]+", ran.stdout + ran.stderr)
+        said = [line for line in lines if line and not line.startswith(SPINNERS)]
+        raise SystemExit("\n".join([f"mutmut failed in {folder}:", *said[-60:]]))
 
 
 def _read(folder: Path, file: str) -> Tried:
