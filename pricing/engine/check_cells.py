@@ -221,7 +221,7 @@ class Cells:
             self.rule_sets[rule_set].shape,
             tuple([shapes[row] for row in rows]),
             tuple([shapes[row] for row in others]),
-            before and tuple([self.shape(row) for row in before]),
+            tuple([self.shape(row) for row in before]),
             rules_before and self._shape_of_rules(rules_before),
         )
         group = self.groups.get(key)
