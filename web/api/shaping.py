@@ -1,7 +1,7 @@
 """From the engine's answers and the house's orders to the wire."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,9 +20,11 @@ from pricing.engine.explain import (
 from pricing.ladder import Ladder
 from web.api import wire
 
-TEXTS_KEPT: Final = 20_000
+KEPT: Final = 20_000
+_Kept = TypeVar("_Kept")
 _texts: Final[dict[str, dict[tuple[object, ...], str]]] = {language: {} for language in LANGUAGES}
-"""By language: what was said before, by everything that it is made of. Few of a cart's texts are new."""
+_losers: Final[dict[str, dict[tuple[object, ...], wire.Loser]]] = {language: {} for language in LANGUAGES}
+"""By language: what steps said and losers were before, by everything that it is made of. Few of a cart's are new."""
 
 
 def price_lines(
@@ -37,39 +39,30 @@ def price_lines(
 
 
 def steps(found: Iterable[engine.Step], language: str) -> tuple[wire.Step, ...]:
-    texts = _texts[language]
-    return tuple(
-        [
+    texts, shaped = _texts[language], []
+    for step in found:
+        phase, reason, rule, params = step.phase, step.reason, step.rule, step.params
+        key = (phase, reason, rule, step.titles, *params.items())
+        shaped.append(
             wire.Step(
-                phase=step.phase,
-                reason=step.reason,
-                rule=step.rule,
-                text=texts.get(key := (step.reason, step.phase, step.rule, step.titles, *step.params.items()))
-                or _keep(texts, key, step_text(step, language)),
+                phase=phase,
+                reason=reason,
+                rule=rule,
+                text=texts.get(key) or _keep(texts, key, step_text(step, language)),
                 before=step.before,
                 after=step.after,
-                params=step.params,
+                params=params,
             )
-            for step in found
-        ]
-    )
+        )
+    return tuple(shaped)
 
 
 def losers(found: Iterable[engine.Loser], language: str) -> tuple[wire.Loser, ...]:
-    texts = _texts[language]
-    return tuple(
-        [
-            wire.Loser(
-                phase=loser.phase,
-                rule=loser.rule,
-                reason=loser.reason,
-                text=texts.get(key := (loser.reason, loser.rule, loser.titles, *loser.params.items()))
-                or _keep(texts, key, loser_text(loser, language)),
-                params=loser.params,
-            )
-            for loser in found
-        ]
-    )
+    known, shaped = _losers[language], []
+    for loser in found:
+        key = (loser.phase, loser.rule, loser.reason, loser.titles, *loser.params.items())
+        shaped.append(known.get(key) or _keep(known, key, _loser(loser, language)))
+    return tuple(shaped)
 
 
 def totals(answer: engine.Quote) -> wire.Totals | None:
@@ -222,11 +215,21 @@ def _priced(line: engine.PricedLine, currency: str, language: str) -> wire.Price
     )
 
 
-def _keep(texts: dict[tuple[object, ...], str], key: tuple[object, ...], text: str) -> str:
-    if len(texts) >= TEXTS_KEPT:
-        texts.clear()
-    texts[key] = text
-    return text
+def _loser(loser: engine.Loser, language: str) -> wire.Loser:
+    return wire.Loser(
+        phase=loser.phase,
+        rule=loser.rule,
+        reason=loser.reason,
+        text=loser_text(loser, language),
+        params=loser.params,
+    )
+
+
+def _keep(kept: dict[tuple[object, ...], _Kept], key: tuple[object, ...], made: _Kept) -> _Kept:
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept[key] = made
+    return made
 
 
 def _rounding(found: Rounding) -> wire.Rounding:
