@@ -10,6 +10,8 @@ Every SKU is in scope of two adjustments that admit everyone: a percentage of it
 unit, and one of its brand, on the line. A floor by margin holds for all, and every SKU has a cost. Codes are
 `SKU-0000000` and so on, so that order of number and of bytes is one.
 
+The *bare* book has the open list alone, one row a SKU, and no rules.
+
 SKUs are made in blocks, each with its own seed, so that a book is a beginning of every larger one.
 """
 
@@ -89,6 +91,22 @@ def benchmark_buyers() -> tuple[Buyer, ...]:
 def benchmark_entries(rows: int) -> tuple[Frame, Iterator[SkuEntry]]:
     """The book of that many *rows* (a multiple of ten): what is not per SKU, and each SKU in the order of its code."""
     return _frame(), islice(_entries(), rows // ROWS_A_SKU)
+
+
+def bare_entries(skus: int) -> tuple[Frame, Iterator[SkuEntry]]:
+    """The bare book of that many SKUs."""
+    frame = _frame()
+    bare = Frame(
+        strategy=frame.strategy,
+        policy=frame.policy,
+        lists=frame.lists[:1],
+        layers=(),
+        adjustments=(),
+        bounds=(),
+        quantity_rules=(),
+    )
+    entries = (SkuEntry(facts=entry.facts, rows=entry.rows[:1]) for entry in _entries())
+    return bare, islice(entries, skus)
 
 
 def benchmark_content(rows: int) -> BookContent:

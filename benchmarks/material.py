@@ -5,19 +5,20 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.book import benchmark_buyers, benchmark_entries
+from benchmarks.book import bare_entries, benchmark_buyers, benchmark_entries
 from kernel.clock import SystemClock
 from kernel.db import APP_ROLE, OWNER_ROLE
 from kernel.embedded import EmbeddedServer, prepare_database, start_server
 from kernel.migrate import migrate
 from kernel.settings import Settings
 from pricing.compiled import CompiledBook, book_path, write_book, write_entries
+from pricing.engine.book import Frame, SkuEntry
 from sandbox.demo.files import REFERENCE, SEED, write_demo
 from sandbox.demo.load import load
 from tests.examples.folders import content_of_folder
@@ -42,14 +43,24 @@ def benchmark_book(rows: int) -> CompiledBook:
 
 def benchmark_file(rows: int) -> tuple[Path, str]:
     """Where that book's file stands, and the root it was written under."""
-    root = "sha256:" + hashlib.sha256(f"{rows} {_probe()}".encode()).hexdigest()
-    folder = VAR / f"rows-{rows}"
+    return _kept(f"rows-{rows}", f"the benchmark book of {rows:,} rows", partial(benchmark_entries, rows))
+
+
+def bare_book(skus: int) -> CompiledBook:
+    """The bare book with that many SKUs."""
+    path, root = _kept(f"bare-{skus}", f"the bare book of {skus:,} SKUs", partial(bare_entries, skus))
+    return CompiledBook(path, root=root)
+
+
+def _kept(name: str, what: str, entries: Callable[[], tuple[Frame, Iterator[SkuEntry]]]) -> tuple[Path, str]:
+    root = "sha256:" + hashlib.sha256(f"{name.removeprefix('rows-')} {_probe()}".encode()).hexdigest()
+    folder = VAR / name
     path = book_path(folder, root)
     if not path.exists():
-        for outdated in folder.glob("*"):
+        for outdated in folder.glob("*.book"):
             outdated.unlink()
-        with _timed(f"Compiling the benchmark book of {rows:,} rows"):
-            write_entries(*benchmark_entries(rows), root, folder)
+        with _timed(f"Compiling {what}"):
+            write_entries(*entries(), root, folder)
     return path, root
 
 
