@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay-orders", help="evaluate past order lines and compare with what was charged")
     replay.add_argument("lines", help="CSV file of order lines (docs/import-files.md)")
+    replay.add_argument(
+        "--evaluator",
+        choices=["scalar", "sweep", "both"],
+        default="both",
+        help="which evaluator prices the lines; both are compared, line by line, unless said",
+    )
     replay.add_argument("--exceptions", default=None, metavar="FILE", help="write every differing line with its trace")
     replay.set_defaults(run=_asynchronous("replay_orders"))
 

@@ -28,7 +28,7 @@ from pricing.engine.request import PricedLine
 from pricing.findings import finding_text
 from pricing.model import DraftState
 from pricing.proving import published_content, published_leaves
-from pricing.replay_orders import replay
+from pricing.replay_orders import Evaluator, replay
 from web.cli import FOUND, CommandFailed, called_from
 from web.serve import HOST, prepare_environment
 from web.services import Services, build
@@ -170,11 +170,20 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
             raise CommandFailed("No price book is published yet. Import and publish one first.")
         book = await services.books.load(latest[-1].root)
         report = ImportReport()
-        result = replay(path, book, report, progress=lambda lines: _say_progress(f"{lines:,} lines"))
+        result = replay(
+            path,
+            book,
+            report,
+            evaluator=Evaluator(arguments.evaluator),
+            progress=lambda lines: _say_progress(f"{lines:,} lines"),
+        )
     _end_progress()
     if not report.ok:
         _print_errors(report)
         print("These rows could not be read and are not counted below.", file=sys.stderr)
+    if result.compared:
+        told = "agree" if not result.unlike else f"do NOT agree on {result.unlike:,}"
+        print(f"{result.compared:,} lines went through both evaluators, which {told}")
     print(f"{result.equal:,} of {result.lines:,} lines come out equal to what was charged")
     for group in result.groups[:SHOWN_GROUPS]:
         rules = ", ".join(group.rules) or "no rule"
@@ -188,7 +197,7 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
             )
     if exceptions is not None:
         exceptions.write_bytes(msgspec.json.format(msgspec.json.encode(result.groups)))
-    return 0 if result.equal == result.lines and report.ok else FOUND
+    return 0 if result.equal == result.lines and not result.unlike and report.ok else FOUND
 
 
 async def reconcile(arguments: argparse.Namespace) -> int:

@@ -138,6 +138,15 @@ class SweptLine(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+def texts_of(line: PricedLine | RefusedLine) -> SweptLine:
+    """What `Swept.line` says of a line when the two evaluators agree."""
+    if isinstance(line, RefusedLine):
+        return SweptLine(reason=line.reason)
+    return SweptLine(
+        subtotal=line.subtotal, unit_price=line.unit_price, list_price=line.list_price, list=line.trace.list
+    )
+
+
 class Swept:
     """What the lines cost, by line.
 
@@ -167,7 +176,7 @@ class Swept:
     def line(self, number: int) -> SweptLine:
         found = self._scalar.get(number)
         if found is not None:
-            return _texts(found)
+            return texts_of(found)
         if self.reasons[number]:
             return SweptLine(reason=REASONS[self.reasons[number]])
         least = exponent(self._currency)
@@ -721,14 +730,6 @@ def _micros(text: str) -> int | None:
     except MalformedDecimal:
         return None
     return number * MICRO // over if over <= MICRO and abs(number) * MICRO // over <= LIMIT else None
-
-
-def _texts(line: PricedLine | RefusedLine) -> SweptLine:
-    if isinstance(line, RefusedLine):
-        return SweptLine(reason=line.reason)
-    return SweptLine(
-        subtotal=line.subtotal, unit_price=line.unit_price, list_price=line.list_price, list=line.trace.list
-    )
 
 
 def _price_text(number: int, over: int, least: int) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 from catalog.views import BookFacts, KnownCodes, Unit
 from kernel.csv_rows import ImportReport
 from pricing.content import Leaves, content_of, derivations_of
-from pricing.engine import BookContent, MemoryBook
+from pricing.engine import BookContent
 from pricing.engine.book import Cost
+from pricing.engine.columns import ColumnarBook
 from pricing.engine.derive import derive
 from pricing.facts import decimal_text, sku_facts
 from pricing.import_csv import read_changes
@@ -25,8 +26,8 @@ def rows(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def book_of(folder: Path) -> MemoryBook:
-    return MemoryBook(content_of_folder(folder), root="sha256:of-a-folder")
+def book_of(folder: Path) -> ColumnarBook:
+    return ColumnarBook(content_of_folder(folder), root="sha256:of-a-folder")
 
 
 def content_of_folder(folder: Path) -> BookContent:

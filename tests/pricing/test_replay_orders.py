@@ -2,8 +2,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from kernel.csv_rows import ImportReport
-from pricing.engine import BookContent, MemoryBook
+from pricing.engine import BookContent
 from pricing.engine.book import (
     Adjustment,
     Audience,
@@ -20,14 +22,15 @@ from pricing.engine.book import (
     Tier,
     Titles,
 )
+from pricing.engine.columns import ColumnarBook
 from pricing.engine.request import PricedLine, RefusedLine
-from pricing.replay_orders import replay
+from pricing.replay_orders import Evaluator, replay
 
 HEADER = "reference,line,sku,unit,quantity,currency,at,company,segments,country,expected_line_total\n"
 JULY = datetime(2026, 7, 1, tzinfo=UTC)
 
 
-def house() -> MemoryBook:
+def house() -> ColumnarBook:
     titles = Titles(en="Resellers", es="Revendedores")
     rule = Adjustment(
         code="RESELLER-40",
@@ -39,7 +42,7 @@ def house() -> MemoryBook:
         starts_at=JULY,
         titles=titles,
     )
-    return MemoryBook(
+    return ColumnarBook(
         BookContent(
             policy=RoundingPolicy(unit=Rounding(decimals=4), line=Rounding(decimals=4)),
             lists=(PriceList(code="PUBLIC", currency="USD"),),
@@ -63,6 +66,37 @@ def test_lines_are_priced_at_their_own_instant_and_compared_to_the_last_decimal(
     found = replay(made / "lines.csv", house(), report)
     assert report.ok
     assert (found.lines, found.equal, found.groups) == (3, 3, ())
+    assert (found.compared, found.unlike, found.left) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(("evaluator", "compared"), [("both", 7), ("sweep", 3), ("scalar", 0)])
+def test_either_evaluator_finds_the_same_and_together_they_are_compared(
+    folder: Callable[..., Path], evaluator: str, compared: int
+) -> None:
+    made = folder(
+        lines_csv=HEADER
+        + "SO1,1,BIKE,each,1,USD,2026-07-02,,reseller,,2024.994\n"
+        + "SO1,2,BIKE,each,2,USD,2026-07-02,,reseller,,4049.98\n"  # a cent of a cent off
+        + "SO1,3,BIKE,each,0.0000001,USD,2026-07-02,,,,0\n"
+        + "SO1,4,BIKE,each,0,USD,2026-07-02,,,,0\n"
+        + "SO2,1,BIKE,each,1,EUR,2026-07-02,,,,3374.99\n"
+        + "SO2,2,GHOST,each,1,USD,2026-07-02,,,,1\n"
+        + "SO2,3,BIKE,,7,USD,2026-07-02,,,,23624.93\n"
+        + "SO2,4,BIKE,,8,USD,2026-07-02,,,,26999.92\n"
+    )
+    report = ImportReport()
+
+    found = replay(made / "lines.csv", house(), report, evaluator=Evaluator(evaluator))
+
+    assert [error.line for error in report.errors] == [4]  # finer than a quantity may be
+    assert (found.lines, found.equal) == (7, 4)
+    assert {(group.outcome, group.reason, group.count) for group in found.groups} == {
+        ("too_high", None, 1),
+        ("refused", "no_price_in_currency", 1),
+        ("refused", "unknown_sku", 1),
+    }
+    assert (found.compared, found.unlike) == (compared, 0)
+    assert found.left == (0 if evaluator == "scalar" else 1)
 
 
 def test_exceptions_are_grouped_by_what_acted_with_examples_and_traces(folder: Callable[..., Path]) -> None:
