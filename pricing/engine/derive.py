@@ -392,19 +392,28 @@ def _tiers(row: PriceRow, step: _Step, cost: Ratio | None) -> tuple[Tier, ...]:
     """:raises _NoPrice: when one of its tiers has none"""
     if step.needs_cost and cost is None:
         raise _NoPrice("derivation_without_cost")
+    least = None if cost is None or step.floor is None else times(cost, step.floor)
+    most = None if cost is None or step.ceiling is None else times(cost, step.ceiling)
     return tuple(
-        msgspec.structs.replace(tier, unit_price=_price(ratio(tier.unit_price), step, cost)) for tier in row.tiers
+        msgspec.structs.replace(tier, unit_price=_price(ratio(tier.unit_price), step, least, most))
+        for tier in row.tiers
     )
 
 
-def _price(base: Ratio, step: _Step, cost: Ratio | None) -> str:
+def _price(base: Ratio, step: _Step, least: Ratio | None, most: Ratio | None) -> str:
     """:raises _NoPrice: when there is none"""
     price = times(base, step.factor)
     if step.rounding is not None:
         price = _rounded(price, *step.rounding)
     price = plus(price, step.ending)
-    if cost is not None:
-        price = _within_margins(price, step, cost)
+    if least is not None and less(price, least):
+        price = _rounded(least, step.grid, Mode.CEILING)
+        if most is not None and less(most, price):
+            raise _NoPrice("derivation_no_price_between_margins")
+    elif most is not None and less(most, price):
+        price = _rounded(most, step.grid, Mode.FLOOR)
+        if least is not None and less(price, least):
+            raise _NoPrice("derivation_no_price_between_margins")
     number, denominator = price
     if number < 0:
         raise _NoPrice("derivation_negative")
@@ -413,19 +422,6 @@ def _price(base: Ratio, step: _Step, cost: Ratio | None) -> str:
     if number >= _TOO_LARGE * denominator:
         raise _NoPrice("derivation_too_large")
     return ratio_text(number, denominator)
-
-
-def _within_margins(price: Ratio, step: _Step, cost: Ratio) -> Ratio:
-    """:raises _NoPrice: when rounding one bound inward passes the other"""
-    least = None if step.floor is None else times(cost, step.floor)
-    most = None if step.ceiling is None else times(cost, step.ceiling)
-    if least is not None and less(price, least):
-        price = _rounded(least, step.grid, Mode.CEILING)
-    elif most is not None and less(most, price):
-        price = _rounded(most, step.grid, Mode.FLOOR)
-    if (least is not None and less(price, least)) or (most is not None and less(most, price)):
-        raise _NoPrice("derivation_no_price_between_margins")
-    return price
 
 
 def _rounded(number: Ratio, multiple: Ratio, mode: Mode) -> Ratio:
