@@ -10,6 +10,7 @@ survived, after tests were added.
 
 import argparse
 import contextlib
+import fnmatch
 import json
 import os
 import re
@@ -27,6 +28,24 @@ from mutmut.stats import status_by_exit_code
 
 ROOT = Path(__file__).parent.parent.parent
 LISTING = ROOT / "docs" / "mutants.md"
+ENGINE = "tests/pricing/engine"
+TESTS = (
+    ("kernel/money.py", ["tests/kernel/test_money.py"]),
+    ("checkout/states.py", ["tests/checkout/test_states.py"]),
+    ("*/replay.py", [f"{ENGINE}/test_replay*.py"]),
+    ("*/check*.py", [f"{ENGINE}/test_check*.py"]),
+    ("*/derive.py", [f"{ENGINE}/test_derive*.py"]),
+    ("*/sweep*.py", [f"{ENGINE}/test_sweep*.py"]),
+    ("*/columns.py", [f"{ENGINE}/test_sweep*.py"]),
+    ("*/explain.py", [f"{ENGINE}/test_trace*.py"]),
+    *((f"*/{name}.py", [f"{ENGINE}/test_proofs*.py", f"{ENGINE}/test_replay.py"]) for name in (
+        "disclose", "leaves", "proofs", "verify"
+    )),
+    # every price is made by all the others: not the tests of check, derive, proofs, replay and sweep
+    ("*", [f"{ENGINE}/test_[!cdprs]*.py", f"{ENGINE}/test_select*.py", f"{ENGINE}/test_docs.py",
+           f"{ENGINE}/test_checked.py", "tests/pricing/vectors"]),
+)  # fmt: skip
+"""What is tried on a file's mutants: the first that fits. Tests of what is built on the file would only take longer."""
 ENOUGH_PERCENT = 90
 KILLED = {"killed", "timeout", "segfault", "suspicious"}
 SPINNERS = tuple("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
@@ -87,9 +106,14 @@ def _prepare(folder: Path, config: dict[str, Any], file: str) -> None:
         shutil.copytree(
             ROOT / name, folder / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.png")
         )
-    said = {**config, "only_mutate": [file]}
+    said = {**config, "only_mutate": [file], "pytest_add_cli_args_test_selection": _tests(file)}
     lines = [f"{name} = {json.dumps(value)}" for name, value in said.items()]
     (folder / "pyproject.toml").write_text("\n".join(["[tool.mutmut]", *lines, ""]))
+
+
+def _tests(file: str) -> list[str]:
+    patterns = next(patterns for name, patterns in TESTS if fnmatch.fnmatch(file, name))
+    return sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern))
 
 
 def _drop_what_went(source: Path, copy: Path) -> None:
