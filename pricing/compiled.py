@@ -54,7 +54,7 @@ from pricing.engine.rules import BookError, Rules
 MAGIC: Final = b"TARIFABOOK\x03" + sys.byteorder[:1].encode()
 SUFFIX: Final = ".book"
 UNFINISHED: Final = ".unfinished"
-ENTRIES_KEPT: Final = 8192
+ENTRIES_KEPT: Final = 2048
 SHAPES_KEPT: Final = 16_384
 ALIGNMENT: Final = 64
 
