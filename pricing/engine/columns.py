@@ -44,6 +44,7 @@ _MOST: Final = 2**61
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 _PARSED_KEPT: Final = 200_000
+_NO_FEE: Final = {"0"}
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -194,7 +195,6 @@ class ColumnsBuilder:
         self._ladder_bounds: list[tuple[int, tuple[int, ...]]] = [(ODD, ())]
         self._prices = array("q")
         self._fees = array("q")
-        self._any_fee = False
         self._numbers = _Numbers()
         self._cost_numbers = _Numbers()
         self._costs: dict[str, tuple[array[int], array[int]]] = {}
@@ -242,7 +242,7 @@ class ColumnsBuilder:
             "window_starts": np.array([start for start, _ in self._windows], np.int64),
             "window_ends": np.array([end for _, end in self._windows], np.int64),
             "prices": _narrow(_rescaled(self._prices, self._numbers.places)),
-            "fees": _narrow(_rescaled(self._fees, self._numbers.places) if self._any_fee else _ints(array("q"))),
+            "fees": self._fees_of_all(),
             **self._ladder_arrays(figures.width),
             **self._row_arrays(rank),
         }
@@ -253,6 +253,11 @@ class ColumnsBuilder:
             costs[rank[_ints(skus)]] = np.where(amounts < 0, amounts, amounts // step)
             arrays[f"cost.{currency}"] = _narrow(costs)
         return Columns(self._frame, arrays)
+
+    def _fees_of_all(self) -> Array:
+        """As long as the prices, or nothing where there are none."""
+        fees = _rescaled(self._fees, self._numbers.places)
+        return _narrow(np.append(fees, np.zeros(len(self._prices) - len(fees), np.int64)) if len(fees) else fees)
 
     def _scope(self, facts: SkuFacts) -> int:
         """SKUs of one scope meet the same rules; the SKU itself makes one where a rule names it."""
@@ -273,27 +278,31 @@ class ColumnsBuilder:
 
     def _ladder_with_prices(self, row: PriceRow) -> int:
         """Append the row's prices and give its ladder; an odd row appends none."""
-        tiers, read = row.tiers, self._numbers.read
+        tiers, numbers = row.tiers, self._numbers
         ladder = self._ladder(row)
         if not ladder:
             return 0
-        prices, fees = [read(tier.unit_price) for tier in tiers], [read(tier.flat_fee) for tier in tiers]
-        if None in prices or None in fees:
+        try:
+            prices = [numbers.known[tier.unit_price] for tier in tiers]
+        except KeyError:
+            prices = [numbers.read(tier.unit_price) for tier in tiers]
+        if None in prices:
             return 0
+        if {tier.flat_fee for tier in tiers} != _NO_FEE:
+            fees = [numbers.read(tier.flat_fee) for tier in tiers]
+            if None in fees:
+                return 0
+            self._fees.frombytes(bytes(8 * (len(self._prices) - len(self._fees))))
+            self._fees.extend(fees)  # type: ignore[arg-type] # None was just looked for
         self._prices.extend(prices)  # type: ignore[arg-type] # None was just looked for
-        self._fees.extend(fees)  # type: ignore[arg-type] # None was just looked for
-        self._any_fee = self._any_fee or any(fees)
         return ladder
 
     def _ladder(self, row: PriceRow) -> int:
         tiers = row.tiers
-        key = (
-            row.model is RowModel.GRADUATED,
-            *[tier.from_ if tier.from_ is not None else ">" + (tier.above or "0") for tier in tiers],
-        )
-        found = self._ladders.get(key)
         if row.model is RowModel.PACKAGE:
             return 0
+        key = row.model is RowModel.GRADUATED, *[tier.from_ or ">" + (tier.above or "0") for tier in tiers]
+        found = self._ladders.get(key)
         if found is None:
             bounds = tuple(_bound(tier.from_, tier.above) for tier in tiers)
             if len(tiers) > MAX_TIERS or None in bounds or len(self._ladders) >= MAX_LADDERS:
@@ -398,26 +407,26 @@ class _Codes(Sequence[bytes]):
 
 
 class _Numbers:
-    """Reads decimals as millionths, remembers the last ones, and counts the decimals used."""
+    """Reads decimals as millionths, remembers the last ones in *known*, and counts the decimals used."""
 
     def __init__(self) -> None:
         self.places = 0
-        self._read: dict[str, int | None] = {}
+        self.known: dict[str, int | None] = {}
 
     def read(self, text: str) -> int | None:
         """None when it is too fine or too large."""
-        found = self._read.get(text, -1)
-        if found == -1:
-            if len(self._read) >= _PARSED_KEPT:
-                self._read.clear()
-            whole, _, decimals = text.partition(".")
-            found = None
-            if len(decimals) <= MAX_PRICE_DECIMALS:
-                value = int(whole + decimals.ljust(MAX_PRICE_DECIMALS, "0"))
-                if value < _MOST:
-                    found = value
-                    self.places = max(self.places, len(decimals))
-            self._read[text] = found
+        if text in self.known:
+            return self.known[text]
+        if len(self.known) >= _PARSED_KEPT:
+            self.known.clear()
+        whole, _, decimals = text.partition(".")
+        found = None
+        if len(decimals) <= MAX_PRICE_DECIMALS:
+            value = int(whole + decimals.ljust(MAX_PRICE_DECIMALS, "0"))
+            if value < _MOST:
+                found = value
+                self.places = max(self.places, len(decimals))
+        self.known[text] = found
         return found
 
 

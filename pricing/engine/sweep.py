@@ -359,6 +359,7 @@ class _Sweep:
                 gross.append(self.gross_den + rate[0] * (self.gross_den // (100 * rate[1])))
         self.gross = np.array(gross, np.int64)
         self.included = np.array([noun.tax_included for noun in self.columns.frame.lists], np.bool_)
+        self.any_included = bool(self.included.any())
 
     def by_scalar(self) -> None:
         """Let the scalar evaluator price what is left to it."""
@@ -536,9 +537,9 @@ class _Sweep:
         if lines is not None and not len(lines):
             return
         listed = self.finder.list_of(asked, lines)
-        included = self.included.take(listed)
-        if self.tax is not None or included.any():
-            lines, listed, included = self._taxed(live, listed, included, lines)
+        included = None
+        if self.tax is not None or self.any_included:
+            lines, listed, included = self._taxed(live, listed, self.included.take(listed), lines)
         self._grouped(live, asked, lines, listed, included)
 
     def _halved(self, live: _Live, size: Ints) -> None:
@@ -582,15 +583,16 @@ class _Sweep:
             lines, listed, included = every[~refused], listed[~refused], included[~refused]
         return lines, listed, included
 
-    def _grouped(self, live: _Live, asked: Asked, lines: Ints | None, listed: Ints, included: Bools) -> None:
+    def _grouped(self, live: _Live, asked: Asked, lines: Ints | None, listed: Ints, included: Bools | None) -> None:
         """Lines by the shape of their plans, and by how their rows price."""
         columns, tables = self.columns, self.tables
         sku = taken(live.sku, lines)
         plans = tables.plans(self.rule_rows.take(taken(live.situation, lines)), columns.scope_of.take(sku))
         key = 4 * tables.plan_shape.take(plans)
-        ladder = self.finder.ladder_of(taken(asked.row, lines))
-        key += columns.ladder_model.take(ladder) == GRADUATED
-        key += 2 * included
+        if self.finder.graduated:
+            key += columns.ladder_model.take(self.finder.ladder_of(taken(asked.row, lines))) == GRADUATED
+        if included is not None:
+            key += 2 * included
         keys = np.flatnonzero(np.bincount(key)).tolist()
         for one in keys:
             members = None if len(keys) == 1 else np.flatnonzero(key == one)
@@ -598,7 +600,6 @@ class _Sweep:
                 lines=members if lines is None else taken(lines, members),
                 listed=taken(listed, members),
                 plans=taken(plans, members),
-                ladder=taken(ladder, members),
                 shape=one // 4,
                 graduated=one % 2 == 1,
                 included=one % 4 >= 2,
@@ -670,7 +671,8 @@ class _Sweep:
             group.factor = np.where(own, self._factor(live, lines), 1)
         unit, fee = self._list_price(asked, part)
         if part.graduated:
-            amount, fee = self.finder.sliced(taken(asked.row, lines), part.ladder, group.quantity, live.quantity_den)
+            rows = taken(asked.row, lines)
+            amount, fee = self.finder.sliced(rows, self.finder.ladder_of(rows), group.quantity, live.quantity_den)
             group.unit, group.amount = None, amount
         else:
             group.unit = unit
@@ -701,12 +703,11 @@ class _Sweep:
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """Chosen lines of one shape: their places among the live ones, lists, plans, ladders."""
+    """Chosen lines of one shape: their places among the live ones, lists, plans."""
 
     lines: Ints | None
     listed: Ints
     plans: Ints
-    ladder: Ints
     shape: int
     graduated: bool
     included: bool
@@ -716,7 +717,6 @@ class _Part(msgspec.Struct, frozen=True):
             some if self.lines is None else self.lines.take(some),
             self.listed.take(some),
             self.plans.take(some),
-            self.ladder.take(some),
             self.shape,
             self.graduated,
             self.included,

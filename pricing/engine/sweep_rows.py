@@ -125,7 +125,7 @@ class RowFinder:
         nouns = columns.frame.lists
         self._mergeable = np.array([*(noun.mergeable for noun in nouns), False], np.bool_)
         self._included = np.array([*(noun.tax_included for noun in nouns), False], np.bool_)
-        self._graduated = bool((columns.ladder_model == GRADUATED).any())
+        self.graduated = bool((columns.ladder_model == GRADUATED).any())
         self._dated = len(columns.row_window) > 0
         begins = columns.bounds[np.repeat(columns.ladder_model == GRADUATED, columns.width)]
         begins = begins[begins < END] // 2
@@ -237,7 +237,7 @@ class RowFinder:
             at = at + step * (columns.bounds.take(at + step) <= twice)
             step //= 2
         tier = at - first
-        if self._graduated:
+        if self.graduated:
             tier *= columns.ladder_model.take(ladder) != GRADUATED
         return Found(places, row, ladder, tier, own=True)
 
@@ -256,7 +256,7 @@ class RowFinder:
         columns = self._columns
         list_of = self.list_of(asked)
         joins = self._mergeable.take(list_of) & (asked.row >= 0) & ~asked.by_scalar
-        if self._graduated:
+        if self.graduated:
             at = np.flatnonzero(joins)
             joins[at] = columns.ladder_model.take(self.ladder_of(asked.row.take(at))) != GRADUATED
         if self._tied:
@@ -283,7 +283,7 @@ class RowFinder:
                 at = mine if found.places is None else found.places
                 bound = columns.bounds.take(found.ladder * columns.width + found.tier)
                 better = bound > best.take(at)
-                if self._graduated:
+                if self.graduated:
                     better &= columns.ladder_model.take(found.ladder) != GRADUATED
                 at = at[better]
                 best[at] = bound[better]
@@ -327,7 +327,7 @@ class RowFinder:
         quantity = taken(asked.quantity if found.own else asked.base, found.places)
         unit, fee = self.price(found.row, found.tier)
         amount = unit.times(quantity, asked.quantity_den)
-        if self._graduated:
+        if self.graduated:
             graduated = self._columns.ladder_model.take(found.ladder) == GRADUATED
             if graduated.any():
                 sliced, fees = self.sliced(found.row, found.ladder, quantity, asked.quantity_den)
