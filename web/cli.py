@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--title", default="", help="title of the price draft it makes")
     importing.set_defaults(run=_asynchronous("import_files"))
 
+    export = commands.add_parser("export", help="write the published prices as files that `import` reads")
+    export.add_argument("folder", help="a new folder, or one that holds none of the files yet")
+    export.add_argument("--publication", type=int, default=None, metavar="NUMBER", help="the last one unless said")
+    export.set_defaults(run=_asynchronous("export_files"))
+
     price = commands.add_parser("price", help="price a SKU, with the trace that says why")
     price.add_argument("sku")
     price.add_argument("--quantity", default="1")

@@ -65,6 +65,22 @@ async def import_files(arguments: argparse.Namespace) -> int:
     return 0
 
 
+async def export_files(arguments: argparse.Namespace) -> int:
+    """Write the price files of a publication. What was derived is left out; the formulas are among them."""
+    folder = called_from(arguments.folder)
+    async with _services() as services:
+        files = await services.pricing.export_prices(arguments.publication)
+    standing = [name for name in files if (folder / name).exists()]
+    if standing:
+        raise CommandFailed(f"{arguments.folder} holds a {standing[0]} already. Name a new folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in files.items():
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+    print(f"{len(files)} files are in {arguments.folder}. Import them again: bin/tarifa import {arguments.folder}")
+    return 0
+
+
 async def price(arguments: argparse.Namespace) -> int:
     """Price one line and say why."""
     async with _services() as services:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "serve",
     "import",
+    "export",
     "price",
     "publish",
     "leaves",
@@ -236,6 +237,36 @@ def test_one_wrong_row_keeps_everything_out_and_is_named(
     said = capsys.readouterr().err
     assert "stock.csv:3: sku:" in said
     assert "Nothing was imported." in said
+
+
+def test_prices_are_exported_with_their_formulas_and_come_back_as_they_were(
+    installation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "before"]) == DONE
+    folder = installation / "before"
+    with (folder / "price_lists.csv").open("a") as lists:
+        lists.write("STAFF,EUR,meridian-staff,,,0,,,no,no,Staff prices,Precios de la casa\n")
+    (folder / "derivations.csv").write_text("list,base,percent,round_to,round_mode\nSTAFF,PUBLIC-EUR,-40,0.05,up\n")
+    assert main(["import", "before"]) == DONE
+    assert main(["publish", "--note", "For our own people", "--at", "2199-01-01"]) == DONE
+    capsys.readouterr()
+
+    assert main(["export", "after"]) == DONE
+    assert "bin/tarifa import after" in capsys.readouterr().out
+    for name in ("price_lists.csv", "price_rows.csv"):
+        assert sorted((installation / "after" / name).read_text().splitlines()) == sorted(
+            (folder / name).read_text().splitlines()
+        )
+    assert "STAFF,PUBLIC-EUR,-40,0.05,up,0,," in (installation / "after" / "derivations.csv").read_text()
+    assert main(["import", "after"]) == DONE
+    said = capsys.readouterr().out
+    assert "derivations.csv                1 rows: 0 added, 0 changed, 1 unchanged" in said
+
+    assert main(["export", "after"]) == IMPOSSIBLE
+    assert "holds a policy.csv already" in capsys.readouterr().err
+    assert main(["export", "old", "--publication", "1"]) == DONE
+    assert (installation / "old" / "derivations.csv").read_text().count("\n") == 1
+    assert main(["export", "never", "--publication", "99"]) == IMPOSSIBLE
 
 
 @pytest.mark.parametrize(("folder", "said"), [("nowhere", "is no folder"), (".", "holds none of the files")])
