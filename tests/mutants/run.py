@@ -1,11 +1,11 @@
 """Change the money's code in thousands of small ways and see whether its tests notice: `make mutants`.
 
-    python -m tests.mutants.run [FILE ...] [--children 2] [--again]
+    python -m tests.mutants.run [FILE ...] [--children 2] [--again] [--digits 37]
 
 mutmut makes and tries the mutants, one file after the other, each in a folder of its own under VAR/mutants, where only
 that file is mutated, so that the rest runs at its usual speed. What survives is compared with the survivors that
 docs/mutants.md lists with their reasons. Results are kept until a function changes; `--again` tries those again that
-survived, after tests were added.
+survived, after tests were added. `--digits 37` tries a fifth: the mutants whose number ends in a 3 or a 7.
 """
 
 import argparse
@@ -32,7 +32,7 @@ ENGINE = "tests/pricing/engine"
 TESTS = (
     ("kernel/money.py", ["tests/kernel/test_money.py"]),
     ("checkout/states.py", ["tests/checkout/test_states.py"]),
-    ("*/replay.py", [f"{ENGINE}/test_replay*.py"]),
+    ("*/replay.py", [f"{ENGINE}/test_replay.py"]),
     ("*/check*.py", [f"{ENGINE}/test_check*.py"]),
     ("*/derive.py", [f"{ENGINE}/test_derive*.py"]),
     ("*/sweep*.py", [f"{ENGINE}/test_sweep*.py"]),
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("files", nargs="*", help="files to mutate; all of [tool.mutmut] if none")
     parser.add_argument("--children", type=int, default=2, help="mutants tried at once")
     parser.add_argument("--again", action="store_true", help="try again what survived")
+    parser.add_argument("--digits", default="", help="try only mutants whose number ends in one of these")
     parser.add_argument("--report", action="store_true", help="try nothing, say what was found last")
     asked = parser.parse_args(arguments)
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             _prepare(folder, config, file)
             if asked.again:
                 _forget_survivors(folder, file)
-            _try(folder, children=asked.children)
+            _try(folder, children=asked.children, names=[f"*__mutmut_*{digit}" for digit in asked.digits])
         tried.append(_read(folder, file))
         _say_file(tried[-1])
     return _judge(tried, list(_listed(LISTING.read_text())), whole=not asked.files)
@@ -133,12 +134,12 @@ def _forget_survivors(folder: Path, file: str) -> None:
         meta.write_text(json.dumps(said))
 
 
-def _try(folder: Path, *, children: int) -> None:
+def _try(folder: Path, *, children: int, names: Sequence[str]) -> None:
     """:raises SystemExit: when mutmut cannot run, with what it said last"""
     # the plugins of the other tests cost more to load than these tests take
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
-    command = [sys.executable, "-m", "tests.mutants.runner", "run", "--max-children", str(children)]
+    command = [sys.executable, "-m", "tests.mutants.runner", "run", "--max-children", str(children), *names]
     ran = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     if ran.returncode:
         lines = re.split(r"[\r\n]+", ran.stdout + ran.stderr)
@@ -148,6 +149,7 @@ def _try(folder: Path, *, children: int) -> None:
 
 def _read(folder: Path, file: str) -> Tried:
     codes = json.loads((folder / "mutants" / f"{file}.meta").read_text())["exit_code_by_key"]
+    codes = {name: code for name, code in codes.items() if status_by_exit_code[code] != "not checked"}
     with contextlib.chdir(folder):
         survivors = {
             name: f"{file} {_function(name)}: {_change(get_diff_for_mutant(name, path=file))}"
