@@ -25,7 +25,15 @@ from kernel.db import Database, for_staff, libpq_url
 from kernel.errors import NotFound, Unavailable
 from kernel.signing import Keyring, Signature
 from pricing import store
-from pricing.compiled import SUFFIX, UNFINISHED, CompiledBook, DamagedBookFile, book_path, write_book
+from pricing.compiled import (
+    SUFFIX,
+    UNFINISHED,
+    BookUnavailable,
+    CompiledBook,
+    DamagedBookFile,
+    book_path,
+    write_book,
+)
 from pricing.content import Kept, publication_message, root_bytes, root_text, unpacked
 from pricing.engine.book import BookContent
 
@@ -35,11 +43,6 @@ BOOKS_OPEN: Final = 6
 FILES_KEPT: Final = 12
 
 log = structlog.get_logger(__name__)
-
-
-class BookUnavailable(Unavailable):
-    problem = "price-book-unavailable"
-    title = "Prices cannot be answered rightly at the moment"
 
 
 class NoBookPublished(Unavailable):

@@ -73,11 +73,13 @@ _MODEL_NUMBERS: Final = {model: number for number, model in enumerate(_MODELS)}
 _FINGERPRINT: Final = 16
 
 
-class DamagedBookFile(Unavailable):
-    """The file is not the whole, unchanged compiled form of the root asked for. Compile it again."""
-
+class BookUnavailable(Unavailable):
     problem = "price-book-unavailable"
     title = "Prices cannot be answered rightly at the moment"
+
+
+class DamagedBookFile(BookUnavailable):
+    """The file is not the whole, unchanged compiled form of the root asked for. Compile it again."""
 
 
 class _Section(msgspec.Struct, frozen=True, array_like=True):

@@ -15,8 +15,8 @@ from kernel.clock import FixedClock
 from kernel.db import Database
 from kernel.embedded import EmbeddedServer
 from kernel.signing import Keyring
-from pricing.books import FILES_KEPT, BookUnavailable, NoBookPublished, PriceBooks, UnknownBook
-from pricing.compiled import UNFINISHED, CompiledBook, DamagedBookFile, book_path
+from pricing.books import FILES_KEPT, NoBookPublished, PriceBooks, UnknownBook
+from pricing.compiled import UNFINISHED, BookUnavailable, CompiledBook, DamagedBookFile, book_path
 from pricing.service import Pricing
 from tests.pricing.conftest import LEAD
 from tests.pricing.test_publication import anvil_at
