@@ -3,15 +3,19 @@
 The engine checks a content by itself; here are the questions that need the catalogue as well.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from accounts import store as accounts_store
 from pricing.engine import check
 from pricing.engine.book import EVERYONE, BookContent
-from pricing.engine.check import Finding, Severity, Witness
+from pricing.engine.check import Finding, Severity, Thresholds, Witness
 from pricing.engine.check import finding_text as engine_text
 from pricing.engine.derive import TEXTS as DERIVATION_TEXTS
+from pricing.engine.memory import Book
 from pricing.engine.request import Buyer
 
 _TEXTS: Final = {
@@ -27,11 +31,28 @@ _TEXTS: Final = {
 }
 
 
-def list_findings(content: BookContent, *, sold: Collection[str], at: datetime) -> tuple[Finding, ...]:
-    """Errors first. *sold*: the SKUs on sale; *at*: when the content is to take effect."""
+async def buyers_of_today(session: AsyncSession) -> tuple[Buyer, ...]:
+    """Every company as the engine knows it, its goods going to its own country."""
+    return tuple(
+        Buyer(company=company.code, segments=tuple(company.segments), country=company.country)
+        for company in await accounts_store.list_companies(session)
+    )
+
+
+def list_findings(
+    content: BookContent,
+    *,
+    sold: Collection[str],
+    at: datetime,
+    buyers: Iterable[Buyer] = (),
+    current: Book | None = None,
+    thresholds: Thresholds = Thresholds(),  # noqa: B008 - it is frozen
+) -> tuple[Finding, ...]:
+    """Errors first. *sold*: the SKUs on sale; *at*: when the content is to take effect; the rest as `check` has it."""
+    by_itself = check(content, at=at, buyers=buyers, current=current, thresholds=thresholds)
     found = [
         # the engine does not know what is on sale: a withdrawn SKU without a price is nothing to report
-        *(finding for finding in check(content, at=at) if finding.code != "never_priced"),
+        *(finding for finding in by_itself if finding.code != "never_priced"),
         *_unpriced(content, sold, at),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity is not Severity.ERROR))

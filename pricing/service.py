@@ -38,7 +38,7 @@ from pricing.engine.book import BookContent
 from pricing.engine.check import Finding, Severity
 from pricing.engine.derive import derive
 from pricing.engine.request import PricedLine, RefusedLine
-from pricing.findings import finding_text, list_findings
+from pricing.findings import buyers_of_today, finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
 from pricing.model import DraftState, PriceDraft, PricePublication
 
@@ -469,17 +469,26 @@ class Pricing:
                 kept = await store.find_content(session, restored.root)
                 source = restored.source
                 catalogue = await facts.read(self.catalog, session)
+                buyers = await buyers_of_today(session)
             assert kept is not None, "the log's foreign key keeps every published content"
             root = leaf.root_text(restored.root)
             content = await asyncio.to_thread(leaf.unpacked, kept, self.keyring)
             await self.books.compile(content, root)
+            findings = await asyncio.to_thread(
+                list_findings,
+                content,
+                sold=catalogue.sold,
+                at=self.clock.now(),
+                buyers=buyers,
+                current=await self.books.load(leaf.root_text(last.root)),
+            )
             prepared = _Prepared(
                 root=root,
                 kept=None,
                 source=source,
                 kept_source=None,
                 leaf_count=0,
-                findings=list_findings(content, sold=catalogue.sold, at=self.clock.now()),
+                findings=findings,
                 follows=last.number,
                 draft_id=None,
                 draft_version=0,
@@ -674,6 +683,7 @@ class Pricing:
             moved = last is not None and (last.root, last.source) != (draft.base_root, draft.base_source)
             latest = await self._stated(session, last.root, last.source) if moved and last is not None else base
             catalogue = await facts.read(self.catalog, session)
+            buyers = await buyers_of_today(session)
         if moved:
             foreign = leaf.clashes(base, latest, changes)
             if foreign:
@@ -681,6 +691,7 @@ class Pricing:
                     "Since this draft was begun, others published changes of the same.",
                     [(name, latest.get(name), changes[name]) for name in foreign],
                 )
+        current = None if last is None else await self.books.load(leaf.root_text(last.root))
         now = self.clock.now()
 
         def make() -> tuple[_Prepared, BookContent]:
@@ -690,7 +701,7 @@ class Pricing:
             kept = leaf.packed(content, self.keyring)
             source = leaf.source_of(leaves)
             kept_source = None if source is None else leaf.packed_source(source)
-            findings = (*wrong, *list_findings(content, sold=catalogue.sold, at=now))
+            findings = (*wrong, *list_findings(content, sold=catalogue.sold, at=now, buyers=buyers, current=current))
             return _Prepared(
                 root=leaf.root_text(kept.root),
                 kept=kept,

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from kernel.money import ratio
 from pricing.engine.book import SkuEntry
 from pricing.engine.check_breaks import Buyable
-from pricing.engine.columns import Columns, columns_of, ticks
+from pricing.engine.columns import QUANTITY_DECIMALS, Columns, columns_of, ticks
 from pricing.engine.evaluate import quote
 from pricing.engine.memory import Book
 from pricing.engine.request import Buyer, LineRequest, PricedLine, QuoteRequest, RefusedLine, TaxInput, TaxRate
-from pricing.engine.rules import Rules, places
+from pricing.engine.rules import Ratio, Rules, places
 from pricing.engine.sweep import ColumnBook, Lines, sweep
 
 Ints = NDArray[np.int64]
@@ -23,8 +23,7 @@ Array = NDArray[Any]
 REFUSED = -1
 FEW = 4_000
 """Up to so many questions the columns of a book are not worth making."""
-_PORTION = 1 << 21
-_SWEPT_DECIMALS = 6
+_MOST = 2**62
 
 
 class Asker(NamedTuple):
@@ -109,8 +108,8 @@ class Amounts:
         count = sum(asked.numbers.size for asked in questions)
         by_columns = count > FEW and self._columnar is not None
         for asked, costs in zip(questions, found, strict=True):
-            fine = 10**_SWEPT_DECIMALS * asked.of.step[0] % asked.of.step[1] == 0
-            rows = np.flatnonzero(asked.whole) if by_columns and fine else np.arange(len(asked.skus))
+            swept = by_columns and _decimals(asked.of.step) is not None
+            rows = np.flatnonzero(asked.whole) if swept else np.arange(len(asked.skus))
             self._one_by_one(asked, costs, rows)
         if by_columns:
             self._by_columns(questions, found)
@@ -136,7 +135,7 @@ class Amounts:
                 line = self.line(asker, sku, asked.of.unit, text, asked.at)
                 if isinstance(line, PricedLine):
                     net, over = ratio(line.net)
-                    costs.amounts[row, column] = net * scale // over
+                    costs.amounts[row, column] = min(net * scale // over, _MOST)
                     costs.lists[row, column] = self._lists[line.trace.list]
 
     def _by_columns(self, questions: Sequence[Asked], found: Sequence[Costs]) -> None:
@@ -146,55 +145,51 @@ class Amounts:
         if self._codes is None:
             self._codes = book.columns.codes_of(entry.facts.sku for entry in self._entries).astype(np.int64)
         currencies = np.array([asker.currency for asker in self._askers])
-        buyers = [asker.buyer for asker in self._askers]
-        for currency in dict.fromkeys(asker.currency for asker in self._askers):
-            portion: list[tuple[Asked, Costs, Ints]] = []
-            size = 0
-            for asked, costs in zip(questions, found, strict=True):
-                if 10**_SWEPT_DECIMALS * asked.of.step[0] % asked.of.step[1]:
-                    continue
-                rows = np.flatnonzero((currencies[asked.askers] == currency) & ~asked.whole)
-                portion.append((asked, costs, rows))
-                size += len(rows) * asked.numbers.shape[1]
-                if size > _PORTION:
-                    _sweep(book, currency, buyers, self._codes, portion, self._tax)
-                    portion, size = [], 0
-            _sweep(book, currency, buyers, self._codes, portion, self._tax)
+        portions: dict[tuple[str, int], list[tuple[Asked, Costs, Ints]]] = {}
+        for asked, costs in zip(questions, found, strict=True):
+            decimals = _decimals(asked.of.step)
+            of_askers = currencies[asked.askers]
+            for currency in np.unique(of_askers).tolist() if decimals is not None else ():
+                rows = np.flatnonzero((of_askers == currency) & ~asked.whole)
+                portions.setdefault((currency, decimals or 0), []).append((asked, costs, rows))
+        for (currency, decimals), portion in portions.items():
+            self._sweep(book, currency, decimals, portion)
+
+    def _sweep(
+        self, book: ColumnBook, currency: str, decimals: int, portion: Sequence[tuple[Asked, Costs, Ints]]
+    ) -> None:
+        skus, askers, units, quantities, instants = [], [], [], [], []
+        assert self._codes is not None
+        for asked, _, rows in portion:
+            numbers = asked.numbers[rows]
+            width, step = numbers.shape[1], asked.of.step
+            skus.append(np.repeat(self._codes[asked.skus[rows]], width))
+            askers.append(np.repeat(asked.askers[rows], width))
+            quantities.append(numbers.reshape(-1) * (10**decimals * step[0] // step[1]))
+            units.append(np.full(numbers.size, book.columns.unit_of(asked.of.unit), np.int64))
+            instants.append(np.full(numbers.size, ticks(asked.at), np.int64))
+        if not sum(map(len, skus)):
+            return
+        lines = Lines(
+            skus=np.concatenate(skus),
+            quantities=np.concatenate(quantities),
+            currency=currency,
+            buyers=[asker.buyer for asker in self._askers],
+            buyer_of=np.concatenate(askers),
+            units=np.concatenate(units),
+            quantity_decimals=decimals,
+        )
+        swept = sweep(lines, book=book, at=np.concatenate(instants), tax=self._tax)
+        amounts = np.where(swept.reasons == 0, swept.subtotals, REFUSED)
+        start = 0
+        for asked, costs, rows in portion:
+            shape = len(rows), asked.numbers.shape[1]
+            end = start + shape[0] * shape[1]
+            costs.amounts[rows] = amounts[start:end].reshape(shape)
+            costs.lists[rows] = swept.lists[start:end].reshape(shape)
+            start = end
 
 
-def _sweep(
-    book: ColumnBook,
-    currency: str,
-    buyers: Sequence[Buyer],
-    codes: Ints,
-    portion: Sequence[tuple[Asked, Costs, Ints]],
-    tax: TaxInput | None,
-) -> None:
-    skus, askers, units, quantities, instants = [], [], [], [], []
-    for asked, _, rows in portion:
-        numbers = asked.numbers[rows]
-        width, step = numbers.shape[1], asked.of.step
-        skus.append(np.repeat(codes[asked.skus[rows]], width))
-        askers.append(np.repeat(asked.askers[rows], width))
-        quantities.append(numbers.reshape(-1) * (10**_SWEPT_DECIMALS * step[0] // step[1]))
-        units.append(np.full(numbers.size, book.columns.unit_of(asked.of.unit), np.int64))
-        instants.append(np.full(numbers.size, ticks(asked.at), np.int64))
-    if not sum(map(len, skus)):
-        return
-    lines = Lines(
-        skus=np.concatenate(skus),
-        quantities=np.concatenate(quantities),
-        currency=currency,
-        buyers=buyers,
-        buyer_of=np.concatenate(askers),
-        units=np.concatenate(units),
-    )
-    swept = sweep(lines, book=book, at=np.concatenate(instants), tax=tax)
-    amounts = np.where(swept.reasons == 0, swept.subtotals, REFUSED)
-    start = 0
-    for asked, costs, rows in portion:
-        shape = len(rows), asked.numbers.shape[1]
-        end = start + shape[0] * shape[1]
-        costs.amounts[rows] = amounts[start:end].reshape(shape)
-        costs.lists[rows] = swept.lists[start:end].reshape(shape)
-        start = end
+def _decimals(step: Ratio) -> int | None:
+    """Those of its multiples; None for more than can be swept."""
+    return next((places for places in range(QUANTITY_DECIMALS + 1) if not 10**places * step[0] % step[1]), None)

@@ -22,6 +22,9 @@ _PORTION = 1 << 20
 _SAFE = 2.0**62
 _FINEST = 12
 _UNSOLD = -1
+_TOO_MUCH = 2**62
+_SECANTS = 6
+_LONGEST = 100
 
 
 class Tally:
@@ -61,6 +64,60 @@ class _Answers(NamedTuple):
     threshold: Ratio | None
 
 
+class _Bracket:
+    """Cells of a group, and for each two quantities between which its amount comes to reach the *least*."""
+
+    def __init__(
+        self,
+        group: Group,
+        asked: Asked,
+        rows: Ints,
+        threshold: Ratio,
+        least: Ints,
+        numbers: tuple[Ints, Ints],
+        amounts: tuple[Ints, Ints],
+    ) -> None:
+        self.group = group
+        self.threshold = threshold
+        self._asked = asked
+        self._rows = rows
+        self._least = least
+        self._low, self._high = numbers[0].copy(), numbers[1].copy()
+        self._at_low, self._at_high = amounts[0].copy(), amounts[1].copy()
+        self._open: Ints = np.arange(len(rows))
+
+    def probes(self, *, halving: bool) -> Asked:
+        """The next questions: where a straight line would pass the least amount and just before, or the middle."""
+        self._open = np.flatnonzero(self._high - self._low > 1)
+        low, high = self._low[self._open], self._high[self._open]
+        at_low, at_high = self._at_low[self._open], self._at_high[self._open]
+        middle = (low + high) // 2
+        if not halving:
+            rise = np.maximum(at_high - at_low, 1).astype(np.float64)
+            guess = low + np.ceil((self._least[self._open] - at_low) * ((high - low) / rise))
+            middle = np.where(at_high == REFUSED, middle, guess.clip(low + 1, high - 1).astype(np.int64))
+        numbers = np.stack([np.maximum(middle - 1, low), middle], axis=1)
+        return _part(self._asked, self._open)._replace(numbers=numbers)
+
+    def narrow(self, numbers: Ints, amounts: Ints) -> None:
+        for column in range(numbers.shape[1]):
+            number, amount = numbers[:, column], amounts[:, column]
+            reached = (amount == REFUSED) | (amount >= self._least[self._open])
+            nearer = self._open[reached & (number < self._high[self._open])]
+            which = reached & (number < self._high[self._open])
+            self._high[nearer], self._at_high[nearer] = number[which], amount[which]
+            which = ~reached & (number > self._low[self._open])
+            nearer = self._open[which]
+            self._low[nearer], self._at_low[nearer] = number[which], amount[which]
+
+    def closed(self, whole: Array) -> tuple[Ints, Asked]:
+        """The cells that do reach it, asked just before, then and once more."""
+        rows = self._rows
+        after = np.minimum(self._high + 1, self.group.of.last)
+        numbers = np.stack([self._low, self._high, after], axis=1)
+        return rows, self._asked._replace(numbers=numbers, whole=whole[rows])
+
+
 class PriceChecks:
     """Goes through all cells once. *current*: the book in force."""
 
@@ -68,7 +125,7 @@ class PriceChecks:
         self.cells = cells
         self.amounts = Amounts(book, cells.entries, cells.askers)
         self._before = None if current is None else Amounts(current, cells.entries, cells.askers)
-        self._bare = Amounts(EntriesBook(_bare(book.rules), cells.entries), cells.entries, cells.askers)
+        self._amounts_bare = Amounts(EntriesBook(_bare_rules(book.rules), cells.entries), cells.entries, cells.askers)
         self._margin = ratio(thresholds.margin_percent)
         self._jump = ratio(thresholds.jump_percent)
         self._thresholds = thresholds
@@ -99,7 +156,7 @@ class PriceChecks:
     def _look_at(self, groups: Sequence[Group]) -> None:
         questions = [(group, asked, None) for group in groups for asked in self._asked(group)]
         self._answer(questions)
-        self._answer([one for group in groups if group.thresholds for one in self._past_thresholds(group)])
+        self._answer(self._past_thresholds([group for group in groups if group.thresholds]))
 
     def _asked(self, group: Group) -> Iterator[Asked]:
         numbers = np.array(group.points, np.int64)
@@ -142,49 +199,63 @@ class PriceChecks:
                 )
             )
 
-    def _past_thresholds(self, group: Group) -> Iterator[tuple[Group, Asked, Ratio | None]]:
+    def _past_thresholds(self, groups: Sequence[Group]) -> list[tuple[Group, Asked, Ratio | None]]:
         """The quantities at which a line's amount passes one that a rule names, between two breaks: there it grows, so
         they are found by closing in on them.
         """
-        last = group.of.last
-        for known in self._asked(group):
-            ends = np.full((len(known.skus), 1), last, np.int64)
-            asked = known._replace(numbers=np.hstack([known.numbers, ends]))
-            (plain,) = self._bare.costs([asked])
-            for threshold in group.thresholds:
-                for column in range(asked.numbers.shape[1] - 1):
-                    low, high = asked.numbers[:, column].copy(), asked.numbers[:, column + 1].copy()
-                    reached = self._reaches(asked, plain.amounts[:, column : column + 2], threshold)
-                    rows = np.flatnonzero(
-                        ~reached[:, 0] & reached[:, 1] & (high - low > 1) & (plain.amounts[:, column] != REFUSED)
-                    )
-                    if len(rows):
-                        part = self._closed_in(group, _part(asked, rows), low[rows], high[rows], threshold)
-                        yield _of_rows(group, rows), part, threshold
-
-    def _reaches(self, asked: Asked, amounts: Ints, threshold: Ratio) -> Array:
-        """Whether the amounts reach the threshold. What is too much to be priced does."""
-        number, over = threshold
-        places = np.array([self._bare.decimals(currency) for currency in self._currencies.tolist()])[asked.askers]
-        # amounts are rounded down to their decimals, so a threshold of more decimals is rounded up
-        least = np.array([-(-number * 10 ** int(one) // over) for one in range(_FINEST + 1)], dtype=object)[places]
-        reached: Array = (amounts == REFUSED) | (amounts >= np.minimum(least, 2**63 - 1).astype(np.int64)[:, None])
-        return reached
-
-    def _closed_in(self, group: Group, asked: Asked, low: Ints, high: Ints, threshold: Ratio) -> Asked:
-        """Just before the threshold, at it, and one more."""
-        while True:
-            open_rows = np.flatnonzero(high - low > 1)
-            if not len(open_rows):
+        known = [(group, _bare(asked)) for group in groups for asked in self._asked(group)]
+        plain = self._amounts_bare.costs([asked for _, asked in known])
+        brackets = [
+            bracket
+            for (group, asked), costs in zip(known, plain, strict=True)
+            for threshold in group.thresholds
+            for bracket in self._brackets(group, asked, costs.amounts, threshold)
+        ]
+        for number in range(_LONGEST):
+            still_open = [(bracket, bracket.probes(halving=number >= _SECANTS)) for bracket in brackets]
+            still_open = [(bracket, probes) for bracket, probes in still_open if len(probes.skus)]
+            if not still_open:
                 break
-            middle = (low[open_rows] + high[open_rows]) // 2
-            probe = _part(asked, open_rows)._replace(numbers=middle[:, None])
-            (plain,) = self._bare.costs([probe])
-            reached = self._reaches(probe, plain.amounts, threshold)[:, 0]
-            high[open_rows[reached]] = middle[reached]
-            low[open_rows[~reached]] = middle[~reached]
-        after = np.minimum(high + 1, group.of.last)
-        return asked._replace(numbers=np.stack([low, high, after], axis=1))
+            found = self._amounts_bare.costs([probes for _, probes in still_open])
+            for (bracket, probes), costs in zip(still_open, found, strict=True):
+                bracket.narrow(probes.numbers, costs.amounts)
+        return [
+            (_of_rows(bracket.group, rows), asked, bracket.threshold)
+            for bracket in brackets
+            for rows, asked in [bracket.closed(self._whole(bracket.group))]
+            if len(rows)
+        ]
+
+    def _brackets(self, group: Group, asked: Asked, amounts: Ints, threshold: Ratio) -> Iterator["_Bracket"]:
+        """Of every stretch between two questions the cells that pass the threshold in it."""
+        number, over = threshold
+        places = np.array([self._amounts_bare.decimals(one) for one in self._currencies.tolist()])[asked.askers]
+        # amounts are rounded down to their decimals, so a threshold of more decimals is rounded up
+        scaled = [min(-(-number * 10**one // over), _TOO_MUCH) for one in range(_FINEST + 1)]
+        least = np.array(scaled, np.int64)[places]
+        numbers, last = asked.numbers, group.of.last
+        for column in range(numbers.shape[1]):
+            low, x_low = numbers[:, column], amounts[:, column]
+            rows = (x_low != REFUSED) & (x_low < least)
+            if column + 1 < numbers.shape[1]:
+                high, x_high = numbers[:, column + 1], amounts[:, column + 1]
+                rows &= ((x_high >= least) | (x_high == REFUSED)) & (high - low > 1)
+            else:
+                # beyond the last break it grows with the quantity; fees make it grow less, so twice as far
+                far = 2.0 * low * least / np.maximum(x_low, 1) + 2
+                high, x_high = np.minimum(far, last).astype(np.int64), np.full(len(low), REFUSED)
+                rows &= (x_low > 0) & (high - low > 1)
+            some = np.flatnonzero(rows)
+            if len(some):
+                yield _Bracket(
+                    group,
+                    _part(asked, some),
+                    some,
+                    threshold,
+                    least[some],
+                    (low[some], high[some]),
+                    (x_low[some], x_high[some]),
+                )
 
     # --- Comparing ---
 
@@ -426,7 +497,7 @@ class PriceChecks:
         return fixed(1000 * (price * over - number * of_price) // (price * over), 1)
 
 
-def _bare(rules: Rules) -> Rules:
+def _bare_rules(rules: Rules) -> Rules:
     """Rules up to phase 7: what conditions on amounts look at, rounded down as finely as may be needed."""
     frame = rules.frame
     unit = tuple(layer for layer in frame.layers if layer.level is Level.UNIT)
@@ -440,6 +511,11 @@ def _bare(rules: Rules) -> Rules:
             policy=msgspec.structs.replace(frame.policy, line=Rounding(decimals=decimals, mode=Mode.DOWN)),
         )
     )
+
+
+def _bare(asked: Asked) -> Asked:
+    """Asked of bare rules, among which there are none for orders."""
+    return asked._replace(whole=np.zeros(len(asked.skus), np.bool_))
 
 
 def _part(asked: Asked, rows: Ints) -> Asked:
