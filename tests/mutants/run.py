@@ -32,7 +32,7 @@ ENGINE = "tests/pricing/engine"
 TESTS = (
     ("kernel/money.py", ["tests/kernel/test_money.py"]),
     ("checkout/states.py", ["tests/checkout/test_states.py"]),
-    ("*/replay.py", [f"{ENGINE}/test_replay.py"]),
+    ("*/replay.py", [f"{ENGINE}/test_replay.py", f"{ENGINE}/test_replay_edges.py"]),
     ("*/check*.py", [f"{ENGINE}/test_check*.py"]),
     ("*/derive.py", [f"{ENGINE}/test_derive*.py"]),
     ("*/sweep*.py", [f"{ENGINE}/test_sweep*.py"]),
