@@ -113,6 +113,10 @@ TEXTS: Final = {
         "The list {list} is derived from {base}, which has no prices.",
         "La tarifa {list} se deriva de {base}, que no tiene precios.",
     ),
+    "derivation_all_stated": (
+        "Every price of the list {list} is stated outright, so its derivation gives none. Remove the prices it is for.",
+        "Todos los precios de la tarifa {list} están fijados: su derivación no da ninguno. Quite los que deba dar.",
+    ),
     "derivation_without_cost": (
         "The list {list} needs a cost above 0 in {currency}: {count} prices have none, the first of SKU {sku}.",
         "La tarifa {list} necesita un coste mayor que 0 en {currency}: faltan {count}; el primero, del SKU {sku}.",
@@ -157,7 +161,9 @@ def derive(content: BookContent, derivations: Iterable[Derivation], *, at: datet
         rows, problems = _derived(step, house)
         house.rows[step.derivation.list] += rows
         made += rows
-        found += _reported(step, house, problems, at)
+        if not rows and not problems:
+            found.append(_nothing(step, house))
+        found += _reported(step, problems, at)
     derived = tuple(made)
     return Derived(msgspec.structs.replace(content, rows=content.rows + derived), derived, tuple(found))
 
@@ -433,19 +439,24 @@ def _rounded(number: Ratio, multiple: Ratio, mode: Mode) -> Ratio:
 # --- Findings ---
 
 
-def _reported(step: _Step, house: _House, problems: Mapping[str, _Problem], at: datetime) -> Iterator[Finding]:
+def _nothing(step: _Step, house: _House) -> Finding:
+    """Why a derivation gives no row."""
     code, base, currency = step.derivation.list, step.derivation.base, step.price_list.currency
-    if base is None and not house.base_rows(step):
-        yield _error("derivation_without_costs", list=code, currency=currency)
-    elif base is not None and not house.rows[base]:
-        yield _finding("derivation_of_empty_list", Severity.WARNING, None, list=code, base=base)
+    if house.base_rows(step):
+        return _finding("derivation_all_stated", Severity.WARNING, None, list=code)
+    if base is None:
+        return _error("derivation_without_costs", list=code, currency=currency)
+    return _finding("derivation_of_empty_list", Severity.WARNING, None, list=code, base=base)
+
+
+def _reported(step: _Step, problems: Mapping[str, _Problem], at: datetime) -> Iterator[Finding]:
     for problem, found in problems.items():
         yield _finding(
             problem,
             Severity.WARNING if problem == "derivation_gives_zero" else Severity.ERROR,
             _witness(step.price_list, found.row, at),
-            list=code,
-            currency=currency,
+            list=step.derivation.list,
+            currency=step.price_list.currency,
             count=str(found.count),
             sku=found.row.sku,
             multiple=ratio_text(*step.grid),

@@ -411,7 +411,10 @@ def test_rounding_one_margin_past_the_other_leaves_no_price() -> None:
 def test_a_stated_row_needs_no_cost_and_no_price() -> None:
     of = house(row("0:10"), row("0:5", of="TRADE"))
 
-    assert derive(of, [trade(margin=("10", None))], at=NOW) == Derived(of, (), ())
+    done = derive(of, [trade(margin=("10", None))], at=NOW)
+    assert (done.content, done.rows) == (of, ())
+    assert codes(done) == ["derivation_all_stated"]
+    assert finding(done).severity is Severity.WARNING
 
 
 def test_a_price_of_0_is_a_warning_unless_the_base_asks_0_too() -> None:
