@@ -356,11 +356,30 @@ class _Index:
 
 
 def _ended(content: BookContent, at: datetime) -> Iterator[Finding]:
-    nouns: list[tuple[str, PriceList | Adjustment]] = [("list", noun) for noun in content.lists]
-    nouns.extend(("adjustment", noun) for noun in content.adjustments)
-    for kind, noun in nouns:
-        if noun.ends_at is not None and noun.ends_at <= at:
-            yield warning("ended", kind=kind, key=noun.code, at=instant_text(noun.ends_at))
+    """One finding for all lists and one for all adjustments; the question is about a SKU that one of them priced."""
+    kinds: dict[str, tuple[PriceList | Adjustment, ...]] = {"list": content.lists, "adjustment": content.adjustments}
+    for kind, nouns in kinds.items():
+        ended = [noun.code for noun in nouns if noun.ends_at is not None and noun.ends_at <= at]
+        if ended:
+            scopes = [noun.scope for noun in content.adjustments if noun.code == ended[0]] if kind != "list" else []
+            lists = {noun.code: noun for noun in content.lists if kind != "list" or noun.code == ended[0]}
+            facts = {facts.sku: facts for facts in content.skus}
+            row = next(
+                (
+                    row
+                    for row in content.rows
+                    if row.list in lists
+                    and row.sku in facts
+                    and all(in_scope(scope, facts[row.sku]) for scope in scopes)
+                ),
+                None,
+            )
+            asked = None if row is None else _now(witness(lists[row.list], row, at), at)
+            yield warning("ended", asked, kind=kind, count=str(len(ended)), keys=", ".join(ended), at=instant_text(at))
+
+
+def _now(asked: Witness, at: datetime) -> Witness:
+    return msgspec.structs.replace(asked, at=at)
 
 
 # --- Bounds ---

@@ -100,8 +100,8 @@ _TEXTS: Final = {
     ),
     "never_priced": ("{sku} has no price in any list.", "{sku} no tiene precio en ninguna tarifa."),
     "ended": (
-        "{kind} {key} ended {at} and does nothing any more.",
-        "{kind} {key} terminó el {at} y ya no hace nada.",
+        "Of kind {kind}, {count} did their work before {at} and do nothing any more: {keys}.",
+        "De tipo {kind}, {count} terminaron antes de {at} y ya no hacen nada: {keys}.",
     ),
     "list_never_prices": (
         "List {list} never gives a price: for {sku} every buyer who sees it gets {by} first.",

@@ -77,8 +77,11 @@ def test_the_sample_shows_every_offer_of_its_years_and_both_sides_of_their_quant
     assert {10, 11, 14, 15, 24, 25} <= quantities
 
 
-def test_the_sample_is_a_book_without_findings() -> None:
-    assert check(content_of_folder(SAMPLE), at=datetime(2013, 1, 1, tzinfo=UTC)) == ()
+def test_the_sample_is_a_book_without_errors_whose_offers_make_totals_fall() -> None:
+    found = check(content_of_folder(SAMPLE), at=datetime(2013, 1, 1, tzinfo=UTC))
+
+    assert [finding.code for finding in found] == ["ended", "total_falls", "total_falls", "total_falls"]
+    assert {finding.params["by"] for finding in found[1:]} == {"OFFER-2-UNIT", "OFFER-3-UNIT", "OFFER-4-UNIT"}
 
 
 @pytest.fixture

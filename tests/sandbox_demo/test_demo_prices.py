@@ -8,7 +8,7 @@ import pytest
 from stdnum.de import vat as german_vat
 from stdnum.es import cif
 
-from pricing.engine import Buyer, LineRequest, MemoryBook, Quote, QuoteRequest, check, quote
+from pricing.engine import Buyer, LineRequest, MemoryBook, Quote, QuoteRequest, Severity, check, quote
 from pricing.engine.request import PricedLine, RefusedLine
 from sandbox.demo.files import write_demo
 from sandbox.demo.rules import COMPANIES
@@ -75,8 +75,13 @@ def priced(book: MemoryBook, who: str, currency: str, wanted: tuple[str, str, st
     return line
 
 
-def test_the_book_has_no_finding(folder: Path) -> None:
-    assert check(content_of_folder(folder), at=NOON) == ()
+def test_what_is_found_in_the_book_can_be_read(folder: Path) -> None:
+    found = check(content_of_folder(folder), at=NOON, buyers=BUYERS.values())
+
+    assert {finding.severity for finding in found} == {Severity.WARNING}
+    assert {finding.code for finding in found} == {"ended", "total_falls", "tier_never_reached"}
+    assert len(found) <= 12
+    assert all(finding.witness is not None for finding in found)
 
 
 @pytest.mark.parametrize(("who", "currency", "quantity", "unit", "sku", "net"), PENCIL)

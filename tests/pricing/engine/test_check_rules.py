@@ -214,7 +214,11 @@ def test_a_rule_whose_window_lies_outside_its_lists_never_acts() -> None:
 
     assert idle_rules(of) == {"A": {"reason": "unable"}}
     ended = one_sku(row("1:10"), adjustments=(rule("A", "5", ends_at=NOW),))
-    assert the("ended", ended).params == {"kind": "adjustment", "key": "A", "at": "2026-11-21T12:00:00Z"}
+    finding = the("ended", ended)
+    assert finding.params == {"kind": "adjustment", "count": "1", "keys": "A", "at": "2026-11-21T12:00:00Z"}
+    line = asked(ended, finding.witness)
+    assert isinstance(line, PricedLine)
+    assert losers(line)["A"][0] == "ended"
     assert idle_rules(ended) == {}
 
 
