@@ -581,6 +581,7 @@ class _Track:
             return
         run, state, line = self.run, self.state, self.state.line
         more = _number(said["quantity"]) - _number(line["quantity"])
+        run.same(f"{state.where}, the next break", said["quantity"], _text(_number(said["quantity"])))
         run.same(f"{state.where}, units to the next break", said["more"], _text(more))
         run.same(f"{state.where}, unit of the next break", said["unit"], line["trace"]["row_unit"])
         reached = (state.counted + more * _factor(state.facts, line["unit"])) / state.factor
