@@ -84,6 +84,11 @@ def test_exactly_half_goes_away_from_zero_or_towards_it(numerator: int, up: int,
     assert divide(numerator, 2, Mode.HALF_DOWN) == down
 
 
+def test_the_smallest_rest_goes_up_or_down_whole() -> None:
+    assert [divide(tenths, 10, Mode.UP) for tenths in (1, -1)] == [1, -1]
+    assert [divide(tenths, 10, Mode.DOWN) for tenths in (1, -1)] == [0, 0]
+
+
 @given(number=st.integers(-(10**9), 10**9), denominator=st.integers(1, 10**6), mode=st.sampled_from(Mode))
 def test_rounding_never_moves_a_number_by_a_whole_unit(number: int, denominator: int, mode: Mode) -> None:
     assert abs(Fraction(number, denominator) - divide(number, denominator, mode)) < 1
