@@ -43,7 +43,7 @@ TESTS = (
     )),
     # every price is made by all the others: not the tests of check, derive, proofs, replay and sweep
     ("*", [f"{ENGINE}/test_[!cdprs]*.py", f"{ENGINE}/test_select*.py", f"{ENGINE}/test_docs.py",
-           f"{ENGINE}/test_checked.py", "tests/pricing/vectors"]),
+           f"{ENGINE}/test_checked.py"]),
 )  # fmt: skip
 """What is tried on a file's mutants: the first that fits. Tests of what is built on the file would only take longer."""
 ENOUGH_PERCENT = 90
