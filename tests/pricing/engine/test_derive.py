@@ -137,6 +137,12 @@ def test_a_bound_that_does_not_bind_leaves_a_price_finer_than_the_cents() -> Non
     assert derived("10.3335", trade(margin=("10", None)), cost="9.3") == "10.3335"
 
 
+def test_a_price_has_18_digits_before_the_point_and_not_one_more() -> None:
+    assert derived("499999999999999999.5", trade(percent="100")) == "999999999999999999"
+    too_large = house(row("0:500000000000000000"))
+    assert codes(derive(too_large, [trade(percent="100")], at=NOW)) == ["derivation_too_large"]
+
+
 def test_without_a_multiple_bounds_are_rounded_to_the_coins_of_the_currency() -> None:
     lists = (public(currency="JPY"), public("TRADE", currency="JPY"))
     of = content(row("0:10"), lists=lists, costs=(Cost(sku=CHAIR.sku, currency="JPY", cost="9.3"),))
