@@ -48,8 +48,6 @@ class Exact:
     __slots__ = ("den", "num", "top")
 
     def __init__(self, num: Ints, den: int, top: int) -> None:
-        if top > LIMIT:
-            raise Beyond
         self.num = num
         self.den = den
         self.top = top

@@ -87,7 +87,7 @@ class PlanTables:
 
     def _looked_up(self, cells: Ints) -> Ints:
         """Where the table would be too large: slower, in memory for those plans alone that are asked for."""
-        if len(self._far) > self._most_cells // 8:
+        if len(self._far) > max(self._most_cells // 32, 1):
             self._far.clear()
         distinct, inverse = np.unique(cells, return_inverse=True)
         for cell in distinct.tolist():

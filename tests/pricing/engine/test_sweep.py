@@ -1,5 +1,6 @@
 """`sweep` says of many lines what `quote` says of each alone."""
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from pricing.engine.book import (
     Cost,
     CurrencyPrice,
     FixedPriceEffect,
+    Layer,
     MarginLimit,
     Package,
     PercentEffect,
@@ -257,6 +259,192 @@ def test_huge_and_fine_prices_agree_too(lines: list[tuple[str, int]], mode: Mode
         policy=RoundingPolicy(unit=Rounding(decimals=4, mode=mode), line=Rounding(decimals=6), round_unit=rounds),
     )
     swept(of, *(LineRequest(sku=f"S{number}", quantity=str(quantity)) for number, (_, quantity) in enumerate(lines)))
+
+
+# --- Books and lines at random: many more than a law draws, the same ones every time ---
+
+
+class Dice:
+    """Draws from a seed. *digits*: how large numbers may be."""
+
+    def __init__(self, seed: int, digits: int = 3) -> None:
+        self.chance = random.Random(seed)
+        self.digits = digits
+        self.places = self.chance.choice([2, 2, 4, 6])
+
+    def one(self, *of: Any) -> Any:
+        return self.chance.choice(of)
+
+    def some(self, *of: Any) -> tuple[Any, ...]:
+        return tuple(one for one in of if self.chance.random() < 0.5)
+
+    def number(self, digits: int | None = None, places: int | None = None) -> str:
+        digits = self.chance.randrange(1, 1 + (self.digits if digits is None else digits))
+        places = self.chance.randrange(1 + (self.places if places is None else places))
+        whole, part = self.chance.randrange(10**digits), self.chance.randrange(10**places)
+        return f"{whole}.{part:0{places}}".rstrip("0").rstrip(".") if places else str(whole)
+
+    def percent(self) -> str:
+        return str(self.one("0", "2", "5", "7.5", "12.25", "33.333", "50", "100"))
+
+    def breaks(self) -> list[int]:
+        return sorted(self.chance.sample(range(2, 60), self.chance.randrange(4)))
+
+
+def book_at_random(dice: Dice) -> ColumnarBook:
+    skus = tuple(
+        SkuFacts(
+            sku=f"SKU-{number}",
+            units=(
+                UnitFact(unit="each", decimals=dice.one(0, 0, 2)),
+                UnitFact(unit="box", factor=dice.one("6", "12", "144")),
+                UnitFact(unit="kilo", factor=dice.one("3", "0.25"), decimals=3),
+            )[: dice.one(1, 2, 3)],
+            categories=dice.some("tools", "tools/saws", "garden"),
+            brand=dice.one(None, "north", "south"),
+            tax_category=dice.one("standard", "standard", "reduced"),
+        )
+        for number in range(8)
+    )
+    lists = [
+        public("OPEN", mergeable=dice.one(True, False)),
+        public("TRADE", audience=Audience(segments=("trade",)), mergeable=True, tax_included=dice.one(True, False)),
+        public("GERMAN", audience=Audience(countries=("DE",)), mergeable=dice.one(True, False)),
+        public("OLD", priority=1, ends_at=NOW),
+        public("NEW", priority=dice.one(1, 2), starts_at=NOW),
+    ]
+    rows = [
+        row_at_random(dice, noun.code, facts.sku, unit.unit, window)
+        for facts in skus
+        for noun in lists
+        for unit in facts.units
+        if dice.one(True, True, False)
+        for window in dice.one([{}], [{"ends_at": NOW}, {"starts_at": NOW}], [{"starts_at": NOW - DAY, "ends_at": NOW}])
+    ]
+    layers = [
+        layer(level, "first", "second", combine=combine, pick=dice.one("priority", "lowest"), code=f"{level}-{combine}")
+        for level in ("unit", "line")
+        for combine in dice.one(("sequence",), ("sum",), ("sum", "sequence"))
+    ]
+    return columnar(
+        *rows,
+        strategy=dice.one(*Strategy),
+        policy=RoundingPolicy(
+            unit=Rounding(decimals=dice.one(None, 3, 4), mode=dice.one(*Mode)),
+            line=Rounding(decimals=dice.one(None, 0, 4), mode=dice.one(*Mode)),
+            round_unit=dice.one(True, True, False),
+        ),
+        lists=tuple(lists),
+        skus=skus,
+        layers=tuple(layers),
+        adjustments=tuple(rule_at_random(dice, number, dice.one(*layers)) for number in range(dice.one(0, 3, 6, 9))),
+        bounds=tuple(bound_at_random(dice, number) for number in range(dice.one(0, 1, 2, 3))),
+        quantity_rules=(QuantityRule(code="PAIRS", scope=scope_at_random(dice), multiple="0.5", maximum="9000"),),
+        costs=tuple(Cost(sku=facts.sku, currency="EUR", cost=dice.number()) for facts in skus),
+    )
+
+
+def row_at_random(dice: Dice, code: str, sku: str, unit: str, window: dict[str, Any]) -> PriceRow:
+    model = dice.one("volume", "volume", "volume", "graduated")
+    sign = ">" if model == "graduated" else dice.one("", ">")
+    begins = [dice.one(0, 0, 0, 5) if model == "volume" else 0, *(6 + begin for begin in dice.breaks())]
+    fee = dice.one("0", "0", dice.number())
+    return row(
+        " ".join(f"{sign}{begin}:{dice.number()}+{fee}" for begin in begins),
+        sku=sku,
+        of=code,
+        unit=unit,
+        model=model,
+        **window,
+    )
+
+
+def scope_at_random(dice: Dice) -> Scope:
+    north = Scope(brands=("north",), excluded_skus=("SKU-1",))
+    found: Scope = dice.one(EVERYTHING, Scope(categories=("tools",)), north, Scope(skus=("SKU-1", "SKU-2")))
+    return found
+
+
+def rule_at_random(dice: Dice, number: int, of: Layer) -> Adjustment:
+    table = tuple(
+        PercentStep(from_=str(begin), percent=dice.percent()) for begin in [0, *dice.breaks()][dice.one(0, 1) :]
+    )
+    effects: list[Any] = [
+        PercentEffect(percent=dice.percent()),
+        PercentEffect(percent=dice.percent(), surcharge=True),
+        AmountEffect(amount=dice.number(), surcharge=dice.one(True, False)),
+        QuantityTableEffect(steps=table or (PercentStep(from_="3", percent="3"),)),
+    ]
+    if of.level == "unit" and of.combine == "sequence":
+        effects.append(FixedPriceEffect(price=dice.number()))
+    conditions = {
+        name: dice.number(3, 0) for name in dice.some("min_quantity", "max_quantity") if dice.one(True, False)
+    } | {
+        name: dice.number(5, 2)
+        for name in dice.some("min_line_amount", "max_line_amount", "min_subtotal", "max_subtotal")
+        if of.level == "line" and dice.one(True, False, False)
+    }
+    return rule(
+        f"RULE-{number}",
+        dice.one(*effects),
+        layer=of.code,
+        group=dice.one("first", "second"),
+        scope=scope_at_random(dice),
+        audience=dice.one(Audience(), Audience(), Audience(segments=("trade",))),
+        conditions=in_euro(**conditions, countries=dice.one((), (), ("DE",), ("ES",))),
+        priority=dice.one(0, 1),
+        exclusive=dice.one(True, False, False),
+        starts_at=dice.one(None, None, NOW),
+        ends_at=dice.one(None, None, NOW + DAY),
+    )
+
+
+def bound_at_random(dice: Dice, number: int) -> Bound:
+    euro, dollar = (CurrencyPrice(currency=currency, price=dice.number()) for currency in ("EUR", "USD"))
+    limit = dice.one(
+        PriceLimit(prices=(euro, dollar)), PriceLimit(prices=(euro,)), MarginLimit(percent=dice.one("8", "30"))
+    )
+    return Bound(code=f"BOUND-{number}", side=dice.one(*Side), scope=scope_at_random(dice), limit=limit)
+
+
+def swept_at_random(dice: Dice, of: ColumnarBook, digits: int) -> Swept:
+    lines = [
+        LineRequest(
+            sku=f"SKU-{dice.chance.randrange(8)}",
+            quantity=dice.number(digits, dice.one(0, 0, 0, 2)),
+            unit=dice.one(None, None, "each", "box", "kilo"),
+        )
+        for _ in range(120)
+    ]
+    lines = [msgspec.structs.replace(line, unit=None) for line in lines] if dice.one(True, False) else lines
+    at = NOW if dice.one(True, False) else np.array([ticks(NOW) + dice.one(-1, 0, 1) for _ in lines])
+    buyers = dice.one((ACME,), BUYERS)
+    return swept(
+        of,
+        *lines,
+        buyers=buyers,
+        buyer_of=[dice.chance.randrange(len(buyers)) for _ in lines],
+        tax=dice.one(None, VAT, VAT),
+        at=at,
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_lines_at_random_agree(seed: int) -> None:
+    dice = Dice(seed)
+
+    found = swept_at_random(dice, book_at_random(dice), digits=3)
+
+    assert len(found) == 120
+
+
+@pytest.mark.parametrize("seed", range(1000, 1060))
+def test_lines_of_any_size_agree(seed: int) -> None:
+    dice = Dice(seed, digits=random.Random(seed).choice([6, 9, 12]))
+
+    found = swept_at_random(dice, book_at_random(dice), digits=9)
+
+    assert len(found) == 120
 
 
 # --- What goes through the columns, and what does not ---
@@ -531,6 +719,142 @@ def test_a_list_that_includes_tax_needs_its_rate() -> None:
     assert swept(of, *lines, tax=under("exempt")).line(20).reason is None
 
 
+def test_lines_of_one_scope_part_by_what_their_cost_is() -> None:
+    costs = {"A": "3", "B": "4.0000001", "C": None, "D": "5"}
+    of = columnar(
+        *(row("1:5", sku=sku, unit="each") for sku in costs),
+        skus=tuple(SkuFacts(sku=sku) for sku in costs),
+        bounds=(Bound(code="M", side=Side.FLOOR, scope=EVERYTHING, limit=MarginLimit(percent="30")),),
+        costs=tuple(Cost(sku=sku, currency="EUR", cost=cost) for sku, cost in costs.items() if cost is not None),
+    )
+
+    assert swept(of, "3 A", "3 B", "3 C", "3 D").by_scalar.tolist() == [False, True, False, False]
+    assert swept(of, "3 C").line(0).reason == "bound_not_covered"
+    assert swept(of, "3 A", "1 GHOST", "3 C", "3 D").line(3).unit_price == "7.15"
+
+
+def test_one_shape_has_as_many_plans_as_scopes() -> None:
+    """Margins, percentages and conditions that differ by scope go through the phases together."""
+    skus = tuple(SkuFacts(sku=f"S{number}", categories=(f"c{number}",)) for number in range(5))
+    scopes = [Scope(categories=(f"c{number}",)) for number in range(5)]
+    of = columnar(
+        *(row("1:5.55 20:4.44", sku=facts.sku, unit="each") for facts in skus),
+        skus=skus,
+        adjustments=tuple(
+            rule(f"R{number}", str(10 + number), scope=scope, conditions=in_euro(min_quantity=str(number + 5)))
+            for number, scope in enumerate(scopes)
+        ),
+        bounds=tuple(
+            Bound(code=f"B{number}", side=Side.FLOOR, scope=scope, limit=MarginLimit(percent=f"{number + 1}1.5"))
+            for number, scope in enumerate(scopes)
+        ),
+        costs=tuple(Cost(sku=facts.sku, currency="EUR", cost="2.95") for facts in skus),
+    )
+
+    found = swept(of, *(f"{count} {facts.sku}" for facts in skus for count in (1, 5, 7, 9, 19, 20, 40)))
+
+    assert not found.by_scalar.any()
+    assert len(of.columns.memo["plans"].shapes) == 1
+
+
+def test_amounts_and_prices_that_differ_by_scope_count_base_units() -> None:
+    skus = tuple(msgspec.structs.replace(CHAIR, sku=f"S{number}", categories=(f"c{number}",)) for number in range(3))
+    of = columnar(
+        *(row("1:60", sku=facts.sku, unit="box") for facts in skus),
+        skus=skus,
+        adjustments=tuple(
+            rule(
+                f"R{number}",
+                AmountEffect(amount=f"0.1{number + 1}"),
+                scope=Scope(categories=(f"c{number}",)),
+                conditions=in_euro(),
+            )
+            for number in range(3)
+        ),
+    )
+
+    found = swept(of, *(f"2 box {facts.sku}" for facts in skus))
+
+    assert [found.line(number).unit_price for number in range(3)] == ["58.68", "58.56", "58.44"]
+    assert not found.by_scalar.any()
+
+
+def test_the_first_of_a_group_acts_whatever_stands_behind_it() -> None:
+    of = columnar(
+        row("1:5", sku="STOOL"),
+        row(">0:5", sku="ROPE", model="graduated"),
+        adjustments=(
+            rule("LESS", AmountEffect(amount="1"), conditions=in_euro(), priority=1),
+            rule("OFF", "50"),
+            rule("NEVER", "60", priority=-1),
+        ),
+    )
+
+    found = swept(of, "3 STOOL", "3 ROPE")
+
+    assert (found.line(0).subtotal, found.line(1).subtotal) == ("12.00", "7.50")
+    assert not found.by_scalar.any()
+
+
+@pytest.mark.parametrize(
+    ("adjustment", "bound", "line"),
+    [
+        (rule("FINE", AmountEffect(amount="9999999.000000000001"), conditions=in_euro()), None, "1 STOOL"),
+        (
+            rule("LARGE", AmountEffect(amount="999999999999999999", surcharge=True), conditions=in_euro()),
+            None,
+            "1 box CRUNCHY-ARMCHAIR",
+        ),
+        (rule("OFF", "1"), MarginLimit(percent="12.123456789012"), "1 STOOL"),
+        (
+            rule("OFF", "1"),
+            PriceLimit(prices=(CurrencyPrice(currency="EUR", price="99999999999999999"),)),
+            "1 STOOL",
+        ),
+    ],
+)
+def test_rules_with_numbers_beyond_64_bits_are_left_to_the_scalar_evaluator(
+    adjustment: Adjustment, bound: Any, line: str
+) -> None:
+    of = columnar(
+        row("1:5", sku="STOOL"),
+        row("1:5", unit="box"),
+        adjustments=(adjustment,),
+        bounds=() if bound is None else (Bound(code="B", side=Side.FLOOR, scope=EVERYTHING, limit=bound),),
+        costs=(Cost(sku="STOOL", currency="EUR", cost="1.000001"),),
+    )
+
+    assert swept(of, line).by_scalar.all()
+
+
+def test_a_currency_without_decimals_has_none() -> None:
+    of = columnar(row("1:120", sku="STOOL"), lists=(public(currency="JPY"),))
+
+    assert swept(of, "3 STOOL", currency="JPY").line(0) == SweptLine(
+        subtotal="360", unit_price="120", list_price="120", list="LIST"
+    )
+
+
+def test_a_book_of_one_kind_of_sku_may_include_tax() -> None:
+    of = columnar(
+        row("1:119", sku="STOOL"),
+        lists=(public(tax_included=True),),
+        skus=(STOOL,),
+        adjustments=(rule("LARGE", "10", layer="line", conditions=in_euro(min_line_amount="1000")),),
+    )
+
+    found = swept(of, "9 STOOL", "10 STOOL", tax=VAT)
+
+    assert [found.line(number).subtotal for number in (0, 1)] == ["1071.00", "1071.00"]
+
+
+def test_units_of_which_every_line_has_its_own_row() -> None:
+    of = columnar(row("1:119", unit="box"), row(">0:3 >2:2", sku="ROPE", model="graduated"))
+
+    assert not swept(of, "9 box CRUNCHY-ARMCHAIR", "1 box CRUNCHY-ARMCHAIR").by_scalar.any()
+    assert swept(of, "9 ROPE").line(0).subtotal == "20.00"
+
+
 # --- Shapes of the question ---
 
 
@@ -571,6 +895,8 @@ def test_plans_are_looked_up_where_a_table_of_them_would_be_too_large() -> None:
     of.columns.memo["plans"] = PlanTables(of.rules, of.columns, most_cells=4)
     lines = ordinary_lines()
 
+    for _ in range(2):
+        assert not swept(of, "10 STOOL", buyers=BUYERS).by_scalar.any()
     for _ in range(2):
         assert not swept(of, *lines, *lines, buyers=BUYERS, buyer_of=[0, 2] * len(lines)).by_scalar.any()
 

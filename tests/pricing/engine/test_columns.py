@@ -1,0 +1,157 @@
+"""A book as arrays: what they hold, and that they can be taken apart and put together."""
+
+import numpy as np
+import pytest
+
+from pricing.engine import BookContent
+from pricing.engine.book import Cost, PriceRow, SkuFacts, UnitFact
+from pricing.engine.columns import _PARSED_KEPT, Columns, ColumnsBuilder, _Numbers, columns_of, ticks
+from pricing.engine.memory import entries_of, frame_of
+from pricing.engine.sweep import Lines, sweep
+from tests.pricing.engine.cast import ACME, CHAIR, NOW, ROPE, STOOL, content, public, row
+from tests.pricing.engine.test_sweep import columnar, swept
+
+
+def columns(made: BookContent) -> Columns:
+    return columns_of(frame_of(made), entries_of(made))
+
+
+def test_skus_are_numbered_in_the_order_of_their_bytes() -> None:
+    skus = ["b", "a", "Z", "ab", "\u00e9", "\U0001f600", "\uffee"]
+    found = columns(content(skus=tuple(SkuFacts(sku=sku) for sku in skus)))
+
+    ordered = sorted(skus, key=str.encode)
+    assert [found.sku(number) for number in range(len(found))] == ordered
+    assert found.codes_of(ordered).tolist() == list(range(len(skus)))
+    assert found.codes_of(["", "b", "aa", "zz", "\ud800", "b"]).tolist() == [
+        -1,
+        ordered.index("b"),
+        -1,
+        -1,
+        -1,
+        ordered.index("b"),
+    ]
+    assert found.code_of("c") == -1
+
+
+def test_units_are_numbered_over_all_skus() -> None:
+    found = columns(content())
+
+    assert found.units == ("box", "each", "metre")
+    assert [found.unit_of(unit) for unit in ("box", "metre", None, "pallet")] == [0, 2, -1, -2]
+
+
+def test_entries_may_come_in_any_order() -> None:
+    made = content(row("1:10 5:9"), row("1:3", sku="ROPE"), row("1:2", sku="STOOL"), skus=(STOOL, CHAIR, ROPE))
+    one, other = columns(made), ColumnsBuilder(frame_of(made))
+    for entry in sorted(entries_of(made), key=lambda entry: entry.facts.sku):
+        other.add(entry)
+
+    lines = Lines(
+        skus=np.arange(3), quantities=np.array([6, 2, 3]), quantity_decimals=0, currency="EUR", buyers=(ACME,)
+    )
+    for found in (one, other.columns()):
+        book = columnar()
+        book.columns = found
+        assert sweep(lines, book=book, at=NOW).subtotals.tolist() == [5400, 600, 600]
+
+
+def test_arrays_are_flat_and_numeric_and_make_the_same_columns() -> None:
+    book = columnar(row("1:10 5:9"), row("1:3+2", sku="ROPE", starts_at=NOW), row("1:2", sku="STOOL"))
+    arrays = book.columns.arrays()
+    assert all(array.ndim == 1 and array.dtype.kind in "iu" for array in arrays.values())
+
+    kept = {name: np.frombuffer(array.tobytes(), array.dtype) for name, array in arrays.items()}
+    book.columns = Columns.of_arrays(book.columns.frame, kept)
+
+    assert not swept(book, "6 CRUNCHY-ARMCHAIR", "2 ROPE", "3 STOOL", "1 GHOST").by_scalar.any()
+
+
+def test_prices_take_32_bits_where_they_suffice_and_64_where_not() -> None:
+    small, large = (
+        columns(content(row("1:21474836.47", sku="STOOL"))),
+        columns(content(row("1:21474836.48", sku="STOOL"))),
+    )
+
+    assert (small.prices.dtype.name, large.prices.dtype.name) == ("int32", "int64")
+    assert (small.price_decimals, large.price_decimals) == (2, 2)
+
+
+def test_decimals_are_those_that_are_used() -> None:
+    assert columns(content(row("1:10", sku="STOOL"))).price_decimals == 0
+    assert columns(content(row("1:10.123456", sku="STOOL"))).price_decimals == 6
+    assert columns(content(row("1:10.1234567", sku="STOOL"))).price_decimals == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        row("1:0.0000001", sku="STOOL"),
+        row("1:1+0.0000001", sku="STOOL"),
+        row("1:9999999999999", sku="STOOL"),
+        row("1:2 3.0000001:1", sku="STOOL"),
+        row("1:2 999999999999999999:1", sku="STOOL"),
+        row(" ".join(f"{begin}:{begin}" for begin in range(1, 18)), sku="STOOL"),
+    ],
+)
+def test_rows_that_do_not_fit_are_odd_and_leave_the_others_alone(odd: PriceRow) -> None:
+    book = columnar(row("1:5+0.5", sku="ROPE"), odd, row("1:7"))
+
+    found = swept(book, "2 STOOL", "2 ROPE", "2 CRUNCHY-ARMCHAIR")
+
+    assert found.by_scalar.tolist() == [True, False, False]
+
+
+def test_bounds_of_tiers_are_kept_once_however_many_rows_have_them() -> None:
+    skus = tuple(SkuFacts(sku=f"S{number}") for number in range(50))
+    found = columns(content(*(row("1:5 10:4", sku=facts.sku, unit="each") for facts in skus), skus=skus))
+
+    assert len(found.ladder_size) == 2  # and that of odd rows
+    assert len(found.prices) == 100
+
+
+def test_a_row_is_found_among_thousands_of_skus_and_among_periods() -> None:
+    """Pages of 512 SKUs, words of 64: a few SKUs of each list, at both ends of words and pages."""
+    priced = [0, 1, 63, 64, 65, 511, 512, 513, 1023, 1024, 2900, 2999]
+    skus = tuple(SkuFacts(sku=f"S{number:04}") for number in range(3000))
+    rows = [row(f"1:{number + 1}", sku=f"S{number:04}", unit="each", ends_at=NOW) for number in priced]
+    rows += [row(f"1:{number + 7}", sku=f"S{number:04}", unit="each", starts_at=NOW) for number in priced[::2]]
+    book = columnar(*rows, skus=skus)
+    asked = Lines(
+        skus=np.arange(3000), quantities=np.ones(3000, np.int64), quantity_decimals=0, currency="EUR", buyers=(ACME,)
+    )
+
+    before = sweep(asked, book=book, at=np.full(3000, ticks(NOW) - 1))
+    after = sweep(asked, book=book, at=NOW)
+
+    assert np.flatnonzero(before.subtotals).tolist() == priced
+    assert before.subtotals[priced].tolist() == [100 * (number + 1) for number in priced]
+    assert np.flatnonzero(after.subtotals).tolist() == priced[::2]
+    assert after.subtotals[priced[::2]].tolist() == [100 * (number + 7) for number in priced[::2]]
+
+
+def test_more_texts_than_are_remembered_are_read_all_the_same() -> None:
+    numbers = _Numbers()
+    for number in range(_PARSED_KEPT + 1):
+        assert numbers.read(str(number)) == number * 10**6
+
+    assert len(numbers.known) == 1
+
+
+def test_an_empty_book_has_columns_too() -> None:
+    found = columns(BookContent(lists=(public(),)))
+
+    assert len(found) == 0
+    assert found.code_of("STOOL") == -1
+    assert found.costs_in("EUR") is None
+
+
+def test_costs_are_kept_by_currency() -> None:
+    costs = (Cost(sku="STOOL", currency="EUR", cost="1.5"), Cost(sku="ROPE", currency="USD", cost="0.1234567"))
+    found = columns(content(costs=costs, skus=(ROPE, STOOL, SkuFacts(sku="BAG", units=(UnitFact(unit="bag"),)))))
+    euros, dollars = found.costs_in("EUR"), found.costs_in("USD")
+
+    assert euros is not None
+    assert dollars is not None
+    assert euros.tolist() == [-1, -1, 15]
+    assert dollars.tolist() == [-1, -2, -1]
