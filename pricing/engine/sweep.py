@@ -195,6 +195,7 @@ class Swept:
             self.reasons[number] = _REASON[line.reason]
             return
         nouns = self._columns.frame.lists
+        self.reasons[number] = 0
         self.lists[number] = next(at for at, noun in enumerate(nouns) if noun.code == line.trace.list)
         amount, over = ratio(line.subtotal)
         amount *= 10**self.decimals // over
@@ -341,7 +342,6 @@ class _Sweep:
             rows.append(self.tables.row(view, epoch, at))
         self.situation_of: Ints = situation_of.reshape(-1)
         self.rule_rows = np.array(rows, np.int64)
-        self.whole = np.array([one.whole for one in situations], np.bool_)
         self.finder = RowFinder(self.columns, situations, self.rules.strategy)
 
     def _tax_kinds(self) -> None:
@@ -553,20 +553,25 @@ class _Sweep:
             self._priced(live.at_lines(part))
 
     def _without_row(self, live: _Live, asked: Asked) -> Bools | None:
-        """Lines no row prices, refused, or left to the scalar evaluator where the reason needs more than a look."""
+        """Lines no row prices, refused; and those left to the scalar evaluator."""
         missing = asked.row < 0
         if asked.by_scalar.any():
             self._leave(live, asked.by_scalar)
         elif not missing.any():
             return None
         done: Bools = missing | asked.by_scalar
-        missing &= ~asked.by_scalar
-        whole = self.whole.take(live.situation)
-        unclear = missing & (asked.dated | ~whole)
-        self._leave(live, unclear)
-        missing &= ~unclear
-        self._refuse(live, missing & asked.short, "quantity_not_priced")
-        self._refuse(live, missing & ~asked.short, "no_price_in_currency")
+        places = np.flatnonzero(missing & ~asked.by_scalar)
+        if len(places):
+            later, later_here, ended = self.finder.why_not(asked, places)
+            short = asked.short.take(places)
+            # of one list's rows the last one has the word, and columns do not keep their order
+            self.swept.by_scalar[live.places_of(places[short & later_here])] = True
+            reasons = np.select(
+                [short, later, ended],
+                [_REASON[reason] for reason in ("quantity_not_priced", "not_priced_yet", "no_longer_priced")],
+                _REASON["no_price_in_currency"],
+            )
+            self.swept.reasons[live.places_of(places)] = reasons
         return done
 
     def _taxed(self, live: _Live, listed: Ints, included: Bools, lines: Ints | None) -> tuple[Ints | None, Ints, Bools]:

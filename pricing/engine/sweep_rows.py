@@ -1,5 +1,6 @@
 """Phases 2 and 3 of many lines at once: the row and the tier that price each, as `select` finds them for one line."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple, overload
 
 import numpy as np
@@ -16,12 +17,13 @@ _DENS: Final = tuple(10**places for places in range(7))
 
 class Situation(NamedTuple):
     """What a buyer meets between two edges of the book's lists and rules: the *lists* open and valid, the first in
-    rank first, and the number of the rules' group. *whole*: no list of the buyer's begins later or has ended.
+    rank first, and those open that begin *later* or have *ended*.
     """
 
     lists: tuple[int, ...]
     ranks: tuple[tuple[int, int], ...]
-    whole: bool
+    later: tuple[int, ...]
+    ended: tuple[int, ...]
 
     @property
     def tied(self) -> bool:
@@ -29,14 +31,19 @@ class Situation(NamedTuple):
 
 
 def situation(lists: dict[str, ReadyList], numbers: dict[str, int], at: int) -> Situation:
-    valid = [
-        one
-        for one in lists.values()
-        if (one.starts_at is None or ticks(one.starts_at) <= at) and (one.ends_at is None or at < ticks(one.ends_at))
-    ]
+    valid: list[ReadyList] = []
+    later: list[int] = []
+    ended: list[int] = []
+    for one in lists.values():
+        if one.starts_at is not None and at < ticks(one.starts_at):
+            later.append(numbers[one.code])
+        elif one.ends_at is not None and ticks(one.ends_at) <= at:
+            ended.append(numbers[one.code])
+        else:
+            valid.append(one)
     valid.sort(key=lambda one: (one.rank, one.code), reverse=True)
     return Situation(
-        tuple(numbers[one.code] for one in valid), tuple(one.rank for one in valid), len(valid) == len(lists)
+        tuple(numbers[one.code] for one in valid), tuple(one.rank for one in valid), tuple(later), tuple(ended)
     )
 
 
@@ -61,7 +68,6 @@ class Asked:
         "base",
         "by_scalar",
         "count",
-        "dated",
         "level",
         "ordinal",
         "own",
@@ -98,7 +104,6 @@ class Asked:
         self.own: Bools | None = None if ordinal is None else np.ones(count, np.bool_)
         self.by_scalar = np.zeros(count, np.bool_)
         self.short = np.zeros(count, np.bool_)  # a row's first tier lies above the quantity
-        self.dated = np.zeros(count, np.bool_)  # a row begins later or has ended
 
 
 class RowFinder:
@@ -106,6 +111,7 @@ class RowFinder:
 
     def __init__(self, columns: Columns, situations: list[Situation], strategy: Strategy) -> None:
         self._columns = columns
+        self._situations = situations
         self._strategy = strategy
         self.depth = max([1, *(len(one.lists) for one in situations)])
         none = len(columns.frame.lists)
@@ -176,13 +182,18 @@ class RowFinder:
 
     def _rows(self, asked: Asked, level: int, places: Ints | None, ordinal: Ints | None) -> tuple[Ints | None, Ints]:
         """Rows of the list at *level* that are valid, and the places of the lines that have one."""
-        columns = self._columns
         sku = taken(asked.sku, places)
         cell = taken(asked.situation, places) * self.depth + level
         if ordinal is None:
             slot = self._base_slots.take(cell)
         else:
             slot = self._slots.take(ordinal * self._lists_and_none + self.lists.take(cell))
+        places, run = self._runs(sku, slot, places)
+        return self._valid(asked, places, run) if self._dated else (places, run)
+
+    def _runs(self, sku: Ints, slot: Ints, places: Ints | None) -> tuple[Ints | None, Ints]:
+        """The runs of *sku*, which are those at *places*, in *slot*, and the places of the lines that have one."""
+        columns = self._columns
         page = columns.directory.take(slot * columns.pages_a_slot + sku // PAGE_SKUS).astype(np.int64)
         word = 2 * (page * PAGE_WORDS + (sku >> 6) % PAGE_WORDS)
         bits = columns.pages.take(word)
@@ -192,8 +203,8 @@ class RowFinder:
             hits = np.flatnonzero(here)
             places = hits if places is None else places.take(hits)
             word, bits, shift = word.take(hits), bits.take(hits), shift.take(hits)
-        row = columns.pages.take(word + 1).view(np.int64) + np.bitwise_count(bits & ((ONE << shift) - ONE))
-        return self._valid(asked, places, row) if self._dated else (places, row)
+        run: Ints = columns.pages.take(word + 1).view(np.int64) + np.bitwise_count(bits & ((ONE << shift) - ONE))
+        return places, run
 
     def _valid(self, asked: Asked, places: Ints | None, run: Ints) -> tuple[Ints | None, Ints]:
         """Of each run of rows the one that is valid."""
@@ -214,8 +225,48 @@ class RowFinder:
         if valid.all():
             return places, row
         hits = np.flatnonzero(valid)
-        asked.dated[np.flatnonzero(~valid) if places is None else places[~valid]] = True
         return hits if places is None else places.take(hits), row.take(hits)
+
+    def why_not(self, asked: Asked, places: Ints) -> tuple[Bools, Bools, Bools]:
+        """Of the lines at *places*, which no row prices: whether a row of theirs begins later, whether in a list that
+        is valid now, and whether one has ended.
+        """
+        later, later_here, ended = (np.zeros(len(places), np.bool_) for _ in range(3))
+        of_lines = np.broadcast_to(taken(asked.situation, places), len(places))
+        for number in np.unique(of_lines).tolist():
+            one = self._situations[number]
+            mine = np.flatnonzero(of_lines == number)
+            for noun in (*one.lists, *one.later, *one.ended):
+                for at, run in self._runs_of_list(asked, noun, places, mine):
+                    begins, is_over = self._windows(taken(asked.at, places.take(at)), run)
+                    if noun in one.later:
+                        later[at] = True
+                    else:
+                        later[at] |= begins
+                        ended[at] |= ~begins if noun in one.ended else is_over
+                        later_here[at] |= begins & (noun in one.lists)
+        return later, later_here, ended
+
+    def _runs_of_list(self, asked: Asked, noun: int, places: Ints, mine: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """The runs of the asked unit and of the base unit, of the lines *mine* among those at *places*."""
+        sku = asked.sku.take(places.take(mine))
+        ordinals = [np.zeros(len(mine), np.int64)]
+        if asked.ordinal is not None:
+            ordinals.append(asked.ordinal.take(places.take(mine)))
+        for ordinal in ordinals:
+            at, run = self._runs(sku, self._slots.take(ordinal * self._lists_and_none + noun), mine)
+            yield mine if at is None else at, run
+
+    def _windows(self, at: Ints | int, run: Ints) -> tuple[Bools, Bools]:
+        """Of each run whether its last row begins later than *at*, and whether its first has ended."""
+        columns = self._columns
+        if not self._dated:
+            return np.zeros(len(run), np.bool_), np.zeros(len(run), np.bool_)
+        first = last = run
+        if len(columns.run_first):
+            first, last = columns.run_first.take(run), columns.run_first.take(run + 1) - 1
+        begins = columns.window_starts.take(columns.row_window.take(last)) > at
+        return begins, columns.window_ends.take(columns.row_window.take(first)) <= at
 
     def _reached(self, asked: Asked, found: tuple[Ints | None, Ints], quantities: Ints) -> Found:
         """The tiers of rows, where their first is reached; a line that meets an odd row is left to the scalar."""

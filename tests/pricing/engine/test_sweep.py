@@ -689,6 +689,41 @@ def test_each_reason_of_a_refusal_is_the_quotes() -> None:
     assert swept(of, "6 STOOL", currency="USD").line(0).reason == "no_price_in_currency"
 
 
+def test_why_no_row_prices_a_line_is_said_as_the_quote_says_it() -> None:
+    """A row that needs more, begins later or has ended, in lists that are valid, begin later or have ended."""
+    lists = (
+        public(),
+        public("LATER", priority=1, starts_at=NOW + DAY),
+        public("ENDED", priority=2, ends_at=NOW),
+        public("BOTH", priority=3),
+    )
+    dice, later, ended = Dice(5), {"starts_at": NOW + DAY}, {"ends_at": NOW}
+    skus = tuple(msgspec.structs.replace(CHAIR, sku=f"S{number}") for number in range(150))
+    rows = [
+        row("50:1", sku=facts.sku, of=noun.code, unit=unit, **window)
+        for facts in skus
+        for noun in lists
+        for unit in ("each", "box")
+        for window in dice.one([], [], [], [], [{}], [later], [ended], [later, ended])
+    ]
+    of = columnar(*rows, lists=lists, skus=skus)
+
+    found = swept(of, *(f"2 {unit}{facts.sku}" for facts in skus for unit in ("", "box ")))
+
+    counts = {reason: int((found.reasons == number).sum()) for number, reason in enumerate(REASONS)}
+    asked_of = ("quantity_not_priced", "not_priced_yet", "no_longer_priced", "no_price_in_currency")
+    assert min(counts[reason] for reason in asked_of) > 5
+    assert found.by_scalar.sum() < len(found) / 4
+
+
+def test_a_row_that_needs_more_now_and_begins_anew_later_is_left_to_the_scalar_evaluator() -> None:
+    """Of one list's rows the last in the book's order has the word, and columns do not keep that order."""
+    now, later = row("5:10", sku="STOOL", ends_at=NOW + DAY), row("5:9", sku="STOOL", starts_at=NOW + DAY)
+
+    for rows in ((now, later), (later, now)):
+        assert swept(columnar(*rows), "1 STOOL").by_scalar.all()
+
+
 def test_a_currency_that_is_none_prices_nothing() -> None:
     assert swept(ordinary(), "1 STOOL", "1 GHOST", currency="ZZZ").line(1).reason == "no_price_in_currency"
 
