@@ -41,9 +41,9 @@ TESTS = (
     *((f"*/{name}.py", [f"{ENGINE}/test_proofs*.py", f"{ENGINE}/test_replay.py"]) for name in (
         "disclose", "leaves", "proofs", "verify"
     )),
-    # every price is made by all the others: not the tests of check, derive, proofs, replay and sweep
+    # every price is made by all the others; the replay holds their traces to what was shown
     ("*", [f"{ENGINE}/test_[!cdprs]*.py", f"{ENGINE}/test_select*.py", f"{ENGINE}/test_docs.py",
-           f"{ENGINE}/test_checked.py"]),
+           f"{ENGINE}/test_checked.py", f"{ENGINE}/test_replay.py"]),
 )  # fmt: skip
 """What is tried on a file's mutants: the first that fits. Tests of what is built on the file would only take longer."""
 ENOUGH_PERCENT = 90
