@@ -4,6 +4,7 @@ import pytest
 
 from pricing.engine import TaxInput, TaxRate
 from pricing.engine.book import Strategy, Titles
+from pricing.engine.request import PricedLine
 from tests.pricing.engine.cast import ask, book, layer, priced, public, refused, row, rule, total
 
 
@@ -89,5 +90,6 @@ def test_of_two_exclusive_rules_as_good_as_each_other_the_first_code_acts(level:
     )
     answer = ask(book(row("0:10"), layers=(groups,), adjustments=rules), "1 CRUNCHY-ARMCHAIR")
     (line,) = answer.lines
+    assert isinstance(line, PricedLine)
 
     assert [step.rule for step in line.trace.steps if step.phase == level] == ["A"]
