@@ -286,7 +286,7 @@ class _Sweep:
         self.book = book
         self.columns = columns
         self.rules = rules
-        self.at = at
+        self.at: int | Ints = at if isinstance(at, int) else np.asarray(at, np.int64)
         self.tax = tax
         self.swept = Swept(len(lines.skus), columns, lines.currency, view.line_places)
         self.swept.by_scalar[list(lines.said)] = True
@@ -405,7 +405,8 @@ class _Sweep:
     def _checked(self, at: slice | Ints) -> _Live:
         """Lines of known SKUs and units, in quantities that may be bought."""
         lines, columns = self.lines, self.columns
-        live = _Live(at, lines.skus[at].astype(np.int64), lines.quantities[at], 10**lines.quantity_decimals)
+        quantities = lines.quantities[at].astype(np.int64, copy=False)
+        live = _Live(at, lines.skus[at].astype(np.int64), quantities, 10**lines.quantity_decimals)
         left = self.swept.by_scalar[at]
         if left.any():
             live.keep(~left)

@@ -525,14 +525,15 @@ def test_no_line_of_an_ordinary_book_is_left_to_the_scalar_evaluator(at: datetim
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-def test_every_strategy_goes_through_the_columns(strategy: Strategy) -> None:
+@pytest.mark.parametrize("rope", ["graduated", "volume"])
+def test_every_strategy_goes_through_the_columns(strategy: Strategy, rope: str) -> None:
     of = columnar(
         row("1:10 10:9 100:7", sku="STOOL"),
         row("1:9.5 20:9 50:8", sku="STOOL", of="TRADE"),
         row("1:120 10:100"),
         row("1:11 20:8.75", of="TRADE"),
         row("1:100", unit="box", of="TRADE"),
-        row(">0:3", sku="ROPE", of="TRADE", model="graduated"),
+        row(">0:3", sku="ROPE", of="TRADE", model=rope),
         row("1:2.5+4", sku="ROPE"),
         lists=(
             public(mergeable=True),
@@ -907,7 +908,7 @@ def test_many_blocks_say_what_one_line_says() -> None:
     codes = of.columns.codes_of(["STOOL", "CRUNCHY-ARMCHAIR"])
     lines = Lines(
         skus=codes[np.arange(count) % 2],
-        quantities=np.arange(count) % 90 + 1,
+        quantities=(np.arange(count) % 90 + 1).astype(np.int8),  # narrow numbers do as well
         quantity_decimals=0,
         currency="EUR",
         buyers=BUYERS,
