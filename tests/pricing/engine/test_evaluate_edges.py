@@ -1,0 +1,62 @@
+"""What was found for one question and kept is not taken for another; and the hints, at their edges."""
+
+import pytest
+
+from pricing.engine import QuoteRequest, TaxInput, TaxRate, quote
+from pricing.engine.book import QuantityRule, Scope
+from pricing.engine.request import RefusedLine
+from tests.pricing.engine.cast import GUEST, NOW, VAT, ask, at_least, book, priced, public, refused, row, rule
+
+SEVEN = TaxInput(rates=(TaxRate(category="standard", percent="7"),))
+
+
+@pytest.mark.parametrize("gross", [False, True])
+def test_a_line_is_taxed_anew_each_time(gross: bool) -> None:
+    of = book(row("1:100"), lists=(public(tax_included=gross),))
+
+    found = [priced(of, "1 CRUNCHY-ARMCHAIR", tax=tax) for tax in (VAT, SEVEN, VAT)]
+
+    assert [line.tax_percent for line in found] == ["19", "7", "19"]
+    assert [line.tax for line in found] == (["15.97", "6.54", "15.97"] if gross else ["19.00", "7.00", "19.00"])
+    assert refused(of, "1 CRUNCHY-ARMCHAIR", tax=TaxInput())[0] == "tax_rate_unknown"
+
+
+def test_the_cliff_is_the_nearest_of_those_that_pay() -> None:
+    rules = rule("A", "90", conditions=at_least("50")), rule("B", "60", conditions=at_least("20"))
+    cliff = priced(book(row("1:10"), adjustments=rules), "10 CRUNCHY-ARMCHAIR").trace.cliff
+
+    assert cliff is not None
+    assert (cliff.quantity, cliff.subtotal) == ("20", "80.00")
+
+
+@pytest.mark.parametrize(
+    ("said", "quantity"), [("1:10 10:8+30", None), ("1:10 10:8+5", "10"), ("1:10 10:8+9.99", "10")]
+)
+def test_a_fee_that_comes_with_the_next_break_may_eat_the_cliff(said: str, quantity: str | None) -> None:
+    """9 cost 90: 10 at 8.00 are a cliff only while their fee stays below 10."""
+    cliff = priced(book(row(said)), "9 CRUNCHY-ARMCHAIR").trace.cliff
+
+    assert (cliff and cliff.quantity) == quantity
+
+
+def test_nothing_costs_less_than_nothing() -> None:
+    line = priced(book(row("0:10 10:0")), "0 CRUNCHY-ARMCHAIR")
+
+    assert (line.subtotal, line.trace.cliff) == ("0.00", None)
+
+
+def test_a_refusal_repeats_the_unit_that_was_asked() -> None:
+    few = QuantityRule(code="FEW", scope=Scope(everything=True), unit="box", maximum="5")
+    lines = ask(book(row("1:10"), quantity_rules=(few,)), "6 box CRUNCHY-ARMCHAIR", "1 pallet CRUNCHY-ARMCHAIR").lines
+
+    assert [(line.unit, line.reason) for line in lines if isinstance(line, RefusedLine)] == [
+        ("box", "quantity_above_maximum"),
+        ("pallet", "unknown_unit"),
+    ]
+
+
+def test_an_instant_without_time_zone_is_a_mistake() -> None:
+    request = QuoteRequest(buyer=GUEST, currency="EUR", lines=())
+
+    with pytest.raises(ValueError, match=r"^at needs a time zone$"):
+        quote(request, book=book(row("1:10")), at=NOW.replace(tzinfo=None))
