@@ -2,10 +2,11 @@
 
 import pytest
 
-from pricing.engine import QuoteRequest, TaxInput, TaxRate, quote
+from pricing.engine import LineRequest, QuoteRequest, TaxInput, TaxRate, quote
 from pricing.engine.book import QuantityRule, Scope
 from pricing.engine.request import RefusedLine
 from tests.pricing.engine.cast import GUEST, NOW, VAT, ask, at_least, book, priced, public, refused, row, rule
+from tests.pricing.engine.test_more_laws import calls
 
 SEVEN = TaxInput(rates=(TaxRate(category="standard", percent="7"),))
 
@@ -19,6 +20,15 @@ def test_a_line_is_taxed_anew_each_time(gross: bool) -> None:
     assert [line.tax_percent for line in found] == ["19", "7", "19"]
     assert [line.tax for line in found] == (["15.97", "6.54", "15.97"] if gross else ["19.00", "7.00", "19.00"])
     assert refused(of, "1 CRUNCHY-ARMCHAIR", tax=TaxInput())[0] == "tax_rate_unknown"
+
+
+def test_a_line_like_one_asked_before_takes_less_than_half_the_work() -> None:
+    rules = tuple(rule(f"R{number}", "1", conditions=at_least("40")) for number in range(10))
+    of = book(row("1:10 20:9"), adjustments=rules)
+
+    first, again = (calls(of, [LineRequest(sku="CRUNCHY-ARMCHAIR", quantity=quantity)]) for quantity in ("7", "9"))
+
+    assert 2 * again < first
 
 
 def test_the_cliff_is_the_nearest_of_those_that_pay() -> None:
