@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ Ints = NDArray[np.int64]
 Array = NDArray[Any]
 
 REFUSED = -1
-FEW = 4_000
+FEW = 1_000
 """Up to so many questions the columns of a book are not worth making."""
 _MOST = 2**62
 
@@ -71,7 +72,7 @@ class Asked(NamedTuple):
 
 class Costs(NamedTuple):
     """In the shape of the numbers asked for: net *amounts* in the asker's currency, order rules included, `REFUSED`
-    where there is none; and the lists they are by (positions).
+    where there is none or it is beyond 64 bits; and the lists they are by (positions).
     """
 
     amounts: Ints
@@ -88,12 +89,17 @@ class Amounts:
         frame = book.rules.frame
         self._lists = {noun.code: number for number, noun in enumerate(frame.lists)}
         self._columnar: ColumnBook | None = cast(ColumnBook, book) if hasattr(type(book), "columns") else None
-        self._codes: Ints | None = None
         categories = sorted({entry.facts.tax_category for entry in entries})
         self._tax: TaxInput | None = None
         if any(noun.tax_included for noun in frame.lists):
             # what a buyer owes is no matter of the book: prices that include tax are compared as if it were none
             self._tax = TaxInput(rates=tuple(TaxRate(category=one, percent="0") for one in categories))
+
+    @cached_property
+    def _codes(self) -> Ints:
+        """The columns' number of each entry's SKU."""
+        assert self._columnar is not None
+        return self._columnar.columns.codes_of(entry.facts.sku for entry in self._entries).astype(np.int64)
 
     def decimals(self, currency: str) -> int:
         """Of the amounts in that currency."""
@@ -135,15 +141,14 @@ class Amounts:
                 line = self.line(asker, sku, asked.of.unit, text, asked.at)
                 if isinstance(line, PricedLine):
                     net, over = ratio(line.net)
-                    costs.amounts[row, column] = min(net * scale // over, _MOST)
+                    amount = net * scale // over
+                    costs.amounts[row, column] = amount if amount <= _MOST else REFUSED
                     costs.lists[row, column] = self._lists[line.trace.list]
 
     def _by_columns(self, questions: Sequence[Asked], found: Sequence[Costs]) -> None:
         """All questions of a currency together: a sweep has its price, whatever its size."""
         book = self._columnar
         assert book is not None
-        if self._codes is None:
-            self._codes = book.columns.codes_of(entry.facts.sku for entry in self._entries).astype(np.int64)
         currencies = np.array([asker.currency for asker in self._askers])
         portions: dict[tuple[str, int], list[tuple[Asked, Costs, Ints]]] = {}
         for asked, costs in zip(questions, found, strict=True):
@@ -151,7 +156,8 @@ class Amounts:
             of_askers = currencies[asked.askers]
             for currency in np.unique(of_askers).tolist() if decimals is not None else ():
                 rows = np.flatnonzero((of_askers == currency) & ~asked.whole)
-                portions.setdefault((currency, decimals or 0), []).append((asked, costs, rows))
+                if len(rows):
+                    portions.setdefault((currency, decimals or 0), []).append((asked, costs, rows))
         for (currency, decimals), portion in portions.items():
             self._sweep(book, currency, decimals, portion)
 
@@ -159,7 +165,6 @@ class Amounts:
         self, book: ColumnBook, currency: str, decimals: int, portion: Sequence[tuple[Asked, Costs, Ints]]
     ) -> None:
         skus, askers, units, quantities, instants = [], [], [], [], []
-        assert self._codes is not None
         for asked, _, rows in portion:
             numbers = asked.numbers[rows]
             width, step = numbers.shape[1], asked.of.step
@@ -168,8 +173,6 @@ class Amounts:
             quantities.append(numbers.reshape(-1) * (10**decimals * step[0] // step[1]))
             units.append(np.full(numbers.size, book.columns.unit_of(asked.of.unit), np.int64))
             instants.append(np.full(numbers.size, ticks(asked.at), np.int64))
-        if not sum(map(len, skus)):
-            return
         lines = Lines(
             skus=np.concatenate(skus),
             quantities=np.concatenate(quantities),
@@ -181,6 +184,9 @@ class Amounts:
         )
         swept = sweep(lines, book=book, at=np.concatenate(instants), tax=self._tax)
         amounts = np.where(swept.reasons == 0, swept.subtotals, REFUSED)
+        for number in np.flatnonzero(swept.by_scalar & (amounts == 0)).tolist():
+            if ratio(swept.line(number).subtotal or "0")[0]:
+                amounts[number] = REFUSED
         start = 0
         for asked, costs, rows in portion:
             shape = len(rows), asked.numbers.shape[1]

@@ -258,11 +258,10 @@ class Cells:
         for of in self._asked_units(entry):
             units = {of.unit, entry.facts.units[0].unit}
             rows = tuple(row for row in entry.rows if row.list in lists and row.unit in units)
-            if rows:
-                group = self._new_group(of, RuleSet(rules, 0), rows, [])
-                group.skus.append(number)
-                group.askers.append(asker)
-                yield from group.cases(0)
+            group = self._new_group(of, RuleSet(rules, 0), rows, [])
+            group.skus.append(number)
+            group.askers.append(asker)
+            yield from group.cases(0)
 
     def rules_for(self, facts: SkuFacts, asker: int) -> tuple[Rule, ...]:
         """The adjustments that may act on the SKU for that asker."""

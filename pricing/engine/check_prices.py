@@ -18,13 +18,12 @@ from pricing.engine.check_findings import Finding, Thresholds, Witness, of_sever
 from pricing.engine.memory import Book
 from pricing.engine.rules import Ratio, Rules
 
-_PORTION = 1 << 20
+PORTION = 1 << 20
 _SAFE = 2.0**62
 _FINEST = 12
 _UNSOLD = -1
 _TOO_MUCH = 2**62
 _SECANTS = 6
-_LONGEST = 100
 
 
 class Tally:
@@ -87,7 +86,9 @@ class _Bracket:
         self._open: Ints = np.arange(len(rows))
 
     def probes(self, *, halving: bool) -> Asked:
-        """The next questions: where a straight line would pass the least amount and just before, or the middle."""
+        """The next questions: where a straight line would pass the least amount and just before, or the middle. Where
+        nothing is known beyond, fees and packages make an amount grow less than its quantity, so twice as far.
+        """
         self._open = np.flatnonzero(self._high - self._low > 1)
         low, high = self._low[self._open], self._high[self._open]
         at_low, at_high = self._at_low[self._open], self._at_high[self._open]
@@ -95,7 +96,8 @@ class _Bracket:
         if not halving:
             rise = np.maximum(at_high - at_low, 1).astype(np.float64)
             guess = low + np.ceil((self._least[self._open] - at_low) * ((high - low) / rise))
-            middle = np.where(at_high == REFUSED, middle, guess.clip(low + 1, high - 1).astype(np.int64))
+            far = 2.0 * low * self._least[self._open] / np.maximum(at_low, 1) + 2
+            middle = np.where(at_high == REFUSED, far, guess).clip(low + 1, high - 1).astype(np.int64)
         numbers = np.stack([np.maximum(middle - 1, low), middle], axis=1)
         return _part(self._asked, self._open)._replace(numbers=numbers)
 
@@ -119,9 +121,12 @@ class _Bracket:
 
 
 class PriceChecks:
-    """Goes through all cells once. *current*: the book in force."""
+    """Goes through all cells once, about *portion* questions at a time. *current*: the book in force."""
 
-    def __init__(self, cells: Cells, book: Book, current: Book | None, thresholds: Thresholds) -> None:
+    def __init__(
+        self, cells: Cells, book: Book, current: Book | None, thresholds: Thresholds, portion: int = PORTION
+    ) -> None:
+        self._portion = portion
         self.cells = cells
         self.amounts = Amounts(book, cells.entries, cells.askers)
         self._before = None if current is None else Amounts(current, cells.entries, cells.askers)
@@ -144,7 +149,7 @@ class PriceChecks:
         for group in self.cells.groups.values():
             waiting.append(group)
             size += len(group.skus) * len(group.points) * len(group.instants)
-            if size > _PORTION:
+            if size > self._portion:
                 self._look_at(waiting)
                 waiting, size = [], 0
         self._look_at(waiting)
@@ -211,8 +216,10 @@ class PriceChecks:
             for threshold in group.thresholds
             for bracket in self._brackets(group, asked, costs.amounts, threshold)
         ]
-        for number in range(_LONGEST):
-            still_open = [(bracket, bracket.probes(halving=number >= _SECANTS)) for bracket in brackets]
+        rounds = 0
+        while True:
+            still_open = [(bracket, bracket.probes(halving=rounds >= _SECANTS)) for bracket in brackets]
+            rounds += 1
             still_open = [(bracket, probes) for bracket, probes in still_open if len(probes.skus)]
             if not still_open:
                 break
@@ -241,9 +248,8 @@ class PriceChecks:
                 high, x_high = numbers[:, column + 1], amounts[:, column + 1]
                 rows &= ((x_high >= least) | (x_high == REFUSED)) & (high - low > 1)
             else:
-                # beyond the last break it grows with the quantity; fees make it grow less, so twice as far
-                far = 2.0 * low * least / np.maximum(x_low, 1) + 2
-                high, x_high = np.minimum(far, last).astype(np.int64), np.full(len(low), REFUSED)
+                # beyond the last break it grows with the quantity, up to where it is too much to be priced
+                high, x_high = np.full(len(low), last), np.full(len(low), REFUSED)
                 rows &= (x_low > 0) & (high - low > 1)
             some = np.flatnonzero(rows)
             if len(some):

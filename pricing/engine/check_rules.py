@@ -55,18 +55,18 @@ def _never_pricing(cells: Cells, prices: PriceChecks) -> Iterator[Finding]:
             elif cells.valid_from(row) is not None:
                 idle[row.list].append((number, row))
     for code, rows in sorted(idle.items()):
-        shown = [(number, row, case) for number, row in rows for case in _cases_of_row(cells, number, row)]
-        for number, row, case in shown:
-            line = _ask(cells, prices, case)
-            if line is not None:
-                sku = cells.entries[number].facts.sku
-                names = {"list": code, "sku": sku, "by": line.trace.list}
-                if code in pricing:
-                    found = warning("row_never_prices", _witness(cells, case), unit=row.unit, **names)
-                else:
-                    found = warning("list_never_prices", _witness(cells, case), **names)
-                yield of_several(found, [cells.entries[one].facts.sku for one, _ in rows])
-                break
+        cases = ((row, case) for number, row in rows for case in _cases_of_row(cells, number, row))
+        answers = ((row, case, _ask(cells, prices, case)) for row, case in cases)
+        shown = next(((row, case, line) for row, case, line in answers if line is not None), None)
+        if shown is not None:
+            row, case, line = shown
+            names = {"list": code, "sku": row.sku, "by": line.trace.list}
+            found = (
+                warning("row_never_prices", _witness(cells, case), unit=row.unit, **names)
+                if code in pricing
+                else warning("list_never_prices", _witness(cells, case), **names)
+            )
+            yield of_several(found, [cells.entries[one].facts.sku for one, _ in rows])
 
 
 def _cases_of_row(cells: Cells, number: int, row: PriceRow) -> Iterator[Case]:
@@ -135,9 +135,8 @@ def _passed_over(cells: Cells, prices: PriceChecks) -> Iterator[Finding]:
     found: dict[tuple[str, str], list[tuple[int, Case]]] = defaultdict(list)
     for number, entry in enumerate(cells.entries):
         for code in dict.fromkeys(row.list for row in entry.rows if row.model in _UNITLESS):
-            if (cells.numbers[code], number) in prices.priced:
-                for rule, case in _passing(cells, prices, number, code):
-                    found[rule, code].append((number, case))
+            for rule, case in _passing(cells, prices, number, code):
+                found[rule, code].append((number, case))
     for (rule, code), cases in sorted(found.items()):
         sku = cells.entries[cases[0][0]].facts.sku
         finding = warning("effect_passed_over", _witness(cells, cases[0][1]), rule=rule, sku=sku, list=code)
@@ -238,9 +237,8 @@ class _Acting:
     def _anywhere(self, noun: Adjustment) -> Case | None:
         """A question about a SKU in the rule's scope, by somebody it is for."""
         cells = self._cells
-        for number, entry in enumerate(cells.entries):
-            if in_scope(noun.scope, entry.facts):
-                for asker, (buyer, _) in enumerate(cells.askers):
-                    if admits(noun.audience, buyer):
-                        return next(cells.cases(number, asker), None)
-        return None
+        skus = (number for number, entry in enumerate(cells.entries) if in_scope(noun.scope, entry.facts))
+        number = next(skus, None)
+        askers = [asker for asker, (buyer, _) in enumerate(cells.askers) if admits(noun.audience, buyer)]
+        asked = ((number, asker) for asker in askers) if number is not None else ()
+        return next((case for sku, asker in asked for case in cells.cases(sku, asker)), None)

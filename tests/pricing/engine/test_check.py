@@ -10,6 +10,7 @@ from pricing.engine.book import Bound, Cost, CurrencyPrice, MarginLimit, PriceLi
 from pricing.engine.memory import MemoryBook
 from pricing.engine.request import RefusedLine
 from tests.pricing.engine.cast import CHAIR, NOW, ROPE, STOOL, content, day, layer, only, public, row, rule
+from tests.pricing.engine.checking import asked
 
 MARGIN = Bound(code="B", side=Side.FLOOR, scope=Scope(skus=("STOOL",)), limit=MarginLimit(percent="5"))
 SOLD = row("1:10"), row("1:30", sku="STOOL"), row("1:1", sku="ROPE")
@@ -212,3 +213,31 @@ def test_a_break_group_counts_one_unit() -> None:
     assert found(content(*SOLD, skus=(chair, rope, stool))) == [
         ("mixed_break_group", {"group": "g", "units": "each, metre"})
     ]
+
+
+def test_what_stands_beside_a_tie_is_left_alone() -> None:
+    lists = public("A"), public("B"), public("C", priority=1)
+    (finding,) = tie(*lists)
+
+    assert finding.params["other"] == "B"
+
+
+def test_errors_of_many_skus_are_told_once_with_a_question_that_is_refused() -> None:
+    both = Scope(skus=("STOOL", "ROPE"))
+    costs = Cost(sku="STOOL", currency="USD", cost="1"), Cost(sku="ROPE", currency="USD", cost="1")
+    margin = msgspec.structs.replace(MARGIN, scope=both)
+    (finding,) = check(content(*SOLD, bounds=(margin,), costs=costs), at=NOW)
+
+    assert finding.params == {"bound": "B", "currency": "EUR", "sku": "ROPE", "count": "2", "others": "STOOL"}
+    assert finding_text(finding, "es").endswith("En total 2 SKU, entre ellos STOOL.")
+    line = asked(content(*SOLD, bounds=(margin,), costs=costs), finding.witness)
+    assert isinstance(line, RefusedLine)
+    assert line.reason == "bound_not_covered"
+
+
+def test_skus_without_any_price_are_told_once() -> None:
+    skus = (CHAIR, *(msgspec.structs.replace(STOOL, sku=f"NEW-{number}") for number in range(6)))
+    (finding,) = check(content(SOLD[0], skus=skus), at=NOW)
+
+    assert finding.params == {"sku": "NEW-0", "count": "6", "others": "NEW-1, NEW-2, NEW-3"}
+    assert isinstance(asked(content(SOLD[0], skus=skus), finding.witness), RefusedLine)

@@ -1,9 +1,11 @@
 """Warnings about what prices do."""
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pricing.engine import BookContent, Buyer, MemoryBook, finding_text
 from pricing.engine.book import (
@@ -17,21 +19,34 @@ from pricing.engine.book import (
     PercentStep,
     QuantityRule,
     QuantityTableEffect,
+    Rounding,
     RoundingPolicy,
+    Scope,
+    SkuFacts,
+    UnitFact,
 )
 from pricing.engine.check import Thresholds
+from pricing.engine.check_amounts import EntriesBook
+from pricing.engine.check_cells import Cells
+from pricing.engine.check_classes import Classes
+from pricing.engine.check_content import sound_entries
+from pricing.engine.check_prices import PORTION, PriceChecks
+from pricing.engine.memory import entries_of, frame_of
+from pricing.engine.rules import Rules
 from tests.pricing.engine.cast import (
     CHAIR,
     EVERYTHING,
     GLOBEX,
     GUEST,
     INITECH,
+    NOW,
     ROPE,
     STOOL,
     at_least,
     content,
     day,
     in_euro,
+    layer,
     only,
     public,
     row,
@@ -310,6 +325,153 @@ def test_what_is_new_or_was_free_and_what_did_not_change() -> None:
     assert codes(content(row("1:0"), row("1:5", sku="STOOL"), skus=(CHAIR, STOOL)), current=book) == []
 
 
-def test_prices_that_are_finer_than_arithmetic_of_64_bits_are_compared_exactly() -> None:
-    policy = RoundingPolicy(line={"decimals": 12}, unit={"decimals": 12})  # type: ignore[arg-type]
-    del policy
+def test_a_book_with_many_questions_is_found_the_same_as_its_parts() -> None:
+    """Many questions are swept, few are asked one by one."""
+    fine = UnitFact(unit="gram", decimals=7)
+    skus = [
+        *(replace(CHAIR, sku=f"CHAIR-{number}") for number in range(60)),
+        *(replace(STOOL, sku=f"STOOL-{number}") for number in range(40)),
+        *(replace(ROPE, sku=f"ROPE-{number}", tax_category="reduced") for number in range(20)),
+        SkuFacts(sku="GOLD", units=(fine,)),
+        SkuFacts(sku="SALT", units=(fine,), break_group="minerals"),
+    ]
+    lists = PUBLIC, TRADE, CONTRACT, public("DOLLARS", "USD", tax_included=True)
+    rules = (
+        rule("LINE", "3", layer="line", conditions=in_euro(min_line_amount="100")),
+        rule(
+            "ORDER",
+            AmountEffect(amount="300"),
+            layer="order",
+            conditions=in_euro(min_subtotal="500"),
+            scope=Scope(categories=("seating/stools",)),
+        ),
+    )
+    rows = []
+    for number, facts in enumerate(skus):
+        unit = facts.units[0].unit
+        first = f"{number + 7}.{number % 7 + 1}"
+        rows.append(row(f"1:{first} 10:{number + 7 - number % 3}", sku=facts.sku, unit=unit))
+        rows.append(row(f"1:{first} 5:{number + 6}", sku=facts.sku, unit=unit, of="DOLLARS"))
+        if number % 3 == 0:
+            rows.append(row(f"10:{number + 6} 20:{number + 5}", sku=facts.sku, unit=unit, of="TRADE"))
+        if number % 7 == 0:
+            rows.append(row(f"1:{number + 8}", sku=facts.sku, unit=unit, of="CONTRACT"))
+    costs = tuple(Cost(sku=facts.sku, currency="EUR", cost="20") for facts in skus)
+    more: dict[str, Any] = {"lists": lists, "adjustments": rules}
+    whole = content(*rows, skus=tuple(skus), costs=costs, **more)
+
+    def told(of: BookContent) -> set[tuple[str, str]]:
+        return {
+            (finding.code, finding.params["by"])
+            for finding in findings(of, buyers=[GLOBEX, INITECH])
+            if "by" in finding.params
+        }
+
+    def counted(of: BookContent) -> dict[tuple[str, str], int]:
+        return {
+            (finding.code, finding.params["by"]): int(finding.params.get("count", "1"))
+            for finding in findings(of, buyers=[GLOBEX, INITECH])
+            if "by" in finding.params
+        }
+
+    parts = [
+        told(
+            content(
+                *(one for one in rows if one.sku == facts.sku),
+                skus=(facts,),
+                costs=tuple(one for one in costs if one.sku == facts.sku),
+                **more,
+            )
+        )
+        for facts in skus
+    ]
+
+    assert counted(whole) == Counter(one for part in parts for one in part)
+    assert {code for code, _ in counted(whole)} == {"total_falls", "dearer_than_public", "low_margin"}
+    assert {by for code, by in counted(whole) if code == "total_falls"} >= {"LIST", "ORDER", "LINE", "TRADE", "DOLLARS"}
+
+
+def test_a_sweep_of_the_book_in_force_finds_its_jumps() -> None:
+    skus = [replace(CHAIR, sku=f"CHAIR-{number}") for number in range(500)]
+    before = content(*(row("1:10 10:9 20:8 30:7", sku=facts.sku) for facts in skus), skus=tuple(skus))
+    of = content(*(row("1:14 10:9 20:8 30:7", sku=facts.sku) for facts in skus), skus=tuple(skus))
+
+    in_memory = MemoryBook(before, root="r")
+    for book in (EntriesBook(in_memory.rules, entries_of(before)), in_memory):
+        finding = the("price_jumps", of, current=book)
+        assert (finding.params["count"], finding.params["percent"]) == ("500", "+40.0")
+
+
+def test_amounts_beyond_64_bits_are_compared_all_the_same() -> None:
+    finest = RoundingPolicy(unit=Rounding(decimals=12), line=Rounding(decimals=12))
+    costs = (Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="1000000.000000000001"),)
+    of = one_sku(row("1:1000000 2:950000.000000000001"), costs=costs, policy=finest)
+    book = MemoryBook(one_sku(row("1:500000"), policy=finest), root="r")
+
+    assert the("low_margin", of).params["margin"] == "-5.3"
+    assert the("price_jumps", of, current=book).params["percent"] == "+100.0"
+    assert codes(one_sku(row("1:10"), policy=finest), current=MemoryBook(one_sku(row("1:10")), root="r")) == []
+
+
+def test_thresholds_without_sense_are_refused() -> None:
+    for wrong in ({"margin_percent": "100"}, {"jump_percent": "-1"}):
+        with pytest.raises(ValueError, match="State a margin"):
+            Thresholds(**wrong)
+
+
+def test_a_threshold_far_beyond_the_last_break_of_a_package_row_is_found() -> None:
+    half = rule("R", "50", layer="line", conditions=in_euro(min_line_amount="1000"))
+    of = one_sku(row(">0:30", model="package", package=Package(size="4000")), adjustments=(half,))
+    assert falls(of) == {"R": ("132000", "132001")}
+    most = QuantityRule(code="Q", scope=EVERYTHING, maximum="132000")
+    assert falls(replace(of, quantity_rules=(most,))) == {}
+
+
+def test_a_total_that_falls_all_the_way_is_shown_by_two_neighbours() -> None:
+    rules = (
+        rule("A", "60", layer="line"),
+        rule("B", "60", layer="line", group="second"),
+        rule("C", AmountEffect(amount="500", surcharge=True), layer="line", group="third", conditions=in_euro()),
+    )
+    of = one_sku(row("1:10"), adjustments=rules, layers=(layer("line", "first", "second", "third", combine="sum"),))
+    (fall,) = falls(of).values()
+    assert int(fall[1]) == int(fall[0]) + 1
+
+
+def test_a_total_that_rises_and_then_falls_is_found_too() -> None:
+    rules = (
+        rule("A", "60", layer="line"),
+        rule("B", "60", layer="line", group="second"),
+        rule("C", AmountEffect(amount="500", surcharge=True), layer="line", group="third", conditions=in_euro()),
+        rule("HALF", "50", layer="line", exclusive=True),
+    )
+    of = one_sku(
+        row("1:10"),
+        adjustments=rules,
+        layers=(layer("line", "first", "second", "third", combine="sum"),),
+        quantity_rules=(QuantityRule(code="Q", scope=EVERYTHING, minimum="3", maximum="250"),),
+    )
+    assert falls(of)
+
+
+def test_questions_are_asked_in_portions() -> None:
+    of = content(row("1:10 10:8"), row("1:10 20:8", sku="STOOL"), row("1:1 30:0.5", sku="ROPE"))
+    entries, _ = sound_entries(of)
+    rules = Rules(frame_of(of))
+    cells = Cells(entries, rules, Classes(of, ()), NOW, None)
+    at_once, by_portions = (
+        list(PriceChecks(cells, EntriesBook(rules, entries), None, Thresholds(), portion).run())
+        for portion in (PORTION, 1)
+    )
+
+    assert len(at_once) == 1
+    assert by_portions == at_once
+
+
+def test_what_a_sweep_cannot_write_is_not_taken_for_nothing() -> None:
+    finest = RoundingPolicy(unit=Rounding(decimals=12), line=Rounding(decimals=12))
+    skus = tuple(replace(CHAIR, sku=f"CHAIR-{number}") for number in range(500))
+
+    assert codes(content(*(row("1:4000000 2:7000000", sku=one.sku) for one in skus), skus=skus, policy=finest)) == []
+    free = (row(">0:0", sku=one.sku, model="package", package=Package(size="2")) for one in skus)
+    assert codes(content(*free, skus=skus, policy=finest)) == []
