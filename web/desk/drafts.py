@@ -280,8 +280,19 @@ def _finding(draft: PriceDraft, finding: Finding, locale: str) -> ShownFinding:
     witness = finding.witness
     address = question = None
     if witness is not None:
-        buyer = witness.buyer.company or f"everyone-{witness.currency}"
-        asked = {"sku": witness.sku, "quantity": witness.quantity, "buyer": buyer, "at": witness.at.isoformat()}
+        # of a total that falls, both sides
+        quantities = " ".join(filter(None, [witness.quantity, finding.params.get("more")]))
+        buyer = witness.buyer
+        asked = [
+            ("sku", witness.sku),
+            ("unit", witness.unit),
+            ("quantity", quantities),
+            ("currency", witness.currency),
+            *([] if buyer.company is None else [("company", buyer.company)]),
+            *(("segment", segment) for segment in buyer.segments),
+            *([] if buyer.country is None else [("country", buyer.country)]),
+            ("at", witness.at.isoformat()),
+        ]
         address = f"/desk/prices/drafts/{draft.id}/preview?{urlencode(asked)}"
         question = {
             "sku": witness.sku,

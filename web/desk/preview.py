@@ -16,6 +16,7 @@ from accounts import store as accounts_store
 from accounts.model import Company
 from checkout.tax import HOME
 from kernel.db import for_accounts
+from kernel.money import UnknownCurrency, exponent
 from pricing.compiled import CompiledBook
 from pricing.engine import Book, Buyer
 from pricing.engine.book import EVERYONE, Scope
@@ -122,13 +123,19 @@ async def preview(request: AnyRequest, draft: FromPath[str]) -> Html:
             before, after = await services.pricing.books_of_draft(found.id, skus=skus, at=at)
         options = await _buyers(request, after)
         chosen = _chosen(options, request.query_params.getall("buyer", []))
+        asked_by = _as_asked(request)
+        if asked_by is not None:
+            options, chosen = [asked_by, *options], [asked_by]
+        unit = request.query_params.get("unit") or None
         known = await services.catalog.find_skus(skus)
         names = {code: view.names.in_(locale) for code, view in known.items()}
         groups = [
             SkuSample(
                 sku=sku,
                 name=names.get(sku, ""),
-                samples=_shared([_sample(before, after, asked, sku, quantities, at, locale) for asked in chosen]),
+                samples=_shared(
+                    [_sample(before, after, asked, (sku, unit), quantities, at, locale) for asked in chosen]
+                ),
             )
             for sku in skus
         ]
@@ -151,6 +158,7 @@ async def preview(request: AnyRequest, draft: FromPath[str]) -> Html:
         **context,
         options=options,
         chosen=[asked.key for asked in chosen],
+        carried=[(name, text) for name, text in request.query_params.multi_items() if name == "unit" and text],
         values={
             "sku": typed.form.get("sku") or "\n".join(skus),
             "quantity": typed.form.get("quantity"),
@@ -184,6 +192,29 @@ async def _buyers(request: AnyRequest, book: Book) -> list[SampleBuyer]:
     currencies = sorted({found.currency for found in book.rules.frame.lists if found.audience == EVERYONE})
     everyone = [SampleBuyer(f"everyone-{currency}", "", Buyer(country=HOME), currency) for currency in currencies]
     return everyone + [_of_company(company) for company in companies]
+
+
+def _as_asked(request: AnyRequest) -> SampleBuyer | None:
+    """Whoever a finding's question is asked by: somebody of these segments, in this country, paying in this currency.
+
+    Their parts stand in the address by themselves, as there need be no such company yet.
+    """
+    asked = request.query_params
+    currency = asked.get("currency", "")
+    try:
+        buyer = msgspec.convert(
+            {
+                "company": asked.get("company") or None,
+                "segments": asked.getall("segment", []),
+                "country": asked.get("country") or None,
+            },
+            Buyer,
+        )
+        exponent(currency)
+    except (msgspec.ValidationError, UnknownCurrency):
+        return None
+    name = ", ".join(filter(None, [buyer.company, *buyer.segments, buyer.country]))
+    return SampleBuyer("asked", name, buyer, currency)
 
 
 def _of_company(company: Company) -> SampleBuyer:
@@ -233,13 +264,15 @@ def _sample(
     before: Book | None,
     after: Book,
     asked: SampleBuyer,
-    sku: str,
+    offer: tuple[str, str | None],
     quantities: Sequence[str],
     at: datetime,
     locale: str,
 ) -> Sample:
+    """*offer*: SKU and unit, None being the base unit."""
+    sku, unit = offer
     ladders = [
-        None if book is None else ladder_of(book, asked.buyer, currency=asked.currency, sku=sku, at=at)
+        None if book is None else ladder_of(book, asked.buyer, currency=asked.currency, sku=sku, unit=unit, at=at)
         for book in (before, after)
     ]
     numbers = quantities or _breaks(ladders)
@@ -247,7 +280,7 @@ def _sample(
     return Sample(
         buyers=(asked,),
         unit=next((ladder.unit for ladder in reversed(ladders) if ladder is not None and ladder.unit), ""),
-        prices=tuple(_price(before, after, asked, sku, number, at, locale) for number in numbers),
+        prices=tuple(_price(before, after, asked, offer, number, at, locale) for number in numbers),
         before=old,
         after=new,
     )
@@ -271,12 +304,19 @@ def _breaks(ladders: Sequence[Ladder | None]) -> list[str]:
 
 
 def _price(
-    before: Book | None, after: Book, asked: SampleBuyer, sku: str, quantity: str, at: datetime, locale: str
+    before: Book | None,
+    after: Book,
+    asked: SampleBuyer,
+    offer: tuple[str, str | None],
+    quantity: str,
+    at: datetime,
+    locale: str,
 ) -> SamplePrice:
+    sku, unit = offer
     old, new = (
         None
         if book is None
-        else price_of(book, asked.buyer, currency=asked.currency, sku=sku, quantity=quantity, at=at).line
+        else price_of(book, asked.buyer, currency=asked.currency, sku=sku, unit=unit, quantity=quantity, at=at).line
         for book in (before, after)
     )
     return SamplePrice(

@@ -367,6 +367,32 @@ async def test_an_error_of_the_gate_stops_publication_and_shows_its_witness(cler
     assert 'class="summary"' in answer.text
 
 
+async def test_a_warning_is_read_with_its_amounts_and_its_question_shows_them(clerk: Clerk) -> None:
+    draft = await clerk.begin()
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="240")
+
+    page = unescape(await clerk.get(f"{draft}/publication?lang=en"))
+    warnings = [part.split("</li>")[0] for part in page.split('<li class="note warn">')[1:]]
+    (falling,) = [part for part in warnings if "By CONTRACT-INITECH, more cost less" in part]
+    assert "19 each of CRUNCHY-ARMCHAIR cost 4189.50 EUR, 20 cost 4155.20." in falling
+    assert len(warnings) < 20
+    shown = unescape(await clerk.get(falling.split('href="')[1].split('"')[0]))
+    assert "4,189.50" in shown
+    assert "4,155.20" in shown
+    assert "initech" in shown
+
+
+async def test_a_question_by_somebody_who_is_no_company_yet_is_answered(clerk: Clerk) -> None:
+    draft = await clerk.begin()
+    asked = "sku=HONEST-GLOVE-M&unit=pair&quantity=20&at=2026-11-21T12:00:00Z"
+
+    of_segment = await clerk.get(f"{draft}/preview?{asked}&currency=USD&segment=manufacturing&country=FR")
+    assert "manufacturing, FR" in of_segment
+    assert "136.34" in of_segment
+    nobody = await clerk.get(f"{draft}/preview?{asked}&currency=none")
+    assert 'value="asked"' not in nobody
+
+
 async def test_a_publication_too_soon_or_without_a_reason_is_refused_and_kept(clerk: Clerk, shop: Shop) -> None:
     draft = await clerk.begin()
     now = shop.clock.now().replace(tzinfo=None)
