@@ -225,6 +225,7 @@ def sweep(lines: Lines, *, book: ColumnBook, at: datetime | Ints, tax: TaxInput 
     for start in range(0, count, BLOCK):
         work.block(slice(start, min(start + BLOCK, count)))
     work.by_scalar()
+    work.tables.keep()
     return work.swept
 
 
@@ -298,7 +299,7 @@ class _Sweep:
             line_limit=view.line_limit,
             round_unit=policy.round_unit,
         )
-        self.tables = PlanTables.of(rules, columns)
+        self.tables = PlanTables.taken_from(columns, rules)
         self.costs = columns.costs_in(lines.currency)
         self._situate(views)
         self._tax_kinds()

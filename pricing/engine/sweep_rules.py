@@ -29,7 +29,7 @@ Checks = tuple[Check, ...] | None
 
 
 class PlanTables:
-    """Plans by group of rules and scope. Kept with the columns between sweeps."""
+    """Plans by group of rules and scope, kept with the columns between sweeps."""
 
     def __init__(self, rules: Rules, columns: Columns, *, most_cells: int = MOST_CELLS) -> None:
         self.rules = rules
@@ -52,11 +52,15 @@ class PlanTables:
         self._check_of = np.full(columns.scope_count, _UNKNOWN, np.int32)
 
     @classmethod
-    def of(cls, rules: Rules, columns: Columns) -> "PlanTables":
-        found = columns.memo.get("plans")
-        if not isinstance(found, PlanTables) or found.rules is not rules:
-            found = columns.memo["plans"] = cls(rules, columns)
-        return found
+    def taken_from(cls, columns: Columns, rules: Rules) -> "PlanTables":
+        """Those kept with the columns, which are the caller's alone until `keep`: a sweep in another thread meanwhile
+        makes its own.
+        """
+        found = columns.memo.pop("plans", None)
+        return found if isinstance(found, PlanTables) and found.rules is rules else cls(rules, columns)
+
+    def keep(self) -> None:
+        self._columns.memo["plans"] = self
 
     def row(self, view: View, epoch: int, instant: int) -> int:
         """The row of *view*'s rules at *instant*, which lies in *epoch*: no rule begins or ends inside one."""

@@ -937,6 +937,18 @@ def test_plans_are_looked_up_where_a_table_of_them_would_be_too_large() -> None:
         assert not swept(of, *lines, *lines, buyers=BUYERS, buyer_of=[0, 2] * len(lines)).by_scalar.any()
 
 
+def test_two_sweeps_at_once_share_no_tables() -> None:
+    of = ordinary()
+    swept(of, "10 STOOL")
+
+    one, other = (PlanTables.taken_from(of.columns, of.rules) for _ in range(2))
+
+    assert one is not other
+    assert (len(one.shapes), len(other.shapes)) == (1, 0)
+    other.keep()
+    assert PlanTables.taken_from(of.columns, of.rules) is other
+
+
 def test_columns_of_other_rules_are_not_mixed_up() -> None:
     of = ordinary()
     swept(of, "10 STOOL")
