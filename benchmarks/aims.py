@@ -14,22 +14,20 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from benchmarks.book import CURRENCY, NOON, ROWS_A_SKU, benchmark_buyers, sku_code
 from benchmarks.material import bare_book, benchmark_book, benchmark_file
 from benchmarks.measure import Timing, timed
 from benchmarks.memory import MB, Memory, in_workers
 from benchmarks.publication import published
+from benchmarks.sweeping import swept
 from pricing.compiled import CompiledBook
 from pricing.engine import LineRequest, QuoteRequest, quote
-from pricing.engine.sweep import Lines, sweep
 
 QUICK: Final = os.environ.get("BENCH") == "quick"
 SIZES: Final = (10_000, 30_000, 100_000) if QUICK else (10_000, 100_000, 1_000_000, 10_000_000)
 PUBLISHED_ROWS: Final = 30_000 if QUICK else 1_000_000
 ROUNDS: Final = 1_000 if QUICK else 10_000
-SWEPT: Final = 200_000 if QUICK else 4_000_000
 LINES: Final = 50
 SEED: Final = 7
 CLASS_RATE, FULL_RATE = 10e6, 3e6
@@ -181,26 +179,6 @@ def quoted(book: CompiledBook, lines: int, rounds: int) -> tuple[Timing, Timing]
 
 def _each(asked: Iterator[QuoteRequest], book: CompiledBook, _number: int) -> object:
     return quote(next(asked), book=book, at=NOON)
-
-
-def swept(book: CompiledBook) -> float:
-    """Lines a second, of lines at random by all buyers; the better of two runs."""
-    chance = np.random.default_rng(SEED)
-    buyers = benchmark_buyers()
-    lines = Lines(
-        skus=chance.integers(0, len(book), SWEPT, np.int32),
-        quantities=chance.integers(1, 200, SWEPT, np.int64),
-        quantity_decimals=0,
-        currency=CURRENCY,
-        buyers=buyers,
-        buyer_of=chance.integers(0, len(buyers), SWEPT, np.int32),
-    )
-    best = 0.0
-    for _ in range(2):
-        started = time.perf_counter()
-        sweep(lines, book=book, at=NOON)
-        best = max(best, SWEPT / (time.perf_counter() - started))
-    return best
 
 
 def _nothing() -> tuple[None, None]:
