@@ -473,5 +473,5 @@ def test_what_a_sweep_cannot_write_is_not_taken_for_nothing() -> None:
     skus = tuple(replace(CHAIR, sku=f"CHAIR-{number}") for number in range(500))
 
     assert codes(content(*(row("1:4000000 2:7000000", sku=one.sku) for one in skus), skus=skus, policy=finest)) == []
-    free = (row(">0:0", sku=one.sku, model="package", package=Package(size="2")) for one in skus)
+    free = (row(">0:0 >5:0", sku=one.sku, model="package", package=Package(size="2")) for one in skus)
     assert codes(content(*free, skus=skus, policy=finest)) == []
