@@ -69,7 +69,6 @@ NO_RATE: Final = -1
 BAD_RATE: Final = -2
 _NO_CODE: Final = "\x00"  # no SKU or unit can have it
 _REASON: Final = {reason: code for code, reason in enumerate(REASONS)}
-_UNSEEN: Final = 0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,8 +84,9 @@ class Lines:
     """Lines to price, as arrays of equal length.
 
     *skus*: codes as `Columns.code_of` gives them, -1 for an unknown one. *quantities* have *quantity_decimals*.
-    *units*: as `Columns.unit_of` gives them; None: base units. *buyer_of*: positions in *buyers*; None: all are the
-    first's. *said*: the quantities, as text, of lines whose quantity does not fit; the scalar evaluator prices them.
+    *units*: as `Columns.unit_of` gives them; None: base units. *buyer_of*: positions in *buyers*, of which there is
+    one at least; None: all are the first's. *said*: the quantities, as text, of lines whose quantity does not fit; the
+    scalar evaluator prices them.
     """
 
     skus: Array
@@ -152,8 +152,8 @@ class Swept:
 
     *subtotals* in units of 10^-*decimals*. *lists*: positions in the frame's lists. *unit_prices* over *unit_scales*
     and *list_prices* over *list_scale*, `NO_PRICE` where the row has none. *reasons*: positions in `REASONS`, 0 for
-    priced. *by_scalar*: lines the scalar evaluator priced; of these alone the arrays may say 0 where the number does
-    not fit, `line` always knows.
+    priced; a refused line has no list and a subtotal of 0. *by_scalar*: lines the scalar evaluator priced; theirs alone
+    may be numbers that do not fit, of which the arrays say 0 or `NO_PRICE` and `line` the text.
     """
 
     def __init__(self, count: int, columns: Columns, currency: str, decimals: int) -> None:
@@ -187,6 +187,11 @@ class Swept:
             list_price=None if listed == NO_PRICE else _price_text(listed, self.list_scale, least),
             list=self._columns.frame.lists[self.lists[number]].code,
         )
+
+    def refuse(self, places: slice | Ints, reason: str) -> None:
+        self.reasons[places] = _REASON[reason]
+        self.subtotals[places], self.lists[places] = 0, NO_LIST
+        self.unit_prices[places], self.unit_scales[places], self.list_prices[places] = NO_PRICE, 1, NO_PRICE
 
     def answer(self, number: int, line: PricedLine | RefusedLine) -> None:
         """Take the scalar evaluator's word."""
@@ -322,28 +327,37 @@ class _Sweep:
                 views_of_bases.append(view)
             base_of.append(bases[key])
         self.base_of = np.array(base_of, np.int64)
-        if isinstance(self.at, int):
-            self.epoch: int | None = int(np.searchsorted(self.edges, self.at, "right"))
-            present = [(base, self.epoch, self.at) for base in range(len(views_of_bases))]
-        else:
-            self.epoch = None
-            epochs = np.unique(np.searchsorted(self.edges, self.at, "right")).tolist()
-            present = [
-                (base, epoch, int(self.edges[epoch - 1]) if epoch else BEGINNING)
-                for base in range(len(views_of_bases))
-                for epoch in epochs
-            ]
+        epochs = len(self.edges) + 1
         situations: list[Situation] = []
         rows: list[int] = []
-        situation_of = np.full((len(views_of_bases), len(self.edges) + 1), _UNSEEN, np.int64)
-        for base, epoch, at in present:
-            view = views_of_bases[base]
-            situation_of[base, epoch] = len(situations)
-            situations.append(situation(view.lists, numbers, at))
-            rows.append(self.tables.row(view, epoch, at))
-        self.situation_of: Ints = situation_of.reshape(-1)
+        self.situation_of: Ints = np.zeros(len(views_of_bases) * epochs, np.int64)
+        for cell in self._cells_in_use(len(views_of_bases)):
+            base, epoch = divmod(cell, epochs)
+            view, begins = views_of_bases[base], int(self.edges[epoch - 1]) if epoch else BEGINNING
+            self.situation_of[cell] = len(situations)
+            situations.append(situation(view.lists, numbers, begins))
+            rows.append(self.tables.row(view, epoch, begins))
         self.rule_rows = np.array(rows, np.int64)
         self.finder = RowFinder(self.columns, situations, self.rules.strategy)
+
+    def _cells_in_use(self, bases: int) -> list[int]:
+        """Pairs of a base and an epoch, as `_cells` numbers them."""
+        if isinstance(self.at, int):
+            epoch = int(np.searchsorted(self.edges, self.at, "right"))
+            return [base * (len(self.edges) + 1) + epoch for base in range(bases)]
+        found: set[int] = set()
+        for start in range(0, len(self.lines.skus), BLOCK):
+            found.update(np.unique(self._cells(slice(start, start + BLOCK))).tolist())
+        return sorted(found)
+
+    def _cells(self, places: slice | Ints) -> Ints | int:
+        """By line the base its buyer has, what the buyer meets at some instant or other, and the epoch."""
+        base: Ints | int = 0
+        if self.lines.buyer_of is not None and len(self.lines.buyers) > 1:
+            base = self.base_of.take(self.lines.buyer_of[places])
+        at = self.at if isinstance(self.at, int) else self.at[places]
+        epoch = np.searchsorted(self.edges, at, "right")
+        return base * (len(self.edges) + 1) + (int(epoch) if isinstance(at, int) else epoch)
 
     def _tax_kinds(self) -> None:
         """By kind of SKU what tax makes of 1, over one power of ten; `NO_RATE` and `BAD_RATE` where it is not known."""
@@ -513,18 +527,9 @@ class _Sweep:
     # --- Phases 2 to 10 ---
 
     def _situated(self, live: _Live) -> None:
-        epochs = len(self.edges) + 1
-        base: Ints | int = 0
-        if self.lines.buyer_of is not None and len(self.lines.buyers) > 1:
-            base = self.base_of.take(self.lines.buyer_of[live.places])
-        if isinstance(self.at, int):
-            assert self.epoch is not None
-            live.at = self.at
-            cell = base * epochs + self.epoch
-        else:
-            live.at = self.at[live.places]
-            cell = base * epochs + np.searchsorted(self.edges, live.at, "right")
-        live.situation = int(self.situation_of[cell]) if isinstance(cell, int) else self.situation_of.take(cell)
+        live.at = self.at if isinstance(self.at, int) else self.at[live.places]
+        cells = self._cells(live.places)
+        live.situation = int(self.situation_of[cells]) if isinstance(cells, int) else self.situation_of.take(cells)
 
     def _priced(self, live: _Live) -> None:
         """Phases 2 to 10; a block whose numbers could leave 64 bits is halved."""
@@ -702,7 +707,7 @@ class _Sweep:
             swept.list_prices[places] = unit.num
         if outcome.too_large is not None and outcome.too_large.any():
             every = np.arange(len(live)) if lines is None else lines
-            swept.reasons[live.places_of(every[outcome.too_large])] = _REASON["amount_too_large"]
+            swept.refuse(live.places_of(every[outcome.too_large]), "amount_too_large")
 
     def _factor(self, live: _Live, lines: Ints | None) -> Ints:
         factors: Ints = self.columns.factors.take(taken(self._unit(live), lines))

@@ -43,7 +43,7 @@ from pricing.engine.book import (
 )
 from pricing.engine.columns import ColumnarBook, Columns, Ints, ticks
 from pricing.engine.request import RefusedLine, Treatment
-from pricing.engine.sweep import BLOCK, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
+from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
 from pricing.engine.sweep_rules import PlanTables
 from tests.pricing.engine.cast import (
     ACME,
@@ -114,6 +114,7 @@ def swept(
         if isinstance(expected, RefusedLine):
             assert found.line(number) == SweptLine(reason=expected.reason), line
             assert REASONS[found.reasons[number]] == expected.reason
+            assert (found.subtotals[number], found.lists[number], found.unit_prices[number]) == (0, NO_LIST, NO_PRICE)
         else:
             assert found.line(number) == SweptLine(
                 subtotal=expected.subtotal,
