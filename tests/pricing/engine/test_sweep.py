@@ -496,7 +496,10 @@ def ordinary() -> ColumnarBook:
                 limit=PriceLimit(prices=(CurrencyPrice(currency="EUR", price="88"),)),
             ),
         ),
-        quantity_rules=(QuantityRule(code="HUNDREDS", scope=Scope(skus=("STOOL",)), maximum="100", multiple="0.5"),),
+        quantity_rules=(
+            QuantityRule(code="HUNDREDS", scope=Scope(skus=("STOOL",)), maximum="100", multiple="0.5"),
+            QuantityRule(code="LORRY", scope=Scope(brands=("crunchy",)), unit="box", maximum="99"),
+        ),
         costs=(Cost(sku="STOOL", currency="EUR", cost="55.125"),),
     )
 
