@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.book import NOON, benchmark_content
+from benchmarks.book import NOON, benchmark_buyers, benchmark_content
 from kernel.signing import Keyring
 from pricing.compiled import CompiledBook, write_book
 from pricing.content import packed, root_text
@@ -48,7 +48,7 @@ def published(rows: int) -> list[tuple[str, float]]:
         return result
 
     sold = [facts.sku for facts in content.skus]
-    timed("check", lambda: list_findings(content, sold=sold, at=NOON))
+    timed("check", lambda: list_findings(content, sold=sold, at=NOON, buyers=benchmark_buyers()))
     seconds_of_root = time.perf_counter()
     root_of(content, keyring.house_key)
     seconds_of_root = time.perf_counter() - seconds_of_root
@@ -59,7 +59,7 @@ def published(rows: int) -> list[tuple[str, float]]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         root = root_text(kept.root)
-        path = timed("compile", lambda: write_book(content, root, Path(folder)))
+        path = timed("compile", lambda: write_book(content, root, Path(folder), sound=True))
         timed("open", lambda: CompiledBook(path, root=root))
     return parts
 

@@ -173,11 +173,12 @@ class PriceBooks:
         return book
 
     async def compile(self, content: BookContent, root: str) -> CompiledBook:
-        """Make the file of *content*, which is what *root* names, before it is published.
+        """Make the file of *content*, which is what *root* names and in which `check` found no error, before it is
+        published.
 
-        :raises BookError: when the content cannot be priced
+        :raises BookError: when its frame cannot be priced
         """
-        return await asyncio.to_thread(self._compile, root, lambda: content)
+        return await asyncio.to_thread(self._compile, root, lambda: content, sound=True)
 
     # --- Life ---
 
@@ -314,11 +315,11 @@ class PriceBooks:
     def _compile_kept(self, root: str, kept: Kept) -> CompiledBook:
         return self._compile(root, lambda: unpacked(kept, self._keyring))
 
-    def _compile(self, root: str, content: Callable[[], BookContent]) -> CompiledBook:
+    def _compile(self, root: str, content: Callable[[], BookContent], *, sound: bool = False) -> CompiledBook:
         """One process of a machine compiles, others wait and find its file."""
         with self._alone():
             book = self._compiled(root)
-            return book or self._opened(write_book(content(), root, self._folder), root)
+            return book or self._opened(write_book(content(), root, self._folder, sound=sound), root)
 
     def _tidy(self) -> None:
         """Remove what a killed compiler left, and the oldest files. Mapped files live on for who uses them."""

@@ -141,13 +141,13 @@ def book_path(folder: Path, root: str) -> Path:
 # --- Writing ---
 
 
-def write_book(content: BookContent, root: str, folder: Path) -> Path:
-    """Compile *content*, which is what *root* names, and put it in its place.
+def write_book(content: BookContent, root: str, folder: Path, *, sound: bool = False) -> Path:
+    """Compile *content*, which is what *root* names, and put it in its place. *sound*: `check` found no error in it.
 
     :raises BookError: when the content cannot be priced
     """
     ordered = msgspec.structs.replace(content, skus=tuple(sorted(content.skus, key=lambda facts: facts.sku.encode())))
-    return write_entries(frame_of(content), entries_of(ordered), root, folder)
+    return write_entries(frame_of(content), entries_of(ordered, sound=sound), root, folder)
 
 
 def write_entries(frame: Frame, entries: Iterable[SkuEntry], root: str, folder: Path) -> Path:

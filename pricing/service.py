@@ -473,7 +473,7 @@ class Pricing:
             assert kept is not None, "the log's foreign key keeps every published content"
             root = leaf.root_text(restored.root)
             content = await asyncio.to_thread(leaf.unpacked, kept, self.keyring)
-            await self.books.compile(content, root)
+            await self.books.load(root)
             findings = await asyncio.to_thread(
                 list_findings,
                 content,
