@@ -80,8 +80,8 @@ def frame_of(content: BookContent) -> Frame:
 
 
 def entries_of(content: BookContent, *, sound: bool = False) -> Iterator[SkuEntry]:
-    """The content by SKU, in the order of `skus`: what a compiled book stores as one record each. *sound*: `check` found
-    no error in it, so that its objects need not be looked at once more.
+    """The content by SKU, in the order of `skus`: what a compiled book stores as one record each. *sound*: `check`
+    found no error in it, so that its objects need not be looked at once more.
 
     :raises BookError: when an object is malformed, declared twice, or names something undeclared
     """
