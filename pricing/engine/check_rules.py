@@ -222,7 +222,7 @@ class _Acting:
         return lowest or len(equal) > 1 or any(one.exclusive for one in in_layer)
 
     def _told(self, noun: Adjustment) -> Iterator[Finding]:
-        """Nothing of rules that match no SKU: that is said already."""
+        """Nothing of rules that match no SKU with a price: that is said already."""
         counts = self._counts[noun.code]
         beaten = sorted((by for by in counts if by), key=lambda by: (-counts[by], by))
         cells = self._cells
@@ -235,10 +235,10 @@ class _Acting:
             yield warning("rule_never_acts", _witness(cells, shown), rule=noun.code, reason="unable")
 
     def _anywhere(self, noun: Adjustment) -> Case | None:
-        """A question about a SKU in the rule's scope, by somebody it is for."""
+        """A question about a SKU in the rule's scope that has prices, by somebody it is for."""
         cells = self._cells
-        skus = (number for number, entry in enumerate(cells.entries) if in_scope(noun.scope, entry.facts))
-        number = next(skus, None)
+        priced = (number for number, entry in enumerate(cells.entries) if entry.rows)
+        number = next((one for one in priced if in_scope(noun.scope, cells.entries[one].facts)), None)
         askers = [asker for asker, (buyer, _) in enumerate(cells.askers) if admits(noun.audience, buyer)]
         asked = ((number, asker) for asker in askers) if number is not None else ()
         return next((case for sku, asker in asked for case in cells.cases(sku, asker)), None)

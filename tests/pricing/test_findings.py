@@ -1,8 +1,8 @@
 from datetime import timedelta
 
-from pricing.engine import BookContent, MemoryBook, QuoteRequest, quote
-from pricing.engine.book import PriceList, PriceRow, SkuFacts, Tier
-from pricing.engine.check import Severity
+from pricing.engine import BookContent, Buyer, MemoryBook, QuoteRequest, quote
+from pricing.engine.book import Audience, PriceList, PriceRow, SkuFacts, Tier
+from pricing.engine.check import Severity, Thresholds
 from pricing.engine.request import LineRequest, RefusedLine
 from pricing.findings import finding_text, list_findings
 from tests.pricing.books_at_random import NOON
@@ -55,3 +55,25 @@ def test_what_the_engine_finds_is_told_too_and_first_when_an_error() -> None:
     found = list_findings(content, sold={"ANVIL"}, at=NOON)
     assert [finding.code for finding in found] == ["unknown_reference", "sold_not_in_currency"]
     assert all(finding_text(finding, language) for finding in found for language in ("en", "es"))
+
+
+def test_prices_are_checked_for_the_buyers_of_today_and_against_the_book_in_force() -> None:
+    contract = PriceList(code="CONTRACT", currency="EUR", audience=Audience(company="initech"))
+    before = BookContent(lists=(LISTS[0], contract), rows=(row("EUROS", "ANVIL"), row("CONTRACT", "ANVIL")), skus=SKUS)
+    dearer = PriceRow(list="CONTRACT", sku="ANVIL", unit="each", tiers=(Tier(from_="0", unit_price="2"),))
+    content = BookContent(lists=before.lists, rows=(before.rows[0], dearer), skus=SKUS)
+
+    found = list_findings(
+        content,
+        sold={"ANVIL"},
+        at=NOON,
+        buyers=[Buyer(company="initech", country="ES")],
+        current=MemoryBook(before, root="sha256:aa"),
+        thresholds=Thresholds(jump_percent="99"),
+    )
+
+    assert [(finding.code, finding.params["by"]) for finding in found] == [
+        ("dearer_than_public", "CONTRACT"),
+        ("price_jumps", "CONTRACT"),
+    ]
+    assert all(finding.witness is not None and finding.witness.buyer.country == "ES" for finding in found)

@@ -222,6 +222,12 @@ def test_a_rule_whose_window_lies_outside_its_lists_never_acts() -> None:
     assert idle_rules(ended) == {}
 
 
+def test_a_rule_for_skus_without_any_price_is_not_told_as_well() -> None:
+    stools = rule("A", "5", scope=Scope(skus=("STOOL",)))
+
+    assert codes(content(row("1:10"), skus=(CHAIR, STOOL), adjustments=(stools,))) == ["never_priced"]
+
+
 def test_the_words_say_who_is_in_the_way() -> None:
     of = one_sku(row("1:10"), adjustments=(rule("A", "5"), rule("B", "10", priority=1)))
     finding = the("rule_never_acts", of)
