@@ -302,13 +302,18 @@ def test_past_lines_are_priced_again(installation: Path, capsys: pytest.CaptureF
     )
 
     assert main(["replay-orders", "lines.csv", "--exceptions", "differ.json"]) == FOUND
-    assert "1 of 2 lines come out equal" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 lines went through both evaluators, which agree" in said
+    assert "1 of 2 lines come out equal" in said
     assert json.loads((installation / "differ.json").read_text())[0]["outcome"] == "too_high"
 
     (installation / "lines.csv").write_text(
         LINES + "A-1,1,CRUNCHY-ARMCHAIR,each,2,EUR,2026-11-21T13:00:00Z,acme,,DE,498\n"
     )
     assert main(["replay-orders", "lines.csv"]) == DONE
+    capsys.readouterr()
+    assert main(["replay-orders", "lines.csv", "--evaluator", "sweep"]) == DONE
+    assert "both evaluators" not in capsys.readouterr().out
 
 
 def test_lines_that_cannot_be_read_are_named(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
