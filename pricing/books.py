@@ -21,6 +21,7 @@ import psycopg
 import structlog
 
 from kernel.clock import Clock
+from kernel.collector import collector_at_rest
 from kernel.db import Database, for_staff, libpq_url
 from kernel.errors import NotFound, Unavailable
 from kernel.signing import Keyring, Signature
@@ -317,7 +318,7 @@ class PriceBooks:
 
     def _compile(self, root: str, content: Callable[[], BookContent], *, sound: bool = False) -> CompiledBook:
         """One process of a machine compiles, others wait and find its file."""
-        with self._alone():
+        with self._alone(), collector_at_rest():
             book = self._compiled(root)
             return book or self._opened(write_book(content(), root, self._folder, sound=sound), root)
 

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog.service import Catalog
 from kernel.clock import Clock
+from kernel.collector import collector_at_rest
 from kernel.csv_rows import ImportReport
 from kernel.db import Database, for_staff
 from kernel.errors import Conflict, NotFound, Refused
@@ -694,6 +695,7 @@ class Pricing:
         current = None if last is None else await self.books.load(leaf.root_text(last.root))
         now = self.clock.now()
 
+        @collector_at_rest()
         def make() -> tuple[_Prepared, BookContent]:
             leaves = {name: noun for name, noun in leaf.applied(latest, changes).items() if name[0] in leaf.EDITED}
             derivations = leaf.derivations_of(leaves)
