@@ -1,7 +1,7 @@
 """Rest for the garbage collector while a book of a million objects is worked on.
 
-It looks for cycles each time the heap has grown by a quarter, and a book has none: a third of the time to check one went
-into looking. Requests served meanwhile leave their few cycles until it wakes.
+It looks for cycles each time the heap has grown by a quarter, and a book has none: a third of the time to check one
+went into looking. Requests served meanwhile leave their few cycles until it wakes.
 """
 
 import gc
