@@ -1,11 +1,32 @@
 """What was found for one question and kept is not taken for another; and the hints, at their edges."""
 
-import pytest
+from fractions import Fraction
 
-from pricing.engine import LineRequest, QuoteRequest, TaxInput, TaxRate, quote
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.engine import LineRequest, MemoryBook, QuoteRequest, TaxInput, TaxRate, quote
 from pricing.engine.book import QuantityRule, Scope
+from pricing.engine.line import minus, plus
 from pricing.engine.request import RefusedLine
-from tests.pricing.engine.cast import GUEST, NOW, VAT, ask, at_least, book, priced, public, refused, row, rule
+from tests.pricing.engine.cast import (
+    CHAIR,
+    GUEST,
+    NOW,
+    STOOL,
+    VAT,
+    ask,
+    at_least,
+    book,
+    content,
+    priced,
+    public,
+    refused,
+    row,
+    rule,
+)
 from tests.pricing.engine.test_more_laws import calls
 
 SEVEN = TaxInput(rates=(TaxRate(category="standard", percent="7"),))
@@ -20,6 +41,30 @@ def test_a_line_is_taxed_anew_each_time(gross: bool) -> None:
     assert [line.tax_percent for line in found] == ["19", "7", "19"]
     assert [line.tax for line in found] == (["15.97", "6.54", "15.97"] if gross else ["19.00", "7.00", "19.00"])
     assert refused(of, "1 CRUNCHY-ARMCHAIR", tax=TaxInput())[0] == "tax_rate_unknown"
+
+
+def test_companions_of_a_break_group_are_looked_at_anew_each_time() -> None:
+    """Six questions whose groups come to the same, or whose lines do, on one book and each on a book of its own."""
+    together = tuple(msgspec.structs.replace(facts, break_group="SEATS") for facts in (CHAIR, STOOL))
+    nouns = content(row("1:10 10:8 12:5"), row("1:20 10:15", sku="STOOL"), skus=together)
+    kept = MemoryBook(nouns, root="r")
+
+    for chairs, stools in ((4, 5), (5, 4), (4, 5), (8, 1), (4, 1), (4, 5), (8, 1), (8, 3), (8, 1)):
+        asked = f"{chairs} CRUNCHY-ARMCHAIR", f"{stools} STOOL"
+        assert ask(kept, *asked) == ask(MemoryBook(nouns, root="r"), *asked)
+
+
+@given(
+    st.tuples(st.integers(-99, 99), st.sampled_from([1, 2, 3, 7, 10, 12, 100, 119])),
+    st.tuples(st.integers(-99, 99), st.sampled_from([1, 2, 3, 7, 10, 12, 100, 119])),
+)
+def test_running_amounts_are_exact_whatever_their_denominators(one: tuple[int, int], other: tuple[int, int]) -> None:
+    assert Fraction(*plus(one, other)) == Fraction(*one) + Fraction(*other)
+    assert Fraction(*minus(one, other)) == Fraction(*one) - Fraction(*other)
+
+
+def test_a_third_and_a_tenth_are_thirteen_thirtieths() -> None:
+    assert Fraction(*plus((1, 3), (1, 10))) == Fraction(*plus((1, 10), (1, 3))) == Fraction(13, 30)
 
 
 def test_a_line_like_two_asked_before_takes_less_than_two_thirds_of_the_work() -> None:
