@@ -7,13 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pricing.engine.book import BookContent
-from pricing.engine.check_amounts import EntriesBook
-from pricing.engine.check_cells import Cells
 from pricing.engine.check_classes import Classes
 from pricing.engine.check_content import bound_errors, content_errors, idle, sound_entries
 from pricing.engine.check_findings import Finding, Severity, Thresholds, Witness, finding_text
-from pricing.engine.check_prices import PriceChecks
-from pricing.engine.check_rules import useless
 from pricing.engine.memory import Book, frame_of
 from pricing.engine.request import Buyer
 from pricing.engine.rules import Rules
@@ -46,6 +42,12 @@ def check(
         bounds = list(bound_errors(content, entries, rules, at))
         found.extend(bounds)
         if not bounds:
+            # the columnar evaluator and numpy are for those who check, not for who serves or replays a price
+            from pricing.engine.check_amounts import EntriesBook
+            from pricing.engine.check_cells import Cells
+            from pricing.engine.check_prices import PriceChecks
+            from pricing.engine.check_rules import useless
+
             cells = Cells(entries, rules, classes, at, current)
             prices = PriceChecks(cells, EntriesBook(rules, entries), current, thresholds)
             found.extend(prices.run())

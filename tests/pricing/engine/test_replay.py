@@ -496,3 +496,18 @@ def test_a_contract_of_one_company_is_replayed_with_its_own_list() -> None:
 
     assert b'"less_specific"' in answer
     assert replay(answer, leaves).findings == ()
+
+
+def test_who_replays_an_answer_needs_no_numpy() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pricing.engine.replay, pricing.engine.verify; print('numpy' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert loaded.stdout == "False\n"
