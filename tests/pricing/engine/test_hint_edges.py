@@ -1,0 +1,157 @@
+"""Cliffs and next breaks with companions, boxes, multiples, at limits; and rows at their edges."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from pricing.engine import MemoryBook, TaxInput, TaxRate
+from pricing.engine.book import Package, QuantityRule, Scope, Strategy, Titles
+from pricing.engine.request import PricedLine
+from tests.pricing.engine.cast import (
+    CHAIR,
+    NOW,
+    STOOL,
+    ask,
+    at_least,
+    book,
+    day,
+    losers,
+    only,
+    priced,
+    public,
+    row,
+    rule,
+    total,
+)
+
+
+def cliff_of(of: MemoryBook, *lines: str, **more: Any) -> tuple[str, str] | None:
+    line = ask(of, *lines, **more).lines[0]
+    assert isinstance(line, PricedLine)
+    cliff = line.trace.cliff
+    return None if cliff is None else (cliff.quantity, cliff.subtotal)
+
+
+def seats(*rows: Any, **more: Any) -> MemoryBook:
+    """Chairs and stools count together."""
+    together = tuple(msgspec.structs.replace(facts, break_group="SEATS") for facts in (CHAIR, STOOL))
+    return book(*rows, skus=together, **more)
+
+
+def test_the_companions_of_a_break_group_bring_a_cliff_nearer() -> None:
+    of = seats(row("1:10 10:5"), row("1:20", sku="STOOL"))
+
+    assert cliff_of(of, "4 CRUNCHY-ARMCHAIR", "5 STOOL") == ("5", "25.00")
+    assert cliff_of(of, "4 CRUNCHY-ARMCHAIR", "1 STOOL") is None
+    assert cliff_of(of, "6 CRUNCHY-ARMCHAIR", "1 STOOL") == ("9", "45.00")
+
+
+def test_a_rule_by_quantity_counts_companions_for_its_cliff_too() -> None:
+    half = rule("TEN", "50", conditions=at_least("10"))
+    of = seats(row("1:10"), row("1:20", sku="STOOL"), adjustments=(half,))
+
+    assert cliff_of(of, "4 CRUNCHY-ARMCHAIR", "5 STOOL") == ("5", "25.00")
+    assert cliff_of(of, "4 CRUNCHY-ARMCHAIR") is None
+    assert cliff_of(of, "6 CRUNCHY-ARMCHAIR") == ("10", "50.00")
+
+
+def test_a_cliff_at_a_break_by_the_piece_is_reached_in_whole_boxes() -> None:
+    assert cliff_of(book(row("1:10 13:4")), "1 box CRUNCHY-ARMCHAIR") == ("2", "96.00")
+    assert cliff_of(book(row("1:10 13:6")), "1 box CRUNCHY-ARMCHAIR") is None
+
+
+@pytest.mark.parametrize(
+    ("multiple", "unit", "asked", "prices", "cliff"),
+    [
+        ("4", None, "8 CRUNCHY-ARMCHAIR", "1:10 10:5", ("12", "60.00")),
+        ("24", None, "2 box CRUNCHY-ARMCHAIR", "1:10 37:3", ("4", "144.00")),
+        ("2", "box", "2 box CRUNCHY-ARMCHAIR", "1:10 37:3", ("4", "144.00")),
+        ("3", "box", "3 box CRUNCHY-ARMCHAIR", "1:10 37:3", ("6", "216.00")),
+        ("3", "box", "3 box CRUNCHY-ARMCHAIR", "1:10 37:6", None),
+    ],
+)
+def test_a_cliff_is_a_quantity_that_may_be_bought(
+    multiple: str, unit: str | None, asked: str, prices: str, cliff: tuple[str, str] | None
+) -> None:
+    several = QuantityRule(code="M", scope=Scope(everything=True), unit=unit, multiple=multiple)
+
+    assert cliff_of(book(row(prices), quantity_rules=(several,)), asked) == cliff
+
+
+@pytest.mark.parametrize(("begin", "hinted"), [("1000000000", True), ("1000000001", False), ("999999999999", False)])
+def test_a_break_beyond_what_may_be_ordered_is_no_hint(begin: str, hinted: bool) -> None:
+    for sku, asked in (("CRUNCHY-ARMCHAIR", "5 CRUNCHY-ARMCHAIR"), ("ROPE", "5 ROPE")):
+        line = priced(book(row(f"0:2 {begin}:1", sku=sku)), asked)
+        assert (line.trace.next_break is not None) is hinted
+
+
+def test_a_cliff_that_a_rule_makes_is_not_remembered_for_a_time_before_the_rule() -> None:
+    half = rule("TEN", "50", conditions=at_least("10"), starts_at=day(22))
+    of = book(row("1:10"), adjustments=(half,))
+
+    for _ in range(3):
+        assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=day(23)) == ("10", "50.00")
+    for _ in range(3):
+        assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=NOW) is None
+    assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=day(23)) == ("10", "50.00")
+
+
+# --- Rows ---
+
+
+def test_the_largest_rate_there_is() -> None:
+    most = TaxInput(rates=(TaxRate(category="standard", percent="1000"),))
+
+    assert priced(book(row("1:10")), "1 CRUNCHY-ARMCHAIR", tax=most).tax == "100.00"
+
+
+def test_merged_breaks_stand_in_order_of_their_numbers() -> None:
+    of = book(
+        row("0:9 10:5", of="A", sku="ROPE"),
+        row("2.5:8 9.75:6", of="B", sku="ROPE"),
+        lists=(public("A", priority=2, mergeable=True), public("B", priority=1, mergeable=True)),
+        strategy=Strategy.MERGE_BREAKS,
+    )
+
+    prices = [priced(of, f"{quantity} ROPE").unit_price for quantity in ("2.49", "2.5", "9.74", "9.75", "9.99", "10")]
+
+    assert prices == ["9.00", "8.00", "8.00", "6.00", "6.00", "5.00"]
+
+
+def test_merged_breaks_come_from_what_is_valid_now() -> None:
+    lists = (
+        public("BASE", mergeable=True),
+        public("FROM-NOW", priority=3, mergeable=True, starts_at=NOW),
+        public("TILL-NOW", priority=4, mergeable=True, ends_at=NOW),
+    )
+    rows = row("1:10", of="BASE"), row("5:7", of="FROM-NOW"), row("5:3", of="TILL-NOW")
+    of = book(*rows, lists=lists, strategy=Strategy.MERGE_BREAKS)
+
+    assert [priced(of, f"{units} CRUNCHY-ARMCHAIR").unit_price for units in (1, 5)] == ["10.00", "7.00"]
+
+
+def test_the_lowest_list_is_told_by_exact_fractions() -> None:
+    """2.25 m: 4.50 against 3.375 + 2."""
+    lists = public("PLAIN"), public("FEE")
+    rows = row("0:2", of="PLAIN", sku="ROPE"), row("0:1.5+2", of="FEE", sku="ROPE")
+    of = book(*rows, lists=lists, strategy=Strategy.LOWEST)
+
+    assert priced(of, "2.25 ROPE").trace.list == "PLAIN"
+    assert priced(of, "5.25 ROPE").trace.list == "FEE"
+
+
+def test_free_units_leave_nothing_to_charge_for() -> None:
+    package = Package(size="5", free="5", whole_quantity=True)
+    of = book(row(">0:20+3", model="package", package=package))
+
+    assert [total(of, f"{units} CRUNCHY-ARMCHAIR") for units in (5, 6, 11)] == ["0.00", "23.00", "43.00"]
+
+
+def test_a_list_that_lost_is_told_with_its_titles() -> None:
+    titles = Titles(en="Public list", es="Tarifa pública")
+    lists = public(titles=titles), public("CONTRACT", audience=only(company="acme"))
+    line = priced(book(row("1:10"), row("1:9", of="CONTRACT"), lists=lists), "1 CRUNCHY-ARMCHAIR")
+
+    assert losers(line) == {"LIST": ("less_specific", {"by": "CONTRACT"})}
+    assert [loser.titles for loser in line.trace.losers] == [titles]
