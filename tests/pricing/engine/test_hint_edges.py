@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pricing.engine import MemoryBook, TaxInput, TaxRate
-from pricing.engine.book import Package, QuantityRule, Scope, Strategy, Titles
+from pricing.engine.book import BuyGetEffect, Package, QuantityRule, Scope, SkuFacts, Strategy, Titles
 from pricing.engine.request import PricedLine
 from tests.pricing.engine.cast import (
     CHAIR,
@@ -155,3 +155,62 @@ def test_a_list_that_lost_is_told_with_its_titles() -> None:
 
     assert losers(line) == {"LIST": ("less_specific", {"by": "CONTRACT"})}
     assert [loser.titles for loser in line.trace.losers] == [titles]
+
+
+def test_graduated_and_package_rows_count_a_line_alone_even_in_a_break_group() -> None:
+    slices = seats(row(">0:10 >5:1", model="graduated"), row("1:20", sku="STOOL"))
+    packages = seats(row(">0:20 >1:1", model="package", package=Package(size="4")), row("1:20", sku="STOOL"))
+
+    for stools in (1, 5, 50):
+        answers = [ask(of, "4 CRUNCHY-ARMCHAIR", f"{stools} STOOL").lines[0] for of in (slices, packages)]
+        assert [line.subtotal for line in answers if isinstance(line, PricedLine)] == ["40.00", "20.00"]
+
+
+def test_a_list_that_asks_for_more_is_told_with_its_titles() -> None:
+    titles = Titles(en="Large orders", es="Pedidos grandes")
+    lists = public(), public("LARGE", priority=1, titles=titles)
+    line = priced(book(row("1:10"), row("50:8", of="LARGE"), lists=lists), "1 CRUNCHY-ARMCHAIR")
+
+    assert losers(line) == {"LARGE": ("needs_quantity", {"quantity": "50", "unit": "each"})}
+    assert [loser.titles for loser in line.trace.losers] == [titles]
+
+
+@pytest.mark.parametrize("named", [("LEFT",), ("RIGHT",), ("LEFT", "RIGHT")])
+def test_of_two_skus_alike_a_rule_acts_on_those_it_names(named: tuple[str, ...]) -> None:
+    alike = tuple(SkuFacts(sku=sku, categories=("seating",), brand="crunchy") for sku in ("LEFT", "RIGHT", "THIRD"))
+    rows = (row("1:10", sku=facts.sku) for facts in alike)
+    of = book(*rows, skus=alike, adjustments=(rule("NAMED", "50", scope=Scope(skus=named)),))
+
+    prices = {sku: priced(of, f"1 {sku}").unit_price for sku in ("THIRD", "RIGHT", "LEFT")}
+
+    assert prices == {sku: "5.00" if sku in named else "10.00" for sku in prices}
+
+
+def test_a_rule_excludes_one_of_two_skus_alike() -> None:
+    alike = tuple(SkuFacts(sku=sku, categories=("seating",)) for sku in ("LEFT", "RIGHT"))
+    scope = Scope(categories=("seating",), excluded_skus=("RIGHT",))
+    of = book(*(row("1:10", sku=facts.sku) for facts in alike), skus=alike, adjustments=(rule("R", "50", scope=scope),))
+
+    assert [priced(of, f"1 {sku}").unit_price for sku in ("LEFT", "RIGHT", "LEFT")] == ["5.00", "10.00", "5.00"]
+
+
+def test_complete_sets_may_be_of_fractions() -> None:
+    sets = rule("SETS", BuyGetEffect(buy="1.5", get="0.25"), layer="line")
+    of = book(row("0:8", sku="ROPE"), adjustments=(sets,))
+
+    assert losers(priced(of, "1.74 ROPE")) == {"SETS": ("needs_quantity", {"quantity": "1.75"})}
+    assert [total(of, f"{metres} ROPE") for metres in ("1.75", "3.49", "3.5")] == ["12.00", "25.92", "24.00"]
+
+
+def test_no_row_hides_those_that_follow_it() -> None:
+    lists = public(), public("SOON", priority=3, starts_at=day(25)), public("CONTRACT", audience=only(company="acme"))
+    rows = (
+        row("1:9", of="SOON", unit="box"),
+        row("1:99", unit="box"),
+        row("1:10"),
+        row("50:1", of="CONTRACT"),
+        row("1:88", of="CONTRACT", unit="box"),
+    )
+
+    assert priced(book(*rows, lists=lists), "1 box CRUNCHY-ARMCHAIR").unit_price == "88.00"
+    assert priced(book(*rows[::-1], lists=lists), "1 box CRUNCHY-ARMCHAIR").unit_price == "88.00"
