@@ -75,7 +75,7 @@ def test_an_entry_with_any_value_replaced_is_what_its_types_make_of_it_or_refuse
     except BookError:
         return  # well formed, and yet no entry
     assert taken == expected
-    assert msgspec.json.encode(taken) == msgspec.json.encode(expected)
+    assert repr(taken) == repr(expected)  # equal values of other types: a name for a member, a list for a tuple
 
 
 @pytest.mark.parametrize(

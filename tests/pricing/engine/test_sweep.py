@@ -992,3 +992,26 @@ def test_lists_hold_prices_of_one_list_each() -> None:
     of = columnar(row("1:10", sku="STOOL"), lists=(PriceList(code="LIST", currency="EUR"),))
 
     assert swept(of, "1 STOOL").lists.tolist() == [0]
+
+
+def test_breaks_are_merged_by_the_scalar_evaluator_where_two_lists_have_equal_rank() -> None:
+    """Such lists are refused at publication only where they price one SKU."""
+    book = columnar(
+        row("0:10 10:8"),
+        row("0:20", sku="STOOL", of="OTHER"),
+        lists=(public(mergeable=True), public("OTHER", mergeable=True)),
+        strategy=Strategy.MERGE_BREAKS,
+    )
+
+    assert swept(book, "9 CRUNCHY-ARMCHAIR", "10 CRUNCHY-ARMCHAIR", "3 STOOL").by_scalar.all()
+
+
+def test_a_margin_of_many_decimals_over_a_tiny_cost_is_left_to_the_scalar_evaluator() -> None:
+    floor = Bound(
+        code="FLOOR", side=Side.FLOOR, scope=EVERYTHING, limit=MarginLimit(percent="12.345678901234"), disclosed=False
+    )
+    book = columnar(
+        row("0:0.01"), bounds=(floor,), costs=(Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="0.000001"),)
+    )
+
+    assert swept(book, "1 CRUNCHY-ARMCHAIR", "7 CRUNCHY-ARMCHAIR").by_scalar.all()
