@@ -20,17 +20,23 @@ from typing import Final, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE_BYTES: Final = 12
 _SECRET_BYTES: Final = 32
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_P256_BYTES: Final = 32
 
 
 class Purpose(StrEnum):
-    """What a key is for. All are Ed25519 but HOUSE, 32 random bytes that symmetric keys are derived from."""
+    """What a key is for. All are Ed25519 but QUOTES, which is ES256 because the merchant authorization of UCP allows
+    no Ed25519, and HOUSE, 32 random bytes that symmetric keys are derived from.
+    """
 
     LEDGER = "ledger"
     PUBLICATION = "publication"
@@ -56,7 +62,7 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     purpose: Purpose
     public_key: bytes
-    """The 32 raw bytes of RFC 8032."""
+    """The 32 raw bytes of RFC 8032; for QUOTES x and y of the point, 32 bytes each."""
     created: datetime
     retired: datetime | None
 
@@ -65,7 +71,7 @@ class _Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     id: str
     purpose: Purpose
     secret: str
-    """Base64 of 32 bytes: an Ed25519 seed, or the house secret."""
+    """Base64 of 32 bytes: an Ed25519 seed, what an ES256 key is derived from, or the house secret."""
     created: datetime
     retired: datetime | None = None
 
@@ -117,9 +123,7 @@ class Keyring:
                 )
             self._active[purpose] = active[0]
         self._private = {
-            key.id: Ed25519PrivateKey.from_private_bytes(key.secret_bytes())
-            for key in keys
-            if key.purpose is not Purpose.HOUSE
+            key.id: _signer(key.purpose, key.secret_bytes()) for key in keys if key.purpose is not Purpose.HOUSE
         }
         self.house_key: Final = self._derive(self._active[Purpose.HOUSE], "house key")
         """Keys the HMACs that make salts and commitments; derived, so the file's secret itself is used nowhere."""
@@ -168,11 +172,7 @@ class Keyring:
         key = self._keys.get(signature.key_id)
         if key is None or key.purpose is not Purpose(purpose) or key.id not in self._private:
             return False
-        try:
-            self._private[key.id].public_key().verify(signature.signature, message)
-        except InvalidSignature:
-            return False
-        return True
+        return self._private[key.id].verify(signature.signature, message)
 
     def public_keys(self, purpose: Purpose | str | None = None) -> tuple[PublicKey, ...]:
         """The public halves, retired ones included, oldest first: what a stranger needs to verify."""
@@ -180,7 +180,7 @@ class Keyring:
             PublicKey(
                 id=key.id,
                 purpose=key.purpose,
-                public_key=_public_bytes(self._private[key.id]),
+                public_key=self._private[key.id].public_bytes(),
                 created=key.created,
                 retired=key.retired,
             )
@@ -212,15 +212,76 @@ class Keyring:
             raise CannotDecrypt("The ciphertext does not belong to this key and context.") from refused
 
     def _derive(self, key: _Key, label: str) -> bytes:
-        return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"tarifa {label}".encode()).derive(
-            key.secret_bytes()
-        )
+        return _derived(key.secret_bytes(), label, 32)
+
+
+class _Signer(Protocol):
+    """A private key of one algorithm."""
+
+    def sign(self, message: bytes) -> bytes: ...
+    def verify(self, signature: bytes, message: bytes) -> bool: ...
+    def public_bytes(self) -> bytes: ...
+
+
+class _Ed25519:
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        return verify_ed25519(self.public_bytes(), signature, message)
+
+    def public_bytes(self) -> bytes:
+        return self._key.public_key().public_bytes_raw()
+
+
+class _Es256:
+    """ECDSA on P-256 with SHA-256; a signature is r and s, 32 bytes each, as RFC 7518 section 3.4 has it."""
+
+    def __init__(self, secret: bytes) -> None:
+        # 64 bits more than the order has, so that every key is as likely as any other (FIPS 186-5, A.2.1)
+        wide = int.from_bytes(_derived(secret, "ES256 key", _P256_BYTES + 8))
+        self._key = ec.derive_private_key(wide % (_P256_ORDER - 1) + 1, ec.SECP256R1())
+
+    def sign(self, message: bytes) -> bytes:
+        r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(SHA256())))
+        return r.to_bytes(_P256_BYTES) + s.to_bytes(_P256_BYTES)
+
+    def verify(self, signature: bytes, message: bytes) -> bool:
+        return verify_es256(self.public_bytes(), signature, message)
+
+    def public_bytes(self) -> bytes:
+        numbers = self._key.public_key().public_numbers()
+        return numbers.x.to_bytes(_P256_BYTES) + numbers.y.to_bytes(_P256_BYTES)
+
+
+def _signer(purpose: Purpose, secret: bytes) -> _Signer:
+    return _Es256(secret) if purpose is Purpose.QUOTES else _Ed25519(secret)
+
+
+def _derived(secret: bytes, label: str, length: int) -> bytes:
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=f"tarifa {label}".encode()).derive(secret)
 
 
 def verify_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether *signature* over *message* was made by the owner of the 32 raw bytes *public_key*."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def verify_es256(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether *signature* (r and s) over *message* was made by the owner of *public_key* (x and y, 32 bytes each)."""
+    if len(public_key) != 2 * _P256_BYTES or len(signature) != 2 * _P256_BYTES:
+        return False
+    r, s = int.from_bytes(signature[:_P256_BYTES]), int.from_bytes(signature[_P256_BYTES:])
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + public_key)
+        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(SHA256()))
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -273,7 +334,7 @@ def _new_key(purpose: Purpose, now: datetime) -> _Key:
     if purpose is Purpose.HOUSE:
         fingerprint = secrets.token_hex(8)
     else:
-        public = _public_bytes(Ed25519PrivateKey.from_private_bytes(secret))
+        public = _signer(purpose, secret).public_bytes()
         fingerprint = hashlib.sha256(b"tarifa key id\0" + public).hexdigest()[:16]
     return _Key(
         id=f"{purpose.value}-{fingerprint}",
@@ -281,10 +342,6 @@ def _new_key(purpose: Purpose, now: datetime) -> _Key:
         secret=base64.b64encode(secret).decode(),
         created=now.astimezone(UTC),
     )
-
-
-def _public_bytes(private_key: Ed25519PrivateKey) -> bytes:
-    return private_key.public_key().public_bytes_raw()
 
 
 def _main(arguments: list[str]) -> int:

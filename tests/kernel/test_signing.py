@@ -16,6 +16,7 @@ from kernel.signing import (
     Signature,
     complete,
     verify_ed25519,
+    verify_es256,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -88,8 +89,11 @@ def test_a_signature_verifies_for_its_message_and_purpose_only(purpose: Purpose)
     assert not keyring.verify(purpose, Signature(signature.key_id, b"short"), b"an order")
     assert not Keyring.generate(now=NOW).verify(purpose, signature, b"an order")
     (public,) = keyring.public_keys(purpose)
-    assert verify_ed25519(public.public_key, signature.signature, b"an order")
-    assert not verify_ed25519(b"no key", signature.signature, b"an order")
+    verify = verify_es256 if purpose is Purpose.QUOTES else verify_ed25519
+    assert verify(public.public_key, signature.signature, b"an order")
+    assert not verify(public.public_key, signature.signature, b"an Order")
+    assert not verify(b"no key", signature.signature, b"an order")
+    assert not verify(b"\xff" * len(public.public_key), signature.signature, b"an order")
 
 
 def test_a_retired_key_still_verifies_and_the_new_one_signs() -> None:
