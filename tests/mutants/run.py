@@ -143,8 +143,12 @@ def _forget_survivors(folder: Path, file: str) -> None:
 
 def _try(folder: Path, *, children: int, names: Sequence[str]) -> None:
     """:raises SystemExit: when mutmut cannot run, with what it said last"""
-    # the plugins of the other tests cost more to load than these tests take
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the plugins of other tests cost more to load than these tests take
+        "PY_IGNORE_IMPORTMISMATCH": "1",  # the runner comes from the folder, as do tests; what they test from `mutants`
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     environment.pop("PYTEST_ADDOPTS", None)
     command = [sys.executable, "-m", "tests.mutants.runner", "run", "--max-children", str(children), *names]
     ran = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
