@@ -6,16 +6,32 @@ import msgspec
 import pytest
 
 from pricing.engine import MemoryBook, TaxInput, TaxRate
-from pricing.engine.book import BuyGetEffect, Package, QuantityRule, Scope, SkuFacts, Strategy, Titles
+from pricing.engine.book import (
+    AmountEffect,
+    Bound,
+    BuyGetEffect,
+    CurrencyPrice,
+    Package,
+    PercentEffect,
+    PriceLimit,
+    QuantityRule,
+    Scope,
+    Side,
+    SkuFacts,
+    Strategy,
+    Titles,
+)
 from pricing.engine.request import PricedLine
 from tests.pricing.engine.cast import (
     CHAIR,
+    EVERYTHING,
     NOW,
     STOOL,
     ask,
     at_least,
     book,
     day,
+    in_euro,
     losers,
     only,
     priced,
@@ -24,6 +40,8 @@ from tests.pricing.engine.cast import (
     rule,
     total,
 )
+
+EURO_8, EURO_12 = (CurrencyPrice(currency="EUR", price=price) for price in ("8", "12"))
 
 
 def cliff_of(of: MemoryBook, *lines: str, **more: Any) -> tuple[str, str] | None:
@@ -214,3 +232,69 @@ def test_no_row_hides_those_that_follow_it() -> None:
 
     assert priced(book(*rows, lists=lists), "1 box CRUNCHY-ARMCHAIR").unit_price == "88.00"
     assert priced(book(*rows[::-1], lists=lists), "1 box CRUNCHY-ARMCHAIR").unit_price == "88.00"
+
+
+# --- What is remembered, and what a rule at its edge does ---
+
+
+def test_bounds_of_a_remembered_line_hold_for_the_line_too() -> None:
+    limits = (
+        Bound(code="F", side=Side.FLOOR, scope=EVERYTHING, limit=PriceLimit(prices=(EURO_8,)), disclosed=True),
+        Bound(code="C", side=Side.CEILING, scope=EVERYTHING, limit=PriceLimit(prices=(EURO_12,)), disclosed=True),
+    )
+    half = rule("HALF", "50", layer="line", conditions=at_least("2"))
+    dearer = rule("DEAR", PercentEffect(percent="50", surcharge=True), layer="line", conditions=at_least("10"))
+    of = book(row("1:10"), bounds=limits, adjustments=(half, dearer))
+
+    for _ in range(3):
+        lines = [priced(of, f"{units} CRUNCHY-ARMCHAIR") for units in (1, 3)]
+        assert [line.subtotal for line in lines] == ["10.00", "24.00"]
+        assert lines[1].trace.steps[-1].rule == "F"
+
+    of = book(row("1:10"), bounds=limits, adjustments=(dearer,))
+    for _ in range(3):
+        line = priced(of, "10 CRUNCHY-ARMCHAIR")
+        assert (line.subtotal, line.trace.steps[-1].rule) == ("120.00", "C")
+
+
+def test_an_answer_in_a_currency_nobody_knows_says_when_it_was_asked() -> None:
+    found = ask(book(row("1:10")), "1 CRUNCHY-ARMCHAIR", currency="XXX")
+
+    assert (found.at, found.currency, found.total) == (NOW, "XXX", None)
+
+
+def test_a_discount_that_comes_with_the_next_break_makes_its_cliff() -> None:
+    """10 cost 90.00, no less than 9; five percent off makes the difference."""
+    few = rule("FEW", "5", conditions=at_least("10"))
+
+    assert cliff_of(book(row("1:10 10:9")), "9 CRUNCHY-ARMCHAIR") is None
+    assert cliff_of(book(row("1:10 10:9"), adjustments=(few,)), "9 CRUNCHY-ARMCHAIR") == ("10", "85.50")
+
+
+def test_a_fee_that_is_paid_already_makes_a_cliff_of_a_tier_without() -> None:
+    assert cliff_of(book(row("1:10+5 10:9.4")), "9 CRUNCHY-ARMCHAIR") == ("10", "94.00")
+
+
+def test_the_nearest_cliff_may_be_a_fraction() -> None:
+    rules = rule("A", "60", conditions=at_least("10")), rule("B", "60", conditions=at_least("2.5"))
+
+    assert cliff_of(book(row("0:10", sku="ROPE"), adjustments=rules), "2 ROPE") == ("2.5", "10.00")
+
+
+def test_a_set_with_more_free_than_paid_is_a_cliff() -> None:
+    sets = rule("SETS", BuyGetEffect(buy="1", get="3"), layer="line")
+
+    assert cliff_of(book(row("1:10"), adjustments=(sets,)), "2 CRUNCHY-ARMCHAIR") == ("4", "10.00")
+
+
+def test_a_rule_that_ended_just_now_sets_no_edge() -> None:
+    ended = rule("OVER", "5", ends_at=NOW)
+    line = priced(book(row("1:10"), adjustments=(ended,)), "1 CRUNCHY-ARMCHAIR")
+
+    assert (line.unit_price, line.valid_until) == ("10.00", None)
+
+
+def test_an_amount_off_the_line_is_taken_once_whatever_the_unit_holds() -> None:
+    off = rule("OFF", AmountEffect(amount="5"), layer="line", conditions=in_euro())
+
+    assert total(book(row("1:100", unit="box"), adjustments=(off,)), "1 box CRUNCHY-ARMCHAIR") == "95.00"

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from pricing.engine import Buyer
-from pricing.engine.book import AmountEffect, PercentStep, QuantityTableEffect, Rounding, RoundingPolicy
+from pricing.engine.book import (
+    AmountEffect,
+    Conditions,
+    PercentStep,
+    QuantityTableEffect,
+    Rounding,
+    RoundingPolicy,
+    Scope,
+)
 from pricing.engine.replay import replay
 from tests.pricing.engine.cast import ACME, NOW, VAT, content, day, in_euro, public, row, rule
 from tests.pricing.engine.test_replay import RICH, floor, retold, rich
@@ -190,3 +198,22 @@ def test_a_condition_on_the_subtotal_looks_at_the_net_of_a_gross_list(least: str
     of = content(row("1:100"), lists=(public(tax_included=True),), adjustments=(some,))
 
     assert agrees(of, "1 CRUNCHY-ARMCHAIR", tax=VAT)
+
+
+def test_rules_are_told_by_sku_category_and_brand_and_by_several_countries() -> None:
+    scopes = Scope(skus=("STOOL",)), Scope(categories=("seating/chairs",)), Scope(brands=("crunchy",))
+    rules = [
+        rule(f"R{number}", "5", group="first", scope=scope, priority=number) for number, scope in enumerate(scopes)
+    ]
+    abroad = rule("ABROAD", "9", conditions=Conditions(countries=("FR", "ES"), currencies=("EUR", "USD")))
+    of = content(row("1:10"), row("1:20", sku="STOOL"), adjustments=(*rules, abroad))
+
+    assert agrees(of, "1 CRUNCHY-ARMCHAIR", "1 STOOL")
+
+
+def test_nothing_of_a_sku_has_its_edges_and_its_first_tier() -> None:
+    ending = rule("ENDS", "5", ends_at=day(1, 12))
+    of = content(row("5:10", ends_at=day(30)), row("0:1", sku="STOOL"), adjustments=(ending,))
+
+    assert agrees(of, "0 STOOL")
+    assert agrees(of, "0 STOOL", "6 CRUNCHY-ARMCHAIR")
