@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from pricing.engine import MemoryBook, TaxInput, TaxRate
+from pricing.engine import Buyer, MemoryBook, TaxInput, TaxRate
 from pricing.engine.book import (
     AmountEffect,
     Bound,
     BuyGetEffect,
+    Conditions,
     CurrencyPrice,
     Package,
     PercentEffect,
@@ -30,6 +31,7 @@ from tests.pricing.engine.cast import (
     ask,
     at_least,
     book,
+    content,
     day,
     in_euro,
     losers,
@@ -298,3 +300,33 @@ def test_an_amount_off_the_line_is_taken_once_whatever_the_unit_holds() -> None:
     off = rule("OFF", AmountEffect(amount="5"), layer="line", conditions=in_euro())
 
     assert total(book(row("1:100", unit="box"), adjustments=(off,)), "1 box CRUNCHY-ARMCHAIR") == "95.00"
+
+
+def test_what_one_buyer_currency_and_country_met_is_not_taken_for_another() -> None:
+    rules = (
+        rule("EURO", AmountEffect(amount="1"), conditions=in_euro()),
+        rule("SPAIN", "10", conditions=Conditions(countries=("ES",)), priority=1),
+        rule("BOTH", "20", conditions=Conditions(countries=("FR", "IT"), currencies=("EUR", "USD")), priority=2),
+        rule("TRADE", "30", audience=only(segments=("trade",)), priority=3),
+    )
+    lists = public(), public("DOLLARS", "USD")
+    nouns = content(row("1:10"), row("1:20", of="DOLLARS"), lists=lists, adjustments=rules)
+    kept = MemoryBook(nouns, root="r")
+    buyers = [Buyer(country=country) for country in ("DE", "ES", "FR", "IT", None)]
+    buyers += [Buyer(company="globex", segments=("trade",), country=country) for country in ("DE", "ES")]
+
+    for _ in range(3):
+        for buyer in buyers:
+            for currency in ("EUR", "USD"):
+                alone = ask(MemoryBook(nouns, root="r"), "1 CRUNCHY-ARMCHAIR", buyer=buyer, currency=currency)
+                assert ask(kept, "1 CRUNCHY-ARMCHAIR", buyer=buyer, currency=currency) == alone
+
+
+def test_a_rule_for_several_countries_or_currencies_names_them() -> None:
+    abroad = rule("ABROAD", "5", conditions=Conditions(countries=("FR", "IT")))
+    dollars = rule("DOLLARS", "5", conditions=Conditions(currencies=("USD", "CHF")))
+
+    assert losers(priced(book(row("1:10"), adjustments=(abroad, dollars)), "1 CRUNCHY-ARMCHAIR")) == {
+        "ABROAD": ("other_country", {"countries": "FR, IT"}),
+        "DOLLARS": ("other_currency", {"currencies": "USD, CHF"}),
+    }
