@@ -83,6 +83,7 @@ CHAIR = "CRUNCHY-ARMCHAIR per each"
         ((*TRACE, "losers"), twice_the_first, f"{CHAIR}, rules that lost twice", "[]"),
         ((*TRACE, "losers"), without_the_first, f"{CHAIR}, rule DOLLARS is accounted for", "True"),
         ((*TRACE, "losers", 0, "rule"), "NOBODY", f"{CHAIR}, losing rules that were not shown", "[]"),
+        ((*TRACE, "losers", 0, "phase"), "order", f"{CHAIR}, where its losers lost", "True"),
         ((*TRACE, "losers", 0, "reason"), "ended", f"{CHAIR}, why DOLLARS did not act", None),
         ((*TRACE, "next_break"), {**BREAK, "more": "1"}, f"{CHAIR}, units to the next break", "'38'"),
         ((*TRACE, "next_break"), {**BREAK, "quantity": "050"}, f"{CHAIR}, the next break", "'50'"),
