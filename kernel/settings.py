@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: str | None
     lead_time_seconds: float
     workers: int
+    quote_days_most: int
 
     def __repr__(self) -> str:
         return f"Settings(mode={self.mode!r}, base_url={self.base_url!r}, var={str(self.var)!r})"
@@ -80,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             smtp_url=env.get("SMTP_URL") or None,
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
+            quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
         )
         if settings.production:
             settings.refuse_defaults(env)

@@ -1,4 +1,4 @@
-"""Contents of books, drafts over them, and the log of publications."""
+"""Contents of books, drafts over them, the log of publications, and quotes as they were signed."""
 
 import uuid
 from datetime import datetime
@@ -100,3 +100,17 @@ class PricePublication(Base):
     findings: Mapped[list[dict[str, Any]]] = mapped_column(postgresql.JSONB)
     signature: Mapped[bytes]
     key_id: Mapped[str]
+
+
+class SignedQuote(Base):
+    """A quote signed for a company: *document* is what the buyer was given, byte for byte. It never changes."""
+
+    __tablename__ = "signed_quote"
+    __table_args__ = (sa.UniqueConstraint("company_id", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    root: Mapped[bytes] = mapped_column(sa.ForeignKey("price_content.root"))
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    document: Mapped[bytes]

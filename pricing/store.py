@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from kernel.signing import Signature
 from pricing.content import Kept, KeptSource
-from pricing.model import DraftState, PriceContent, PriceDraft, PriceDraftChange, PricePublication, PriceSource
+from pricing.model import (
+    DraftState,
+    PriceContent,
+    PriceDraft,
+    PriceDraftChange,
+    PricePublication,
+    PriceSource,
+    SignedQuote,
+)
 
 _LOG_LOCK = 0x7461726966_01  # "tarif": serialises publications
 _BATCH = 2000
@@ -144,3 +152,8 @@ async def list_publications_after(session: AsyncSession, number: int) -> list[tu
         .order_by(log.number)
     )
     return [(row.number, row.root, row.effective_at, row.signature, row.key_id) for row in await session.execute(query)]
+
+
+async def find_signed_quote(session: AsyncSession, quote_id: uuid.UUID) -> SignedQuote | None:
+    """The quote, where the transaction's company may see it."""
+    return await session.get(SignedQuote, quote_id)

@@ -22,6 +22,8 @@ class Access(StrEnum):
     """The price API: open to all at public prices; a presented key must carry the scope `prices:read`."""
     QUOTES_KEY = "quotes key"
     """As the price API, with the scope `quotes:create`."""
+    SIGNED_QUOTES_KEY = "signed quotes key"
+    """A key with the scope `quotes:create`, and nobody without one: a promise is made to somebody."""
     ORDERS_KEY = "orders key"
     """A key with the scope `orders:read`, and nobody without one."""
 
@@ -29,6 +31,7 @@ class Access(StrEnum):
 KEY_SCOPES: Final = {
     Access.PRICES_KEY: KeyScope.PRICES_READ,
     Access.QUOTES_KEY: KeyScope.QUOTES_CREATE,
+    Access.SIGNED_QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.ORDERS_KEY: KeyScope.ORDERS_READ,
 }
 FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
@@ -41,7 +44,7 @@ def allows(access: Access, principal: Principal) -> bool:
             return True
         case Access.PRICES_KEY | Access.QUOTES_KEY:
             return principal.kind is not PrincipalKind.PARTNER or KEY_SCOPES[access] in principal.scopes
-        case Access.ORDERS_KEY:
+        case Access.ORDERS_KEY | Access.SIGNED_QUOTES_KEY:
             return principal.kind is PrincipalKind.PARTNER and KEY_SCOPES[access] in principal.scopes
         case Access.LOGGED_IN:
             return principal.person_id is not None
@@ -58,6 +61,7 @@ def allows(access: Access, principal: Principal) -> bool:
 # Each line: method, path template, who. Keep it sorted by path, so that a reader finds a route at once.
 ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/", Access.ANYONE),
+    ("GET", "/.well-known/jwks.json", Access.ANYONE),
     ("GET", "/.well-known/tarifa-keys.json", Access.ANYONE),
     ("GET", "/account", Access.MEMBER),
     ("POST", "/account/details", Access.MEMBER),
@@ -74,6 +78,8 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/api/v1/price-book", Access.PRICES_KEY),
     ("GET", "/api/v1/prices/{sku}", Access.PRICES_KEY),
     ("POST", "/api/v1/quotes", Access.QUOTES_KEY),
+    ("POST", "/api/v1/signed-quotes", Access.SIGNED_QUOTES_KEY),
+    ("GET", "/api/v1/signed-quotes/{quote_id}", Access.SIGNED_QUOTES_KEY),
     ("GET", "/cart", Access.ANYONE),
     ("POST", "/cart/currency", Access.ANYONE),
     ("POST", "/cart/lines", Access.ANYONE),
@@ -144,6 +150,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/verify-email", Access.LOGGED_IN),
     ("POST", "/verify-email", Access.LOGGED_IN),
     ("GET", "/verify.py", Access.ANYONE),
+    ("GET", "/verify_quote.py", Access.ANYONE),
     ("POST", "/webhooks/stripe", Access.ANYONE),
 )
 TABLE: Final = {(method, path): access for method, path, access in ROUTES}

@@ -121,7 +121,29 @@ def _parser() -> argparse.ArgumentParser:
         "--days", type=_days, default=30, help="how far back, up to 3650; 30 unless said (Stripe keeps events for 30)"
     )
     reconcile.set_defaults(run=_asynchronous("reconcile"))
+    _for_quotes(commands)
     return parser
+
+
+def _for_quotes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    quoted = commands.add_parser("verify-quote", help="check a signed quote; needs no database")
+    quoted.add_argument("file")
+    quoted.add_argument("--keys", default=None, metavar="JWKS", help="file of the issuer's /.well-known/jwks.json")
+    quoted.add_argument("--at", default=None, help="instant at which it should hold; now unless said")
+    quoted.set_defaults(run=_verify_quote)
+
+
+def _for_a_publication(command: argparse.ArgumentParser) -> None:
+    command.add_argument("draft", nargs="?", default=None, help="id of the draft")
+    command.add_argument("--at", default=None, help="instant at which it takes effect; as soon as possible unless said")
+    command.add_argument("--note", default="", help="why, for the history")
+    command.add_argument(
+        "--acknowledge",
+        default=None,
+        metavar="REASON",
+        help="accept all warnings that nobody has acknowledged, and why",
+    )
+    command.add_argument("--check", action="store_true", help="only say what the publication gate finds")
 
 
 def _for_a_reader(command: argparse.ArgumentParser) -> None:
@@ -133,6 +155,17 @@ def _verify(arguments: argparse.Namespace) -> int:
     from pricing.engine.verify import main as verify
 
     return verify([str(called_from(arguments.file)), arguments.root])
+
+
+def _verify_quote(arguments: argparse.Namespace) -> int:
+    from pricing.verify_quote import main as verify_quote
+
+    asked = [str(called_from(arguments.file))]
+    if arguments.keys is not None:
+        asked += ["--keys", str(called_from(arguments.keys))]
+    if arguments.at is not None:
+        asked += ["--at", arguments.at]
+    return verify_quote(asked)
 
 
 def _days(text: str) -> int:

@@ -27,6 +27,7 @@ SCHEMAS: Final = "#/components/schemas/"
 KEY: Final = "apiKey"
 COUNTRY_CODE: Final = "CountryCode"
 VERSION: Final = "1.0.0"
+SUCCESSES: Final = {"200", "201"}
 ETAG: Final = {"type": "string", "maxLength": 66, "pattern": '^"[0-9a-f]{32}"$'}
 Json = dict[str, Any]
 
@@ -142,7 +143,7 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
         made["headers"] = headers
     if status == "304":
         return made
-    if status != "200":
+    if status not in SUCCESSES:
         media_type, schema = PROBLEM_TYPE, _reference(wire.ProblemDocument)
     elif about["answer"] is None:
         media_type, schema = about["media_type"], {"type": "string"}
@@ -168,6 +169,8 @@ def _headers(status: str, about: Json) -> Json:
             "description": "The price book's root.",
             "schema": {"type": "string", "maxLength": 71, "pattern": wire.ROOT},
         }
+    if status == "201":
+        headers["Location"] = {"description": "Where it stands.", "schema": {"type": "string", "maxLength": 200}}
     if status == "401":
         headers["WWW-Authenticate"] = {"description": "`Bearer`.", "schema": {"type": "string", "maxLength": 100}}
     if status == "503":
@@ -217,7 +220,7 @@ def _shown(examples: Iterator[tuple[str, Any]]) -> Json:
 
 
 def _succeeds(example: Json) -> bool:
-    return bool(example["status"] == 200)
+    return str(example["status"]) in SUCCESSES
 
 
 def _tidy(node: Any) -> Any:

@@ -20,7 +20,11 @@ from checkout.views import Details
 from kernel.clock import FixedClock
 from kernel.db import for_accounts, for_staff
 from kernel.ids import new_id
+from pricing.engine import Buyer, LineRequest, QuoteRequest
 from pricing.engine.book import MarginLimit
+from pricing.engine.request import TaxInput, TaxRate
+from pricing.model import SignedQuote
+from pricing.quotes import Issuer
 from sandbox.stripe_twin import RunningTwin
 from tests.security.wire import FORM, HOST, Answer, encoded, faults, send
 from tests.web.conftest import PASSWORD
@@ -74,6 +78,7 @@ class Belongings(msgspec.Struct, kw_only=True):
     person: str
     """Of a member whom nothing here needs: what removes members is tried on them."""
     key: str
+    signed_quote: str
     ids: frozenset[str]
     words: frozenset[str]
     """Texts that stand in its rows alone."""
@@ -108,6 +113,7 @@ class House(msgspec.Struct, kw_only=True):
             "invitation_id": self.acme.invitation,
             "key": self.acme.key,
             "key_id": self.acme.key,
+            "quote_id": self.acme.signed_quote,
             "slug": "not-found",
             "token": self.acme.review_token,
             "digest": asset_url("tarifa.css").split("/")[2],
@@ -300,6 +306,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         password=PASSWORD,
         role=MemberRole.BUYER,
     )
+    signed = await _signed_quote(services, principal)
     ids = await _ids_of(services, principal.company_id)
     return Belongings(
         company_id=principal.company_id,
@@ -311,9 +318,23 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         invitation=str(invitation.id),
         person=str(spare.id),
         key=key.key_id,
+        signed_quote=str(signed.id),
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
     )
+
+
+async def _signed_quote(services: Services, principal: Principal) -> SignedQuote:
+    company = principal.company
+    assert company is not None
+    request = QuoteRequest(
+        buyer=Buyer(company=company.code, segments=company.segments, country="ES"),
+        currency=company.currency,
+        lines=(LineRequest(sku=SKU, quantity="1"),),
+        tax=TaxInput(rates=(TaxRate(category="standard", percent="21"),)),
+    )
+    issuer = Issuer(name="Meridian", url=ORIGIN)
+    return await services.quotes.sign(request, company=company, issuer=issuer, at=services.clock.now())
 
 
 async def _ids_of(services: Services, company_id: uuid.UUID) -> set[str]:

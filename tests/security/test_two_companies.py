@@ -93,6 +93,17 @@ def fitting(house: House, parameter: Parameter) -> list[str]:
     return [house.globex.order, house.globex.open_order, house.globex.key, *uuids[:3]]
 
 
+async def test_a_signed_quote_of_globex_answers_acme_as_one_that_is_missing(house: House) -> None:
+    caller = await house.caller("full key")
+    theirs, ours = house.globex.signed_quote, house.acme.signed_quote
+
+    assert (await caller.get(f"/api/v1/signed-quotes/{ours}")).status == 200
+    told = [said(await caller.get(f"/api/v1/signed-quotes/{each}"), each) for each in (theirs, alike(theirs))]
+
+    assert told[0] == told[1]
+    assert told[0][0] == 404
+
+
 @pytest.mark.parametrize("who", ["full key", "orders:read key"])
 async def test_a_key_of_acme_opens_nothing_of_globex(house: House, routes: list[Route], who: str) -> None:
     caller = await house.caller(who)

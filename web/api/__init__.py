@@ -2,9 +2,15 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.api import document, orders, prices, problem_pages
+from web.api import document, orders, prices, problem_pages, signed_quotes
 
 
 def routes() -> list[ControllerRouterHandler]:
     """Every route of the API, its document and the pages that explain its problems."""
-    return [*prices.HANDLERS, *orders.HANDLERS, *document.HANDLERS, *problem_pages.HANDLERS]
+    return [
+        *prices.HANDLERS,
+        *signed_quotes.HANDLERS,
+        *orders.HANDLERS,
+        *document.HANDLERS,
+        *problem_pages.HANDLERS,
+    ]

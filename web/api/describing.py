@@ -19,7 +19,7 @@ _WHEN: Final = {
     404: "There is no such thing, or it is not yours to see.",
     413: "The body is larger than 2 MB.",
     415: "The body is not sent as JSON.",
-    422: "The request is as documented but names something that does not exist, such as a country.",
+    422: "The request is as documented but against the rules, or names what does not exist, such as a country.",
     503: "Prices cannot be answered rightly at the moment. Try again after `Retry-After` seconds.",
 }
 
@@ -33,9 +33,9 @@ def documented(
     cached: bool = False,
     key: str = "optional",
 ) -> dict[str, Any]:
-    """Return keyword arguments for a route: every status it may answer besides 200, what it takes and gives.
+    """Return keyword arguments for a route: every status it may answer besides success, what it takes and gives.
 
-    :param answer: wire type of the 200 answer; None: text of *media_type*
+    :param answer: wire type of the answer with success; None: text of *media_type*
     :param cached: it takes `If-None-Match` and gives `ETag`
     :param key: `optional`, `needed` or `none`
     """

@@ -66,18 +66,7 @@ async def create_quote(request: AnyRequest) -> Response[bytes]:
     """
     asked = await read_json(request, _quote_decoder)
     context = context_of(request, currency=asked.currency, country=asked.country)
-    answer = quote(
-        QuoteRequest(
-            buyer=context.buyer,
-            currency=context.currency,
-            lines=tuple(
-                LineRequest(sku=line.sku, unit=line.unit, quantity=_trimmed(line.quantity)) for line in asked.lines
-            ),
-            tax=context.tax(tax_categories(context.book, (line.sku for line in asked.lines))),
-        ),
-        book=context.book,
-        at=context.at,
-    )
+    answer = quote(request_of(asked, context), book=context.book, at=context.at)
     services_of(request).journey.note(
         "priced", journey=principal_of(request).visitor_id, page="quote", lines=len(asked.lines)
     )
@@ -230,6 +219,18 @@ async def get_price_book(request: AnyRequest) -> Response[bytes]:
 
 
 HANDLERS: list[ControllerRouterHandler] = [create_quote, get_price, get_feed, get_price_book]
+
+
+def request_of(asked: wire.QuoteAsked, context: Context) -> QuoteRequest:
+    """What the engine is asked for these lines."""
+    return QuoteRequest(
+        buyer=context.buyer,
+        currency=context.currency,
+        lines=tuple(
+            LineRequest(sku=line.sku, unit=line.unit, quantity=_trimmed(line.quantity)) for line in asked.lines
+        ),
+        tax=context.tax(tax_categories(context.book, (line.sku for line in asked.lines))),
+    )
 
 
 def _tag(of_price: str, context: Context, form: str) -> str:

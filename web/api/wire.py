@@ -104,6 +104,12 @@ class QuoteAsked(Asked, frozen=True, kw_only=True):
     language: QueryLanguage = "en"
 
 
+class SignedQuoteAsked(QuoteAsked, frozen=True, kw_only=True):
+    """What to price and promise. `valid_days` absent: 30, or what the seller allows. `language` is the terms'."""
+
+    valid_days: Annotated[int, Meta(ge=1, le=3650, description="For how many days of 24 hours.")] | None = None
+
+
 class PriceAsked(Asked, frozen=True, kw_only=True):
     """Query of a price."""
 

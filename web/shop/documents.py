@@ -9,14 +9,17 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 import agreements.verify
+import pricing.verify_quote
 from checkout.tax import HOME
 from kernel.canonical import canonical_json
 from kernel.db import for_staff
+from kernel.jws import key_set
 from kernel.signing import Purpose
 from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.pages import page
 
 PROGRAM: Final = Path(agreements.verify.__file__).read_bytes()
+QUOTE_PROGRAM: Final = Path(pricing.verify_quote.__file__).read_bytes()
 SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION)
 
 
@@ -53,6 +56,20 @@ async def verify_program() -> Response[bytes]:
     )
 
 
+@get("/verify_quote.py", include_in_schema=False, summary="The program that verifies signed quotes")
+async def verify_quote_program() -> Response[bytes]:
+    return Response(
+        QUOTE_PROGRAM,
+        media_type="text/x-python; charset=utf-8",
+        headers={"content-disposition": 'attachment; filename="verify_quote.py"'},
+    )
+
+
+@get("/.well-known/jwks.json", include_in_schema=False, summary="The public keys of signed quotes, as a JWK Set")
+async def quote_keys(request: AnyRequest) -> Response[bytes]:
+    return Response(canonical_json(key_set(services_of(request).keyring)), media_type="application/jwk-set+json")
+
+
 @get("/.well-known/tarifa-keys.json", include_in_schema=False, summary="The public keys our signatures verify with")
 async def public_keys(request: AnyRequest) -> Response[bytes]:
     keys = [
@@ -70,4 +87,11 @@ async def public_keys(request: AnyRequest) -> Response[bytes]:
     return Response(canonical_json({"keys": keys}), media_type="application/json")
 
 
-HANDLERS: list[ControllerRouterHandler] = [document_list, document_page, verify_program, public_keys]
+HANDLERS: list[ControllerRouterHandler] = [
+    document_list,
+    document_page,
+    verify_program,
+    verify_quote_program,
+    quote_keys,
+    public_keys,
+]
