@@ -344,9 +344,13 @@ class CompiledBook:
         """All SKUs of the book, in byte order."""
         return (_key(record).decode() for record in self._records())
 
-    def entries(self) -> Iterator[SkuEntry]:
-        """Every entry in the order of `skus`, decoded one at a time and not kept."""
-        return (entry_of(record, self._lists, None) for record in self._records())
+    def entries(self, after: str | None = None) -> Iterator[SkuEntry]:
+        """Every entry in the order of `skus`, decoded one at a time and not kept; *after*: those behind that SKU, which
+        the book knows.
+
+        :raises KeyError: when it does not know *after*
+        """
+        return (entry_of(record, self._lists, None) for record in self._records(after))
 
     def same_file(self, path: Path) -> bool:
         """Whether *path* still names the file that this book reads."""
@@ -362,6 +366,11 @@ class CompiledBook:
         return None if record is None else entry_of(record, self._lists, None)
 
     def _find(self, sku: str) -> bytes | None:
+        found = self._place(sku)
+        return None if found is None else found[1]
+
+    def _place(self, sku: str) -> tuple[int, bytes] | None:
+        """Where the record of *sku* stands, and the record."""
         key = sku.encode("utf-8", "surrogatepass")
         hashed = crc32(key)
         slots, slot, fingerprint = self._slots, hashed >> self._shift, hashed & 0xFFFF
@@ -369,13 +378,21 @@ class CompiledBook:
             if found & 0xFFFF == fingerprint:
                 record = self._record(found >> _FINGERPRINT)
                 if _key(record) == key:
-                    return record
+                    return found >> _FINGERPRINT, record
             slot += 1
         return None
 
-    def _records(self) -> Iterator[bytes]:
+    def _records(self, after: str | None = None) -> Iterator[bytes]:
         at = _START
-        for _ in range(self._count):
+        if after is not None:
+            place = self._place(after)
+            if place is None:
+                raise KeyError(after)
+            at = place[0] + len(place[1])
+        return self._records_from(at)
+
+    def _records_from(self, at: int) -> Iterator[bytes]:
+        while at < self._records_end:
             record = self._record(at)
             yield record
             at += len(record)

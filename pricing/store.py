@@ -136,11 +136,14 @@ async def find_last_publication(session: AsyncSession) -> PricePublication | Non
     return await session.scalar(sa.select(PricePublication).order_by(PricePublication.number.desc()).limit(1))
 
 
-async def list_publications(session: AsyncSession, *, limit: int) -> Sequence[PricePublication]:
-    """Newest first."""
-    return (
-        await session.scalars(sa.select(PricePublication).order_by(PricePublication.number.desc()).limit(limit))
-    ).all()
+async def list_publications(
+    session: AsyncSession, *, limit: int, before: int | None = None
+) -> Sequence[PricePublication]:
+    """Newest first; *before*: those of lower numbers alone."""
+    query = sa.select(PricePublication).order_by(PricePublication.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(PricePublication.number < before)
+    return (await session.scalars(query)).all()
 
 
 async def list_publications_after(session: AsyncSession, number: int) -> list[tuple[int, bytes, datetime, bytes, str]]:

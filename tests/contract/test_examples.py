@@ -17,7 +17,8 @@ FILES = sorted(path.name for path in EXAMPLES.glob("*.json"))
 # what differs from one installation to the next, and from one run to the next
 OF_THIS_RUN = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 32, "digest": "sha256:" + "d1" * 32,
                "id": "019aa695-3c60-7000-8000-000000000001",
-               "merchant_authorization": "eyJhbGciOiJFUzI1NiIsImtpZCI6InF1b3Rlcy0wMCJ9.." + "A" * 86}  # fmt: skip
+               "merchant_authorization": "eyJhbGciOiJFUzI1NiIsImtpZCI6InF1b3Rlcy0wMCJ9.." + "A" * 86, "key_id": "publication-1", "signed_text": "{...}",
+               "signature": "c2lnbmF0dXJl", "reader": "5a" * 16}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -40,6 +41,7 @@ def test_every_operation_that_answers_json_has_an_example() -> None:
     assert set(read_examples()) == {
         "create_quote", "get_price", "get_price_book", "list_orders", "get_order", "get_live",
         "sign_quote", "get_signed_quote",
+        "list_price_books", "get_current_price_book", "list_feed",
     }  # fmt: skip
 
 
@@ -47,5 +49,6 @@ def steady(value: Any) -> Any:
     if isinstance(value, list):
         return [steady(each) for each in value]
     if isinstance(value, dict):
-        return {key: OF_THIS_RUN.get(key) or steady(each) for key, each in value.items()}
+        steadied = {key: OF_THIS_RUN.get(key) or steady(each) for key, each in value.items()}
+        return {**steadied, "next": "W10"} if isinstance(value.get("next"), str) else steadied
     return value

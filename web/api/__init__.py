@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.api import document, orders, prices, problem_pages, signed_quotes
+from web.api import document, orders, price_books, price_feed, prices, problem_pages, signed_quotes
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -10,6 +10,8 @@ def routes() -> list[ControllerRouterHandler]:
     return [
         *prices.HANDLERS,
         *signed_quotes.HANDLERS,
+        *price_books.HANDLERS,
+        *price_feed.HANDLERS,
         *orders.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,

@@ -17,6 +17,7 @@ _WHEN: Final = {
     401: "The API key is unknown, revoked or expired, or there is none and it is needed.",
     403: "The API key does not carry the scope.",
     404: "There is no such thing, or it is not yours to see.",
+    410: "What was asked for is no longer at hand; `detail` says how to begin again.",
     413: "The body is larger than 2 MB.",
     415: "The body is not sent as JSON.",
     422: "The request is as documented but against the rules, or names what does not exist, such as a country.",

@@ -30,6 +30,10 @@ MEANING: Final = {
     ),
     405: ("The address exists, but not with this method.", "Use one of the methods in the `Allow` header."),
     409: ("The state of things does not allow it now.", "Read the current state, then decide whether to try again."),
+    410: (
+        "It was there once and is no longer at hand.",
+        "Begin again as `detail` says; repeating the request is no use.",
+    ),
     413: ("The body is larger than this address takes.", "Send it in parts."),
     415: (
         "The body is not in a format this address reads.",
@@ -49,6 +53,8 @@ ADVICE: Final = {
     "than a price that may have changed. Other servers go on answering: trying again usually helps at once.",
     "no-price-book": "Prices begin with the first publication. None was in force at that instant.",
     "sku-not-priced": "The book in force does not hold this SKU. `GET /api/v1/feed.csv` lists those that it holds.",
+    "price-feed-gone": "A feed is read, and its changes are told, as long as few price books have come after the one "
+    "it began with. Take the whole feed again, from its first page, and go on from there.",
     "unknown-country": "Countries are ISO 3166-1 two-letter codes: `GB`, not `UK`; `GR`, not `EL`.",
     "order-unknown": "An order of another company answers exactly like one that does not exist.",
     "price-changed": "A new price book took effect between what was shown and what was sent. `old` and `new` are the "

@@ -20,7 +20,7 @@ from web.pages import page
 
 PROGRAM: Final = Path(agreements.verify.__file__).read_bytes()
 QUOTE_PROGRAM: Final = Path(pricing.verify_quote.__file__).read_bytes()
-SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION)
+SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION, Purpose.PUBLICATION)
 
 
 @get("/documents", include_in_schema=False, summary="Terms and privacy: what is in force")

@@ -16,6 +16,8 @@ QUOTE = {"lines": [{"sku": "CRUNCHY-ARMCHAIR", "quantity": "1"}]}
         ("GET", "/api/v1/prices/CRUNCHY-ARMCHAIR", "prices:read"),
         ("GET", "/api/v1/feed.csv", "prices:read"),
         ("GET", "/api/v1/price-book", "prices:read"),
+        ("GET", "/api/v1/price-books", "prices:read"),
+        ("GET", "/api/v1/price-feed", "prices:read"),
         ("GET", "/api/v1/orders", "orders:read"),
     ],
 )

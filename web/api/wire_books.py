@@ -1,0 +1,129 @@
+"""The API's nouns of published books: their log, the feed, what changed in it, proofs, history.
+
+Feed rows are many: their amounts are plain decimal strings, in the one currency that the page names.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, UnsetType
+
+from web.api.wire import (
+    ROOT,
+    Answer,
+    Asked,
+    Count,
+    Country,
+    Currency,
+    Decimal,
+    Instant,
+    QueryCountry,
+    QueryCurrency,
+    Root,
+)
+
+SKUS_MOST: Final = 500
+_INSTANT: Final = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z$"
+)
+
+AskedRoot = Annotated[
+    str, Meta(min_length=71, max_length=71, pattern=ROOT, description="Root of a published price book.")
+]
+AskedInstant = Annotated[
+    str, Meta(min_length=20, max_length=27, pattern=_INSTANT, description="Instant in UTC, ending in `Z`.")
+]
+Cursor = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1600,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="The `next` of the page before, with the same other parameters and the same key.",
+    ),
+]
+SkuLimit = Annotated[int, Meta(ge=1, le=SKUS_MOST, description="How many SKUs at most, each with all of its rows.")]
+
+
+# --- Requests ---
+
+
+class PublicationsAsked(Asked, frozen=True, kw_only=True):
+    """Query of the log of publications."""
+
+    limit: Annotated[int, Meta(ge=1, le=200, description="How many at most.")] = 50
+    before: (
+        Annotated[int, Meta(ge=1, le=2**31 - 1, description="Number of a publication: list those of lower numbers.")]
+        | UnsetType
+    ) = UNSET
+
+
+class FeedPageAsked(Asked, frozen=True, kw_only=True):
+    """Query of a page of the feed."""
+
+    cursor: Cursor | UnsetType = UNSET
+    limit: SkuLimit = 100
+    currency: QueryCurrency | UnsetType = UNSET
+    country: QueryCountry | UnsetType = UNSET
+
+
+# --- Answers ---
+
+
+class SignedPublication(Answer, frozen=True, kw_only=True):
+    """An entry of the public log: from `effective_at` on, until the next entry's, the book `root` is in force.
+    `signed_text` is what the house signed, of the three members before it; `signature` is Ed25519 in base64, by the key
+    `key_id` of `/.well-known/tarifa-keys.json`.
+    """
+
+    number: Count
+    root: Root
+    effective_at: Instant
+    signed_text: str
+    signature: str
+    key_id: str
+
+
+class PublicationPage(Answer, frozen=True, kw_only=True):
+    """Publications, newest first, those to come included. `next`: ask with `before` set to it for the ones before
+    these; null at the end.
+    """
+
+    publications: tuple[SignedPublication, ...]
+    next: Count | None
+
+
+class FeedRow(Answer, frozen=True, kw_only=True):
+    """From `from_quantity` of a `unit` on, until the next row of the same SKU and unit, one `price_unit` costs
+    `unit_price`, null where tiers price the line as a whole. `line_total` is the subtotal of a line of exactly
+    `from_quantity`. SKU, unit and quantity name a row. `valid_until`: absent a publication, no price of this SKU and
+    unit changes before; null for never.
+    """
+
+    sku: str
+    unit: str
+    from_quantity: Decimal
+    unit_price: Decimal | None
+    price_unit: str
+    line_total: Decimal
+    tax_included: bool
+    list: str
+    valid_until: Instant | None
+
+
+class FeedPage(Answer, frozen=True, kw_only=True):
+    """Rows of the feed, in byte order of their SKUs. All pages of one chain are of the book `root` and of `at`,
+    since when nothing in this feed has changed but by what is published after. `reader` names what else the rows hang
+    on: whose they are, where to, which currency. `valid_until`: absent a publication, nothing in the feed changes
+    before; null for never. `next`: ask with `cursor` set to it for the rows after these; null at the end.
+    """
+
+    root: Root
+    at: Instant
+    reader: str
+    company: str | None
+    currency: Currency
+    country: Country
+    country_assumed: bool
+    valid_until: Instant | None
+    rows: tuple[FeedRow, ...]
+    next: str | None
