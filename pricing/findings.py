@@ -1,4 +1,4 @@
-"""What stands against publishing a content: errors stop it, warnings are kept with the publication.
+"""What stands against publishing a content: errors stop it, warnings want somebody's word and are kept with it.
 
 The engine checks a content by itself; here are the questions that need the catalogue as well.
 """
@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts import store as accounts_store
+from kernel.canonical import digest
 from pricing.engine import check
 from pricing.engine.book import EVERYONE, BookContent
 from pricing.engine.check import Finding, Severity, Thresholds, Witness
@@ -63,6 +64,18 @@ def finding_text(finding: Finding, language: str) -> str:
     if finding.code in _TEXTS:
         return _TEXTS[finding.code][language == "es"].format(**finding.params)
     return engine_text(finding, language)
+
+
+def finding_digest(finding: Finding) -> str:
+    """The finding's name, `sha256:...`, the same at every check that finds the same: of code and params, without `at`,
+    which says when the check was made. The worst case's figures are params, so a case grown worse has another name.
+    """
+    return digest(
+        {
+            "code": finding.code,
+            "params": {name: value for name, value in finding.params.items() if name != "at"},
+        }
+    )
 
 
 def _unpriced(content: BookContent, sold: Collection[str], at: datetime) -> Iterator[Finding]:

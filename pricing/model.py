@@ -78,11 +78,26 @@ class PriceDraftChange(Base):
     changed_at: Mapped[datetime]
 
 
+class PriceAcknowledgement(Base):
+    """A person's word for a warning of a draft, before it is published. *finding*: its digest
+    (`pricing.findings.finding_digest`), so that the word outlives edits that leave the finding as it is.
+    """
+
+    __tablename__ = "price_acknowledgement"
+
+    draft_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("price_draft.id"), primary_key=True)
+    finding: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    acknowledged_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
+    acknowledged_at: Mapped[datetime]
+
+
 class PricePublication(Base):
     """One entry of the append-only log: from *effective_at* on, until the next one's, prices are those of *root*.
 
     *author_id* wrote the draft, *published_by* put it in force; *restores* is the one a roll-back returns to. *source*:
-    what the next draft starts from; None: every row was stated outright.
+    what the next draft starts from; None: every row was stated outright. Each of *findings* carries its text and, as
+    `acknowledged`, who accepted it, when and why: the database refuses one without.
     """
 
     __tablename__ = "price_publication"

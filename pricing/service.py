@@ -10,7 +10,7 @@ What drafts hold and compare is what was stated: derivations, but none of the ro
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -39,7 +39,7 @@ from pricing.engine.book import BookContent
 from pricing.engine.check import Finding, Severity
 from pricing.engine.derive import derive
 from pricing.engine.request import PricedLine, RefusedLine
-from pricing.findings import buyers_of_today, finding_text, list_findings
+from pricing.findings import buyers_of_today, finding_digest, finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
 from pricing.model import DraftState, PriceDraft, PricePublication
 
@@ -47,6 +47,7 @@ PUBLISH: Final = Failpoint("pricing.publish")
 ATTEMPTS: Final = 5
 PREVIEW_LIMIT: Final = 2000
 SHOWN_CLASHES: Final = 20
+REASON_MOST: Final = 1000
 
 
 class DraftNotFound(NotFound):
@@ -76,6 +77,23 @@ class FindingsStopPublication(Refused):
 
     problem = "price-findings"
     title = "Errors in the draft stop its publication"
+
+
+class WarningsNotAcknowledged(Refused):
+    """*findings* in `extra`: the first of those that nobody has accepted; *count*: of all."""
+
+    problem = "price-warnings"
+    title = "Warnings nobody has acknowledged stop the publication"
+
+
+class WarningGone(Conflict):
+    problem = "price-warning-gone"
+    title = "The warning is not among the findings any more"
+
+
+class ReasonUnusable(Refused):
+    problem = "price-reason-unusable"
+    title = "A reason is a sentence"
 
 
 class EffectiveTooSoon(Refused):
@@ -148,6 +166,22 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     draft_id: uuid.UUID | None
 
 
+class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
+    """Who accepted a finding, when and why. *by* None: the house's own command line."""
+
+    by: uuid.UUID | None
+    at: datetime
+    reason: str
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding as it stands against a draft. *digest* is what `acknowledge` takes; *acknowledged* None: nobody did."""
+
+    finding: Finding
+    digest: str
+    acknowledged: Acknowledgement | None
+
+
 class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """All that a publication needs, made before the log is locked, and what must not have moved since."""
 
@@ -156,7 +190,7 @@ class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
     source: bytes | None
     kept_source: leaf.KeptSource | None
     leaf_count: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Standing, ...]
     follows: int
     draft_id: uuid.UUID | None
     draft_version: int
@@ -341,7 +375,7 @@ class Pricing:
             )
         return tuple(changes)
 
-    async def findings(self, draft_id: uuid.UUID) -> tuple[Finding, ...]:
+    async def findings(self, draft_id: uuid.UUID) -> tuple[Standing, ...]:
         """What stands against publishing the draft now; errors first.
 
         :raises DraftNotFound, DraftClosed: when it cannot be published any more
@@ -349,6 +383,29 @@ class Pricing:
         """
         prepared, _ = await self._prepare(draft_id)
         return prepared.findings
+
+    async def acknowledge(
+        self, draft_id: uuid.UUID, digests: Collection[str], *, reason: str, by: uuid.UUID | None
+    ) -> None:
+        """Accept these warnings of the draft; all of them or none. A warning accepted before keeps its first word.
+
+        :raises WarningGone: when one of them is no warning of the draft any more
+        :raises ReasonUnusable: when *reason* says nothing, or is too long
+        :raises DraftNotFound, DraftClosed, DraftClash: as `findings`
+        """
+        reason = _reason(reason)
+        warnings = {
+            standing.digest
+            for standing in await self.findings(draft_id)
+            if standing.finding.severity is Severity.WARNING
+        }
+        if not digests or not warnings.issuperset(digests):
+            raise WarningGone("The draft's warnings are others by now. Look at them again.")
+        async with self.db.begin(for_staff()) as session:
+            await _editable(session, draft_id)
+            await store.add_acknowledgements(
+                session, draft_id, sorted(set(digests)), reason=reason, by=by, at=self.clock.now()
+            )
 
     async def preview(
         self,
@@ -427,24 +484,30 @@ class Pricing:
         by: uuid.UUID | None,
         effective_at: datetime | None = None,
         note: str = "",
+        acknowledge: str | None = None,
     ) -> PricePublication:
-        """Put the draft's prices in force from *effective_at* on; without it, after the lead time.
+        """Put the draft's prices in force from *effective_at* on; without it, after the lead time. *acknowledge*: the
+        reason why *by* accepts all warnings that nobody has accepted yet.
 
         :raises FindingsStopPublication: when there is an error among the findings
+        :raises WarningsNotAcknowledged: when there is a warning that nobody has accepted
+        :raises ReasonUnusable: when *acknowledge* says nothing, or is too long
         :raises DraftClash: when the last published content has other changes of the same objects
         :raises EffectiveTooSoon: when *effective_at* is nearer than the lead time, or the commit came too late for it
         :raises PublicationOutOfOrder: when an upcoming publication takes effect after *effective_at*
         :raises DraftNotFound, DraftClosed: when it cannot be published any more
         """
         leaf.storable(note)
+        own = self._own_word(acknowledge, by)
         for _ in range(ATTEMPTS):
             prepared, content = await self._prepare(draft_id)
-            errors = [finding for finding in prepared.findings if finding.severity is Severity.ERROR]
+            errors = [each for each in prepared.findings if each.finding.severity is Severity.ERROR]
             if errors:
                 raise FindingsStopPublication(
-                    f"{len(errors)} errors stop the publication; the first: {finding_text(errors[0], 'en')}",
-                    findings=[_reported(finding) for finding in errors[:SHOWN_CLASHES]],
+                    f"{len(errors)} errors stop the publication; the first: {finding_text(errors[0].finding, 'en')}",
+                    findings=[_reported(each) for each in errors[:SHOWN_CLASHES]],
                 )
+            prepared = _all_acknowledged(prepared, own)
             await self.books.compile(content, prepared.root)
             published = await self._try(prepared, by=by, effective_at=effective_at, note=note)
             if published is not None:
@@ -453,14 +516,23 @@ class Pricing:
         raise PublishedByOthers("Others publish or edit this draft at the same time. Try again.")
 
     async def roll_back(
-        self, number: int, *, by: uuid.UUID | None, effective_at: datetime | None = None, note: str = ""
+        self,
+        number: int,
+        *,
+        by: uuid.UUID | None,
+        effective_at: datetime | None = None,
+        note: str = "",
+        acknowledge: str | None = None,
     ) -> PricePublication:
-        """Publish the content of publication *number* once more, as a new entry of the log.
+        """Publish the content of publication *number* once more, as a new entry of the log. *acknowledge*: the reason
+        why *by* accepts what today's catalogue and buyers have against it, errors as well: it was in force before.
 
         :raises PublicationNotFound: when there is no such publication
-        :raises EffectiveTooSoon, PublicationOutOfOrder: as `publish`
+        :raises WarningsNotAcknowledged: when something stands against it, and *acknowledge* is None
+        :raises EffectiveTooSoon, PublicationOutOfOrder, ReasonUnusable: as `publish`
         """
         leaf.storable(note)
+        own = self._own_word(acknowledge, by)
         for _ in range(ATTEMPTS):
             async with self.db.begin(for_staff()) as session:
                 restored = await store.find_publication(session, number)
@@ -489,13 +561,14 @@ class Pricing:
                 source=source,
                 kept_source=None,
                 leaf_count=0,
-                findings=findings,
+                findings=_with_words(findings, {}),
                 follows=last.number,
                 draft_id=None,
                 draft_version=0,
                 author_id=restored.author_id,
                 restores=number,
             )
+            prepared = _all_acknowledged(prepared, own)
             published = await self._try(prepared, by=by, effective_at=effective_at, note=note)
             if published is not None:
                 await self.books.refresh()
@@ -649,6 +722,9 @@ class Pricing:
             return (await self._base(session, draft)).leaf(name)
         return None if change.content is None else leaf.noun_of(*name, change.content)
 
+    def _own_word(self, reason: str | None, by: uuid.UUID | None) -> Acknowledgement | None:
+        return None if reason is None else Acknowledgement(by=by, at=self.clock.now(), reason=_reason(reason))
+
     async def _book_before(self, at: datetime) -> Book | None:
         if not self.books.published() or self.books.published()[0].effective_at > at:
             return None
@@ -685,6 +761,10 @@ class Pricing:
             latest = await self._stated(session, last.root, last.source) if moved and last is not None else base
             catalogue = await facts.read(self.catalog, session)
             buyers = await buyers_of_today(session)
+            words = {
+                row.finding: Acknowledgement(by=row.acknowledged_by, at=row.acknowledged_at, reason=row.reason)
+                for row in await store.list_acknowledgements(session, draft_id)
+            }
         if moved:
             foreign = leaf.clashes(base, latest, changes)
             if foreign:
@@ -710,7 +790,7 @@ class Pricing:
                 source=None if kept_source is None else kept_source.digest,
                 kept_source=kept_source,
                 leaf_count=len(leaves) - len(derivations) + len(rows) + len(catalogue.leaves),
-                findings=tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)),
+                findings=_with_words(sorted(findings, key=lambda each: each.severity is not Severity.ERROR), words),
                 follows=0 if last is None else last.number,
                 draft_id=draft.id,
                 draft_version=draft.version,
@@ -781,7 +861,7 @@ class Pricing:
                 draft_id=prepared.draft_id,
                 restores=prepared.restores,
                 note=note,
-                findings=[_reported(finding) for finding in prepared.findings],
+                findings=[_reported(standing) for standing in prepared.findings],
                 signature=signed.signature,
                 key_id=signed.key_id,
             )
@@ -855,9 +935,47 @@ def _clash(message: str, sides: Sequence[tuple[LeafName, Any, Any]]) -> DraftCla
     return DraftClash(message, clashes=clashes, count=len(sides))
 
 
-def _reported(finding: Finding) -> dict[str, Any]:
+def _reason(text: str) -> str:
+    leaf.storable(text)
+    if not 0 < len(text.strip()) <= REASON_MOST:
+        raise ReasonUnusable(f"Say why in 1 to {REASON_MOST:,} characters.")
+    return text.strip()
+
+
+def _with_words(findings: Iterable[Finding], words: Mapping[str, Acknowledgement]) -> tuple[Standing, ...]:
+    named = [(finding, finding_digest(finding)) for finding in findings]
+    return tuple(Standing(finding=finding, digest=name, acknowledged=words.get(name)) for finding, name in named)
+
+
+def _all_acknowledged(prepared: _Prepared, own: Acknowledgement | None) -> _Prepared:
+    """:raises WarningsNotAcknowledged: when *own* is None, and a finding has nobody's word yet"""
+    missing = [standing for standing in prepared.findings if standing.acknowledged is None]
+    if missing and own is None:
+        raise WarningsNotAcknowledged(
+            f"{len(missing)} findings need an acknowledgement with a reason; the first: "
+            f"{finding_text(missing[0].finding, 'en')}",
+            findings=[_reported(standing) for standing in missing[:SHOWN_CLASHES]],
+            count=len(missing),
+        )
+    return msgspec.structs.replace(
+        prepared,
+        findings=tuple(
+            standing if standing.acknowledged is not None else msgspec.structs.replace(standing, acknowledged=own)
+            for standing in prepared.findings
+        ),
+    )
+
+
+def _reported(standing: Standing) -> dict[str, Any]:
     """As it is kept with a publication and told in an error: with its words, which a later release may change."""
-    return {**msgspec.to_builtins(finding), "text": finding_text(finding, "en")}
+    reported = {
+        **msgspec.to_builtins(standing.finding),
+        "digest": standing.digest,
+        "text": finding_text(standing.finding, "en"),
+    }
+    if standing.acknowledged is not None:
+        reported["acknowledged"] = msgspec.to_builtins(standing.acknowledged)
+    return reported
 
 
 def _seconds(lead: timedelta) -> str:

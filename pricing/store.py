@@ -13,6 +13,7 @@ from kernel.signing import Signature
 from pricing.content import Kept, KeptSource
 from pricing.model import (
     DraftState,
+    PriceAcknowledgement,
     PriceContent,
     PriceDraft,
     PriceDraftChange,
@@ -120,6 +121,35 @@ async def delete_changes(session: AsyncSession, draft_id: uuid.UUID, keys: Itera
                 sa.tuple_(PriceDraftChange.kind, PriceDraftChange.key).in_(pairs[start : start + _BATCH]),
             )
         )
+
+
+async def list_acknowledgements(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceAcknowledgement]:
+    return (
+        await session.scalars(sa.select(PriceAcknowledgement).where(PriceAcknowledgement.draft_id == draft_id))
+    ).all()
+
+
+async def add_acknowledgements(
+    session: AsyncSession,
+    draft_id: uuid.UUID,
+    findings: Iterable[str],
+    *,
+    reason: str,
+    by: uuid.UUID | None,
+    at: datetime,
+) -> None:
+    """Keep the word for each finding; where one stands already, the first word stays."""
+    rows = [
+        {
+            "draft_id": draft_id,
+            "finding": finding,
+            "reason": reason,
+            "acknowledged_by": by,
+            "acknowledged_at": at,
+        }
+        for finding in findings
+    ]
+    await session.execute(insert(PriceAcknowledgement).on_conflict_do_nothing(), rows)
 
 
 async def lock_publications(session: AsyncSession) -> None:

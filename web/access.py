@@ -103,6 +103,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/desk/prices", Access.FINANCE),
     ("POST", "/desk/prices/drafts", Access.FINANCE),
     ("GET", "/desk/prices/drafts/{draft}", Access.FINANCE),
+    ("POST", "/desk/prices/drafts/{draft}/acknowledgements", Access.FINANCE),
     ("POST", "/desk/prices/drafts/{draft}/discard", Access.FINANCE),
     ("GET", "/desk/prices/drafts/{draft}/preview", Access.FINANCE),
     ("GET", "/desk/prices/drafts/{draft}/price", Access.FINANCE),

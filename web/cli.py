@@ -75,10 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     price.set_defaults(run=_asynchronous("price"))
 
     publish = commands.add_parser("publish", help="publish a price draft, the newest open one unless said")
-    publish.add_argument("draft", nargs="?", default=None, help="id of the draft")
-    publish.add_argument("--at", default=None, help="instant at which it takes effect; as soon as possible unless said")
-    publish.add_argument("--note", default="", help="why, for the history")
-    publish.add_argument("--check", action="store_true", help="only say what the publication gate finds")
+    _for_a_publication(publish)
     publish.set_defaults(run=_asynchronous("publish"))
 
     leaves = commands.add_parser("leaves", help="show what an answer was made from, for `pricing.engine.replay`")

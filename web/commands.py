@@ -29,6 +29,7 @@ from pricing.findings import finding_text
 from pricing.model import DraftState
 from pricing.proving import published_content, published_leaves
 from pricing.replay_orders import Evaluator, replay
+from pricing.service import WarningsNotAcknowledged
 from web.cli import FOUND, CommandFailed, called_from
 from web.serve import HOST, prepare_environment
 from web.services import Services, build
@@ -155,18 +156,23 @@ async def publish(arguments: argparse.Namespace) -> int:
     async with _services() as services:
         draft_id = await _draft(services, arguments.draft)
         findings = await services.pricing.findings(draft_id)
-        for finding in findings[:SHOWN_ERRORS]:
-            print(f"  {finding.severity.value:<8} {finding_text(finding, 'en')}")
+        for standing in findings[:SHOWN_ERRORS]:
+            word = "" if standing.acknowledged is None else f" (acknowledged: {standing.acknowledged.reason})"
+            print(f"  {standing.finding.severity.value:<8} {finding_text(standing.finding, 'en')}{word}")
         if len(findings) > SHOWN_ERRORS:
             print(f"  ... and {len(findings) - SHOWN_ERRORS} more")
         if arguments.check:
             return FOUND if findings else 0
-        published = await services.pricing.publish(
-            draft_id,
-            by=None,
-            effective_at=None if arguments.at is None else _instant(arguments.at),
-            note=arguments.note,
-        )
+        try:
+            published = await services.pricing.publish(
+                draft_id,
+                by=None,
+                effective_at=None if arguments.at is None else _instant(arguments.at),
+                note=arguments.note,
+                acknowledge=arguments.acknowledge,
+            )
+        except WarningsNotAcknowledged as error:
+            raise CommandFailed(f"{error.message} Accept them with --acknowledge REASON.") from error
         print(f"Publication {published.number}: in force from {published.effective_at.isoformat()}")
         print(f"price book {published.root.hex()}")
     return 0

@@ -78,7 +78,9 @@ async def load_prices(services: Services, *, skus: int = SKUS) -> None:
         imported = await services.pricing.import_folder(Path(folder), by=None, title="Demo prices")
     if not imported.report.ok or imported.draft_id is None:
         raise SystemExit("\n".join(str(error) for error in imported.report.errors[:20]))
-    await services.pricing.publish(imported.draft_id, by=None, note="The demo's first price book")
+    await services.pricing.publish(
+        imported.draft_id, by=None, acknowledge="The demo shows them", note="The demo's first price book"
+    )
 
 
 async def load_people(services: Services, password: str) -> None:

@@ -103,7 +103,7 @@ async def first(unpublished: Pricing, clock: FixedClock, folder: Callable[..., P
     imported = await unpublished.import_folder(folder(CATALOGUE, PRICES), by=None)
     assert imported.report.errors == []
     assert imported.draft_id is not None
-    publication = await unpublished.publish(imported.draft_id, by=None, note="first")
+    publication = await unpublished.publish(imported.draft_id, by=None, acknowledge="As meant", note="first")
     clock.set(publication.effective_at)
     return "sha256:" + publication.root.hex()
 

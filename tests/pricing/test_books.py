@@ -86,7 +86,7 @@ async def test_a_worker_elsewhere_learns_of_a_publication_compiles_it_and_switch
     await another_worker.start()
     assert another_worker.at(clock.now()).root == first
 
-    published = await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    published = await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
     new = "sha256:" + published.root.hex()
     await eventually(lambda: len(another_worker.published()) == 2)
 
@@ -111,7 +111,7 @@ async def test_a_worker_whose_listening_connection_is_cut_connects_again(
         )
     heard = another_worker._heard
     await eventually(lambda: another_worker._heard != heard)
-    await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
     await eventually(lambda: len(another_worker.published()) == 2)
     assert another_worker.at(clock.now())
 
@@ -132,7 +132,7 @@ async def test_a_request_keeps_its_book_while_newer_ones_come_and_its_file_goes(
     pricing: Pricing, clock: FixedClock, first: str
 ) -> None:
     in_use = pricing.books.at(clock.now())
-    published = await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    published = await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
     clock.set(published.effective_at)
     book_path(pricing.books._folder, first).unlink()
     pricing.books._open.clear()
@@ -147,7 +147,7 @@ async def test_the_book_of_a_past_instant_is_compiled_again_when_its_file_is_gon
     pricing: Pricing, clock: FixedClock, first: str
 ) -> None:
     before = clock.now()
-    published = await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    published = await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
     clock.set(published.effective_at)
     book_path(pricing.books._folder, first).unlink()
     pricing.books._open.clear()

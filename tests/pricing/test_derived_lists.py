@@ -58,7 +58,7 @@ async def with_trade(pricing: Pricing, **formula: Any) -> UUID:
 
 
 async def publish(pricing: Pricing, draft: UUID, clock: FixedClock) -> PricePublication:
-    published = await pricing.publish(draft, by=None)
+    published = await pricing.publish(draft, by=None, acknowledge="As meant")
     clock.set(published.effective_at)
     return published
 
@@ -169,7 +169,7 @@ async def test_a_roll_back_returns_to_what_the_publication_was_made_from(pricing
     await publish(pricing, draft, clock)
     assert price(pricing, clock.now()) == "64.00"
 
-    back = await pricing.roll_back(derived.number, by=None)
+    back = await pricing.roll_back(derived.number, by=None, acknowledge="As meant")
     clock.set(back.effective_at)
     assert (back.root, back.source) == (derived.root, derived.source)
     assert price(pricing, clock.now()) == "70.00"
@@ -177,7 +177,7 @@ async def test_a_roll_back_returns_to_what_the_publication_was_made_from(pricing
     assert price(pricing, clock.now()) == "87.50"
 
     # before the list was derived there was no formula at all
-    back = await pricing.roll_back(1, by=None)
+    back = await pricing.roll_back(1, by=None, acknowledge="As meant")
     clock.set(back.effective_at)
     assert back.source is None
     assert await stated(pricing) == []
@@ -188,10 +188,10 @@ async def test_two_drafts_of_one_derivation_clash(pricing: Pricing, clock: Fixed
     drafts = [(await pricing.open_draft(title=percent, by=None)).id for percent in ("-20", "-25")]
     for draft, percent in zip(drafts, ("-20", "-25"), strict=True):
         await put(pricing, draft, "derivation", KEY, FORMULA | {"percent": percent})
-    await pricing.publish(drafts[0], by=None)
+    await pricing.publish(drafts[0], by=None, acknowledge="As meant")
 
     with pytest.raises(DraftClash) as clash:
-        await pricing.publish(drafts[1], by=None)
+        await pricing.publish(drafts[1], by=None, acknowledge="As meant")
     (shown,) = json.loads(json.dumps(clash.value.extra["clashes"]))
     assert (shown["kind"], shown["key"]) == ("derivation", ["TRADE"])
     assert (shown["theirs"]["percent"], shown["yours"]["percent"]) == ("-20", "-25")
@@ -257,8 +257,9 @@ async def test_derivations_in_a_circle_stop_a_publication_and_a_preview(pricing:
     await put(pricing, draft, "derivation", KEY, FORMULA | {"base": "TRADE"})
 
     with pytest.raises(FindingsStopPublication, match="circle: TRADE, TRADE"):
-        await pricing.publish(draft, by=None)
-    found = next(found for found in await pricing.findings(draft) if found.code == "derivation_cyclic")
+        await pricing.publish(draft, by=None, acknowledge="As meant")
+    stands = [each.finding for each in await pricing.findings(draft)]
+    found = next(found for found in stands if found.code == "derivation_cyclic")
     assert finding_text(found, "es") == "Hay tarifas que se derivan unas de otras en círculo: TRADE, TRADE."
 
 
@@ -273,7 +274,7 @@ async def test_a_missing_cost_stops_a_publication_with_a_question_that_shows_it(
     await put(pricing, imported.draft_id, "derivation", KEY, FORMULA)
 
     with pytest.raises(FindingsStopPublication) as stopped:
-        await pricing.publish(imported.draft_id, by=None)
+        await pricing.publish(imported.draft_id, by=None, acknowledge="As meant")
     (found,) = json.loads(json.dumps(stopped.value.extra["findings"], default=str))
     assert (found["code"], found["params"]["sku"]) == ("derivation_without_cost", "ANVIL-60")
     assert found["witness"]["buyer"]["segments"] == ["trade"]

@@ -337,7 +337,7 @@ async def test_a_file_given_holds_the_whole_of_what_it_describes_and_others_stay
     changes = {change.key: change for change in await pricing.list_changes(imported.draft_id)}
     assert set(changes) == {("PUBLIC", "ANVIL-50", "each", ""), ("CONTRACT-INITECH", "ANVIL-50", "each", "")}
     assert changes["CONTRACT-INITECH", "ANVIL-50", "each", ""].after is None
-    published = await pricing.publish(imported.draft_id, by=None)
+    published = await pricing.publish(imported.draft_id, by=None, acknowledge="As meant")
     line = pricing.price_of(Buyer(company="initech"), currency="EUR", sku="ANVIL-50", at=published.effective_at).line
     assert isinstance(line, PricedLine)
     assert line.subtotal == "81.00"
@@ -366,7 +366,7 @@ async def test_the_demo_of_1200_skus_is_imported_and_published_within_seconds(
     imported = await unpublished.import_folder(tmp_path / "demo", by=None)
     assert imported.report.errors == []
     assert imported.draft_id is not None
-    published = await unpublished.publish(imported.draft_id, by=None)
+    published = await unpublished.publish(imported.draft_id, by=None, acknowledge="As meant")
     took = time.perf_counter() - began
     clock.set(published.effective_at)
     book = unpublished.books.at(clock.now())

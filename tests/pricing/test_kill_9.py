@@ -34,7 +34,7 @@ async def main(url, keyring, folder, draft, now):
     db, clock = Database.connect(url), FixedClock(datetime.fromisoformat(now))
     ring = Keyring.read(Path(keyring))
     books = PriceBooks(db, clock, ring, folder=Path(folder), lead=timedelta(seconds=10))
-    await Pricing(db, clock, books, ring, Catalog(db, clock)).publish(uuid.UUID(draft), by=None)
+    await Pricing(db, clock, books, ring, Catalog(db, clock)).publish(uuid.UUID(draft), by=None, acknowledge="As meant")
     await db.close()
 
 asyncio.run(main(*sys.argv[1:]))
@@ -80,7 +80,7 @@ async def test_killed_before_the_commit_nothing_is_published_and_the_draft_can_b
 
     assert len(await pricing.list_publications()) == 1
     assert (await pricing.find_draft(draft)).state is DraftState.OPEN
-    published = await pricing.publish(draft, by=None)
+    published = await pricing.publish(draft, by=None, acknowledge="As meant")
     assert price(pricing, published.effective_at) == "90"
 
 

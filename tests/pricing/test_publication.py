@@ -65,7 +65,7 @@ async def test_an_imported_folder_is_published_and_prices(pricing: Pricing, firs
 
 
 async def test_a_publication_changes_prices_exactly_at_its_instant(pricing: Pricing, clock: FixedClock) -> None:
-    published = await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    published = await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
 
     assert published.effective_at == clock.now() + LEAD
     assert price(pricing, clock.now()) == "80"
@@ -77,8 +77,8 @@ async def test_a_publication_changes_prices_exactly_at_its_instant(pricing: Pric
 
 async def test_several_publications_may_wait_and_each_takes_its_turn(pricing: Pricing, clock: FixedClock) -> None:
     one, two = clock.now() + timedelta(hours=1), clock.now() + timedelta(hours=2)
-    await pricing.publish(await anvil_at(pricing, "90"), by=None, effective_at=one)
-    await pricing.publish(await anvil_at(pricing, "95"), by=None, effective_at=two)
+    await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant", effective_at=one)
+    await pricing.publish(await anvil_at(pricing, "95"), by=None, acknowledge="As meant", effective_at=two)
 
     assert [price(pricing, at) for at in (clock.now(), one, two)] == ["80", "90", "95"]
 
@@ -87,19 +87,21 @@ async def test_nothing_overtakes_an_upcoming_publication_but_its_own_instant_rep
     pricing: Pricing, clock: FixedClock
 ) -> None:
     monday = clock.now() + timedelta(days=1)
-    await pricing.publish(await anvil_at(pricing, "90"), by=None, effective_at=monday)
+    await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant", effective_at=monday)
     draft = await anvil_at(pricing, "95")
 
     with pytest.raises(PublicationOutOfOrder):
-        await pricing.publish(draft, by=None)
-    await pricing.publish(draft, by=None, effective_at=monday)
+        await pricing.publish(draft, by=None, acknowledge="As meant")
+    await pricing.publish(draft, by=None, acknowledge="As meant", effective_at=monday)
     assert price(pricing, monday) == "95"
 
 
 async def test_an_instant_nearer_than_the_lead_time_is_refused(pricing: Pricing, clock: FixedClock) -> None:
     draft = await anvil_at(pricing, "90")
     with pytest.raises(EffectiveTooSoon):
-        await pricing.publish(draft, by=None, effective_at=clock.now() + LEAD - timedelta(milliseconds=1))
+        await pricing.publish(
+            draft, by=None, acknowledge="As meant", effective_at=clock.now() + LEAD - timedelta(milliseconds=1)
+        )
     assert (await pricing.find_draft(draft)).state is DraftState.OPEN
 
 
@@ -121,7 +123,7 @@ async def test_a_commit_that_comes_too_late_for_its_instant_is_refused_and_leave
     pricing.clock = slow
 
     with pytest.raises(CommittedTooLate):
-        await pricing.publish(draft, by=None)
+        await pricing.publish(draft, by=None, acknowledge="As meant")
 
     assert len(await pricing.list_publications()) == 1
     assert (await pricing.find_draft(draft)).state is DraftState.OPEN
@@ -141,7 +143,7 @@ async def test_an_instant_that_nobody_asked_for_is_chosen_anew_when_the_commit_w
     draft = await anvil_at(pricing, "90")
     slow = SlowOnce(clock.now())
     pricing.clock = slow
-    published = await pricing.publish(draft, by=None)
+    published = await pricing.publish(draft, by=None, acknowledge="As meant")
     assert published.effective_at == slow.now() + LEAD
 
 
@@ -170,7 +172,7 @@ async def test_concurrent_publishers_get_numbers_and_instants_that_follow_each_o
             await pricing.put_change(draft.id, "row", key, content, by=None)
         drafts.append(draft.id)
 
-    await asyncio.gather(*(pricing.publish(draft, by=None) for draft in drafts))
+    await asyncio.gather(*(pricing.publish(draft, by=None, acknowledge="As meant") for draft in drafts))
 
     log = await pricing.list_publications()
     assert [entry.number for entry in log] == [4, 3, 2, 1]
@@ -181,10 +183,10 @@ async def test_concurrent_publishers_get_numbers_and_instants_that_follow_each_o
 
 async def test_two_drafts_of_the_same_price_clash_and_the_error_shows_both_sides(pricing: Pricing) -> None:
     one, other = await anvil_at(pricing, "90"), await anvil_at(pricing, "95")
-    await pricing.publish(one, by=None)
+    await pricing.publish(one, by=None, acknowledge="As meant")
 
     with pytest.raises(DraftClash) as clash:
-        await pricing.publish(other, by=None)
+        await pricing.publish(other, by=None, acknowledge="As meant")
 
     clashes = clash.value.extra["clashes"]
     assert isinstance(clashes, list)
@@ -229,7 +231,7 @@ async def test_a_removed_price_is_refused_from_then_on(pricing: Pricing) -> None
     key = ("CONTRACT-INITECH", "ANVIL-50", "each", "")
     leaf = await pricing.find_leaf(draft.id, "row", key)
     await pricing.put_change(draft.id, "row", key, None, by=None, expected=leaf.seen)
-    published = await pricing.publish(draft.id, by=None)
+    published = await pricing.publish(draft.id, by=None, acknowledge="As meant")
 
     assert price(pricing, published.effective_at, buyer=Buyer(company="initech")) == "80"
 
@@ -278,18 +280,18 @@ async def test_looking_at_what_cannot_exist_shows_nothing(pricing: Pricing) -> N
 async def test_the_same_content_has_the_same_root_and_a_roll_back_is_a_new_publication_of_it(
     pricing: Pricing, first: str, clock: FixedClock
 ) -> None:
-    second = await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    second = await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
     clock.set(second.effective_at)
     assert price(pricing, clock.now()) == "90"
 
-    third = await pricing.roll_back(1, by=None, note="too dear")
+    third = await pricing.roll_back(1, by=None, note="too dear", acknowledge="As meant")
 
     assert "sha256:" + third.root.hex() == first
     assert (third.number, third.restores) == (3, 1)
     assert price(pricing, clock.now()) == "90"
     assert price(pricing, third.effective_at) == "80"
 
-    back = await pricing.publish(await anvil_at(pricing, "90"), by=None)
+    back = await pricing.publish(await anvil_at(pricing, "90"), by=None, acknowledge="As meant")
     assert back.root == second.root
 
 
@@ -336,22 +338,22 @@ async def test_errors_stop_publication_and_name_the_object(pricing: Pricing, fol
     imported = await pricing.import_prices(folder(price_rows_csv="list,sku,unit,model,tiers\n"), by=None)
     assert imported.draft_id is not None
 
-    findings = await pricing.findings(imported.draft_id)
+    findings = [each.finding for each in await pricing.findings(imported.draft_id)]
     assert {finding.code for finding in findings} == {"sold_without_price"}
     assert [finding.params["sku"] for finding in findings] == ["ANVIL-50", "BOLT-M8", "CRUNCHY-ARMCHAIR"]
     with pytest.raises(FindingsStopPublication, match="3 errors"):
-        await pricing.publish(imported.draft_id, by=None)
+        await pricing.publish(imported.draft_id, by=None, acknowledge="As meant")
 
 
 async def test_a_published_or_discarded_draft_is_closed(pricing: Pricing) -> None:
     published, discarded = await anvil_at(pricing, "90"), await anvil_at(pricing, "95")
-    await pricing.publish(published, by=None)
+    await pricing.publish(published, by=None, acknowledge="As meant")
     await pricing.discard_draft(discarded)
     for draft in (published, discarded):
         with pytest.raises(DraftClosed):
             await pricing.put_change(draft, "row", ANVIL, None, by=None)
         with pytest.raises(DraftClosed):
-            await pricing.publish(draft, by=None)
+            await pricing.publish(draft, by=None, acknowledge="As meant")
     assert await pricing.list_drafts() == []
     with pytest.raises(DraftNotFound):
         await pricing.find_draft(uuid.UUID(int=0))
@@ -359,7 +361,9 @@ async def test_a_published_or_discarded_draft_is_closed(pricing: Pricing) -> Non
 
 async def test_a_draft_published_twice_at_once_is_published_once(pricing: Pricing) -> None:
     draft = await anvil_at(pricing, "90")
-    answers = await asyncio.gather(*(pricing.publish(draft, by=None) for _ in range(3)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(pricing.publish(draft, by=None, acknowledge="As meant") for _ in range(3)), return_exceptions=True
+    )
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
     assert all(isinstance(answer, Conflict) for answer in answers if isinstance(answer, BaseException))
     assert len(await pricing.list_publications()) == 2
@@ -426,7 +430,7 @@ async def test_what_the_preview_says_is_what_is_published(pricing: Pricing, cloc
         quantities=["3"],
         at=at,
     )
-    await pricing.publish(draft.id, by=None)
+    await pricing.publish(draft.id, by=None, acknowledge="As meant")
     assert isinstance(shown.after, PricedLine)
     assert shown.after == pricing.price_of(GUEST, currency="EUR", sku="ANVIL-50", quantity="3", at=at).line
     assert shown.after.subtotal == "180.00"
@@ -439,7 +443,7 @@ async def test_publishing_takes_the_catalogues_facts_of_that_day(pricing: Pricin
     assert price(pricing, in_tools_week, sku="CRUNCHY-ARMCHAIR") == "200"
 
     draft = await pricing.open_draft(title="Facts only", by=None)
-    await pricing.publish(draft.id, by=None)
+    await pricing.publish(draft.id, by=None, acknowledge="As meant")
 
     assert price(pricing, in_tools_week, sku="CRUNCHY-ARMCHAIR") == "180"
     (change,) = await pricing.compare(1, 2)
@@ -449,7 +453,7 @@ async def test_publishing_takes_the_catalogues_facts_of_that_day(pricing: Pricin
 async def test_a_price_of_long_ago_is_told_by_the_book_then_in_force(pricing: Pricing, clock: FixedClock) -> None:
     before = clock.now()
     for asked in ("81", "82", "83"):
-        published = await pricing.publish(await anvil_at(pricing, asked), by=None)
+        published = await pricing.publish(await anvil_at(pricing, asked), by=None, acknowledge="As meant")
         clock.set(published.effective_at)
     request = QuoteRequest(buyer=GUEST, currency="EUR", lines=(LineRequest(sku="ANVIL-50", quantity="1"),))
     then, now = await pricing.price_at(request, before), await pricing.price_at(request, clock.now())

@@ -198,7 +198,7 @@ async def make_costs_telling(services: Services, clock: FixedClock) -> None:
     floor = await services.pricing.find_leaf(draft.id, "bound", (FLOOR,))
     changed = {**msgspec.to_builtins(floor.content), "limit": msgspec.to_builtins(MarginLimit(percent=f"3.{MARGIN}"))}
     await services.pricing.put_change(draft.id, "bound", (FLOOR,), changed, by=None, expected=floor.seen)
-    published = await services.pricing.publish(draft.id, by=None)
+    published = await services.pricing.publish(draft.id, by=None, acknowledge="As meant")
     clock.set(published.effective_at)
     await services.books.refresh()
     clock.advance(seconds=1)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -70,7 +70,9 @@ class Browser(httpx.AsyncClient):
         assert found, f"{path} holds no form"
         return found[1]
 
-    async def submit(self, path: str, form: dict[str, str] | None = None, *, page: str = "/login") -> Response:
+    async def submit(
+        self, path: str, form: Mapping[str, str | list[str]] | None = None, *, page: str = "/login"
+    ) -> Response:
         return await self.post(
             path, data={"form_token": await self.token(page), **(form or {})}, follow_redirects=False
         )

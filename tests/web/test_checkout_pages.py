@@ -318,5 +318,5 @@ async def _publish_dearer_armchairs(shop: Shop) -> None:
         for tier in content["tiers"]:
             tier["unit_price"] = f"{Decimal(tier['unit_price']) * Decimal('1.1'):.2f}"
         await pricing.put_change(draft.id, "row", row.key, content, by=None, expected=row.seen)
-    published = await pricing.publish(draft.id, by=None)
+    published = await pricing.publish(draft.id, by=None, acknowledge="As meant")
     shop.clock.set(published.effective_at)

@@ -201,7 +201,10 @@ def test_files_are_imported_into_a_draft_and_published(installation: Path, capsy
     draft = said.split("bin/tarifa publish ")[1].strip()
 
     assert main(["publish", draft, "--check"]) in {DONE, FOUND}
-    assert main(["publish", "--note", "From a file", "--at", "2199-01-01"]) == DONE
+    asked = ["publish", "--note", "From a file", "--at", "2199-01-01"]
+    assert main(asked) == IMPOSSIBLE, "nobody has acknowledged its warnings"
+    assert "Accept them with --acknowledge REASON" in capsys.readouterr().err
+    assert main([*asked, "--acknowledge", "The demo has them"]) == DONE
     assert "Publication 2: in force from 2199-01-01T00:00:00+00:00" in capsys.readouterr().out
     assert main(["price", "CRUNCHY-ARMCHAIR"]) == DONE
     assert "= 249.00 EUR" in capsys.readouterr().out
@@ -248,7 +251,7 @@ def test_prices_are_exported_with_their_formulas_and_come_back_as_they_were(
         lists.write("STAFF,EUR,meridian-staff,,,0,,,no,no,Staff prices,Precios de la casa\n")
     (folder / "derivations.csv").write_text("list,base,percent,round_to,round_mode\nSTAFF,PUBLIC-EUR,-40,0.05,up\n")
     assert main(["import", "before"]) == DONE
-    assert main(["publish", "--note", "For our own people", "--at", "2199-01-01"]) == DONE
+    assert main(["publish", "--note", "For our own people", "--at", "2199-01-01", "--acknowledge", "Meant"]) == DONE
     capsys.readouterr()
 
     assert main(["export", "after"]) == DONE

@@ -1,6 +1,7 @@
 """A price draft: what it changes, what to change next, what stands against it, and its publication."""
 
 import uuid
+from collections.abc import Collection
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,11 +13,23 @@ from litestar.types import ControllerRouterHandler
 from kernel.errors import Conflict, DomainError
 from pricing.content import Key, LeafMalformed, key_from_text, root_text
 from pricing.content import key_text as stored_key
-from pricing.engine.check import Finding, Severity
+from pricing.engine.check import Severity
 from pricing.engine.rules import BookError
 from pricing.findings import finding_text
 from pricing.model import DraftState, PriceDraft
-from pricing.service import Change, DraftClash, DraftNotFound, FindingsStopPublication, LeafState
+from pricing.service import (
+    REASON_MOST,
+    Acknowledgement,
+    Change,
+    DraftClash,
+    DraftNotFound,
+    FindingsStopPublication,
+    LeafState,
+    ReasonUnusable,
+    Standing,
+    WarningGone,
+    WarningsNotAcknowledged,
+)
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.fields import Typed, summary_of
 from web.desk.people import names_of
@@ -51,6 +64,8 @@ class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
 class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
     """*witness*: the address of a preview that shows it."""
 
+    digest: str
+    acknowledged: Acknowledgement | None
     text: str
     error: bool
     witness: str | None
@@ -134,14 +149,42 @@ async def publish(request: AnyRequest, draft: FromPath[str]) -> Html:
             )
         except REFUSALS as error:
             typed.errors[field_of(error)] = sentence(error, locale)
-        except (FindingsStopPublication, DraftClash) as error:
+        except (FindingsStopPublication, WarningsNotAcknowledged, DraftClash) as error:
             typed.errors["note"] = sentence(error, locale)
         else:
             return redirect(f"/desk/prices?published={published.number}")
     return await _publication(request, found, values=form.as_dict(), errors=typed.errors)
 
 
-HANDLERS: list[ControllerRouterHandler] = [draft_page, undo, discard, publication_page, publish]
+@post(
+    "/desk/prices/drafts/{draft:str}/acknowledgements",
+    include_in_schema=False,
+    summary="Acknowledge warnings of a draft",
+)
+async def acknowledge(request: AnyRequest, draft: FromPath[str]) -> Html:
+    """Several warnings at once, for one reason."""
+    form, locale = await read_form(request), locale_of(request)
+    found = await find_draft(request, draft)
+    typed = Typed(form, locale)
+    reason = typed.text("reason", required=True, most=REASON_MOST)
+    ticked = frozenset(form.all("warning"))
+    if not ticked:
+        typed.refuse("warning", "tick")
+    if not typed.errors:
+        try:
+            await services_of(request).pricing.acknowledge(
+                found.id, ticked, reason=reason, by=principal_of(request).person_id
+            )
+        except (WarningGone, ReasonUnusable, DraftClash) as error:
+            typed.errors["reason"] = sentence(error, locale)
+        else:
+            return redirect(f"/desk/prices/drafts/{found.id}/publication")
+    return await _publication(
+        request, found, values={"when": "soon", "reason": reason}, errors=typed.errors, ticked=ticked
+    )
+
+
+HANDLERS: list[ControllerRouterHandler] = [draft_page, undo, discard, publication_page, publish, acknowledge]
 
 
 async def find_draft(request: AnyRequest, draft: str) -> PriceDraft:
@@ -235,10 +278,15 @@ def edit_address(draft_id: uuid.UUID, kind: str, key: Key) -> str | None:
 
 
 async def _publication(
-    request: AnyRequest, draft: PriceDraft, *, values: dict[str, str], errors: dict[str, str]
+    request: AnyRequest,
+    draft: PriceDraft,
+    *,
+    values: dict[str, str],
+    errors: dict[str, str],
+    ticked: Collection[str] = (),
 ) -> Html:
     services, locale = services_of(request), locale_of(request)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Standing, ...] = ()
     clashes: list[ShownClash] = []
     refusal: str | None = None
     try:
@@ -255,18 +303,24 @@ async def _publication(
         ]
     except DomainError as error:
         refusal = sentence(error, locale)
-    blocked = bool(clashes or refusal or any(finding.severity is Severity.ERROR for finding in findings))
+    stops = [standing for standing in findings if standing.finding.severity is Severity.ERROR]
+    waiting = [standing for standing in findings if standing not in stops and standing.acknowledged is None]
+    accepted = [standing for standing in findings if standing.acknowledged is not None]
+    shown = [_finding(draft, standing, locale) for standing in (stops + waiting + accepted)[:FINDINGS_SHOWN]]
     return page(
         request,
         "desk/publish.html",
         status=422 if errors else 200,
         **await frame(request, draft, "publication"),
-        findings=[_finding(draft, finding, locale) for finding in findings[:FINDINGS_SHOWN]],
+        findings=shown,
         finding_count=len(findings),
-        error_count=sum(finding.severity is Severity.ERROR for finding in findings),
+        error_count=len(stops),
+        waiting_count=len(waiting),
+        people=await names_of(services, [each.acknowledged.by for each in shown if each.acknowledged is not None]),
+        ticked=ticked,
         clashes=clashes,
         refusal=refusal,
-        blocked=blocked,
+        blocked=bool(clashes or refusal or stops or waiting),
         change_count=len(await services.pricing.list_changes(draft.id)),
         upcoming=services.books.upcoming(services.clock.now()),
         lead=services.books.lead.total_seconds(),
@@ -276,8 +330,8 @@ async def _publication(
     )
 
 
-def _finding(draft: PriceDraft, finding: Finding, locale: str) -> ShownFinding:
-    witness = finding.witness
+def _finding(draft: PriceDraft, standing: Standing, locale: str) -> ShownFinding:
+    finding, witness = standing.finding, standing.finding.witness
     address = question = None
     if witness is not None:
         # of a total that falls, both sides
@@ -302,6 +356,8 @@ def _finding(draft: PriceDraft, finding: Finding, locale: str) -> ShownFinding:
             "buyer": ", ".join(filter(None, [witness.buyer.company, *witness.buyer.segments, witness.buyer.country])),
         }
     return ShownFinding(
+        digest=standing.digest,
+        acknowledged=standing.acknowledged,
         text=finding_text(finding, locale),
         error=finding.severity is Severity.ERROR,
         witness=address,

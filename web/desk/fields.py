@@ -36,6 +36,7 @@ TEXTS: Final = {
     "codes": N_("Write one code a line, each of at most 200 characters."),
     "country": N_("Write countries as two capital letters, like ES, PT."),
     "currency": N_("Write currencies as three capital letters, like EUR, USD."),
+    "tick": N_("Tick at least one."),
     "choose": N_("Choose one from the list."),
     "unknown_sku": N_("The catalogue has no SKU %(name)s."),
     "unknown_category": N_("The catalogue has no category %(name)s."),
@@ -96,6 +97,9 @@ LABELS: Final = {
     "effective_at": N_("Instant"),
     "when": N_("When"),
     "note": N_("Why"),
+    "warning": N_("Warnings"),
+    "reason": N_("Reason"),
+    "accept": N_("What was found"),
 }
 TIER_LABELS: Final = {
     "from": N_("From quantity, line %(line)s"),

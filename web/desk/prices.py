@@ -1,13 +1,17 @@
 """Publications of prices: in force, coming, past; and the drafts that wait."""
 
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
+import msgspec
 from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from pricing.content import root_text
-from pricing.service import PublicationNotFound
+from pricing.engine.check import Finding
+from pricing.findings import finding_text
+from pricing.service import Acknowledgement, PublicationNotFound, WarningsNotAcknowledged
 from web.desk.describe import changed, key_text, kind_text
 from web.desk.fields import Typed, summary_of
 from web.desk.people import names_of
@@ -52,8 +56,15 @@ async def roll_back(request: AnyRequest, number: FromPath[int]) -> Html:
     if not typed.errors:
         try:
             published = await services_of(request).pricing.roll_back(
-                number, by=principal_of(request).person_id, effective_at=effective_at, note=note
+                number,
+                by=principal_of(request).person_id,
+                effective_at=effective_at,
+                note=note,
+                acknowledge=note if form.get("accept") == "yes" else None,
             )
+        except WarningsNotAcknowledged as error:
+            typed.errors["accept"] = sentence(error, locale)
+            return await _publication(request, number, values=form.as_dict(), errors=typed.errors, stopped_by=error)
         except REFUSALS as error:
             typed.errors[field_of(error)] = sentence(error, locale)
         else:
@@ -93,7 +104,21 @@ async def _prices(request: AnyRequest, *, values: dict[str, str], errors: dict[s
     )
 
 
-async def _publication(request: AnyRequest, number: int, *, values: dict[str, str], errors: dict[str, str]) -> Html:
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose word a finding of a publication has, and since when."""
+
+    name: str
+    at: datetime
+
+
+async def _publication(
+    request: AnyRequest,
+    number: int,
+    *,
+    values: dict[str, str],
+    errors: dict[str, str],
+    stopped_by: WarningsNotAcknowledged | None = None,
+) -> Html:
     services, locale = services_of(request), locale_of(request)
     if not 0 < number < NUMBER_MOST:
         raise PublicationNotFound(f"There is no publication {number}.")
@@ -107,13 +132,29 @@ async def _publication(request: AnyRequest, number: int, *, values: dict[str, st
         )
         for change in changes[:CHANGES_SHOWN]
     ]
+    standing: list[Finding] = []
+    if stopped_by is not None:
+        told: Any = stopped_by.extra["findings"]
+        standing = [
+            msgspec.convert({name: finding[name] for name in Finding.__struct_fields__}, Finding) for finding in told
+        ]
+    words = [
+        msgspec.convert(finding["acknowledged"], Acknowledgement) if "acknowledged" in finding else None
+        for finding in found.findings
+    ]
+    names = await names_of(
+        services, [found.author_id, found.published_by, *(word.by for word in words if word is not None)]
+    )
     return page(
         request,
         "desk/publication.html",
         status=422 if errors else 200,
         publication=found,
         root=root_text(found.root),
-        names=await names_of(services, [found.author_id, found.published_by]),
+        names=names,
+        words=[None if word is None else Word(name=names[word.by], at=word.at) for word in words],
+        standing=[finding_text(finding, locale) for finding in standing],
+        standing_count=0 if stopped_by is None else stopped_by.extra["count"],
         changes=shown,
         more=len(changes) - len(shown),
         in_force=services.books.in_force(services.clock.now()).number == number,

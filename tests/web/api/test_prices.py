@@ -110,7 +110,7 @@ async def test_the_price_book_names_what_is_in_force_and_what_follows(shop: Shop
     await services.books.refresh()
     before = (await Program(shop).get("/api/v1/price-book")).json()
     draft = await services.pricing.open_draft(by=None, title="Same again")
-    published = await services.pricing.publish(draft.id, by=None, note="The same book, later")
+    published = await services.pricing.publish(draft.id, by=None, acknowledge="As meant", note="The same book, later")
     await services.books.refresh()
 
     coming = (await Program(shop).get("/api/v1/price-book")).json()

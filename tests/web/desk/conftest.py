@@ -38,7 +38,18 @@ class Clerk:
         answer = await self.browser.post(path, data=fields, follow_redirects=False)
         return answer.status_code, answer.text, answer.headers.get("location", "")
 
+    async def acknowledge(self, draft: str, reason: str = "Meant so") -> None:
+        """Tick every warning that waits, and say why."""
+        page = await self.get(f"{draft}/publication")
+        if waiting := re.findall(r'name="warning" value="([^"]+)"', page):
+            answer = await self.browser.submit(
+                f"{draft}/acknowledgements", {"warning": waiting, "reason": reason}, page=f"{draft}/publication"
+            )
+            assert answer.status_code == 303, unescape(answer.text)
+
     async def publish(self, draft: str, note: str = "As agreed", at: datetime | None = None) -> None:
+        """Acknowledge what waits for it, and publish."""
+        await self.acknowledge(draft)
         when = {"when": "soon"} if at is None else {"when": "at", "effective_at": at.replace(tzinfo=None).isoformat()}
         answer = await self.browser.submit(f"{draft}/publication", {"note": note, **when}, page=f"{draft}/publication")
         assert answer.status_code == 303, unescape(answer.text)

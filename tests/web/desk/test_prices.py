@@ -1,5 +1,6 @@
 """Editing prices at the desk: what is typed is kept, what is wrong is said, and nobody's work is lost."""
 
+import re
 from datetime import timedelta
 from html import unescape
 from uuid import UUID
@@ -395,6 +396,7 @@ async def test_a_question_by_somebody_who_is_no_company_yet_is_answered(clerk: C
 
 async def test_a_publication_too_soon_or_without_a_reason_is_refused_and_kept(clerk: Clerk, shop: Shop) -> None:
     draft = await clerk.begin()
+    await clerk.acknowledge(draft)
     now = shop.clock.now().replace(tzinfo=None)
 
     for typed, field in (
@@ -407,6 +409,44 @@ async def test_a_publication_too_soon_or_without_a_reason_is_refused_and_kept(cl
         assert answer.status_code == 422
         assert f'<a href="#{field}">' in answer.text
         assert typed["note"] in answer.text
+
+
+async def test_warnings_are_ticked_and_accepted_with_a_reason_before_publication(clerk: Clerk) -> None:
+    draft = await clerk.begin()
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="1")
+    page = await clerk.get(f"{draft}/publication")
+    waiting = re.findall(r'name="warning" value="([^"]+)"', page)
+    assert len(waiting) > 1
+    assert "Publishing is possible once every warning above is acknowledged." in page
+    assert f'action="{draft}/publication"' not in page
+
+    async def post(to: str, **typed: str | list[str]) -> tuple[int, str]:
+        answer = await clerk.browser.submit(f"{draft}/{to}", typed, page=f"{draft}/publication")
+        return answer.status_code, unescape(answer.text)
+
+    status, page = await post("publication", when="soon", note="All agreed")
+    assert status == 422
+    assert "All agreed" in page, "what was typed is still there"
+    status, page = await post("acknowledgements", warning=waiting[:1], reason="")
+    assert status == 422
+    assert page.count("checked>") == 1
+    status, page = await post("acknowledgements", reason="A clearance sale")
+    assert (status, "Tick at least one." in page, "A clearance sale" in page) == (422, True, True)
+    status, page = await post("acknowledgements", warning=["sha256:gone"], reason="A clearance sale")
+    assert (status, "The warnings are others by now" in page, "A clearance sale" in page) == (422, True, True)
+
+    assert (await post("acknowledgements", warning=waiting[:1], reason="A <clearance> sale"))[0] == 303
+    page = await clerk.get(f"{draft}/publication")
+    assert "A &lt;clearance&gt; sale" in page
+    assert re.findall(r'name="warning" value="([^"]+)"', page) == waiting[1:]
+    assert (await post("acknowledgements", warning=waiting[1:], reason="As above"))[0] == 303
+    assert (await post("publication", when="soon", note="All agreed"))[0] == 303
+
+    page = await clerk.get("/desk/prices/publications/2")
+    assert page.count('<span class="tag good">acknowledged</span>') == len(waiting)
+    assert "A &lt;clearance&gt; sale" in page
+    assert "Finance desk" in page
+    assert "aceptado" in await clerk.get("/desk/prices/publications/2?lang=es")
 
 
 async def test_a_clash_with_a_publication_shows_both_sides(clerk: Clerk) -> None:
@@ -430,11 +470,13 @@ async def test_a_roll_back_publishes_the_old_prices_again(clerk: Clerk, shop: Sh
     await clerk.publish(draft, "A slip of the finger")
     shop.clock.advance(seconds=11)
 
-    answer = await clerk.browser.submit(
-        "/desk/prices/publications/1/rollback",
-        {"note": "249, not 1", "when": "soon"},
-        page="/desk/prices/publications/1",
-    )
+    typed = {"note": "249, not 1", "when": "soon"}
+    path = "/desk/prices/publications/1"
+    stopped = await clerk.browser.submit(f"{path}/rollback", typed, page=path)
+    assert stopped.status_code == 422
+    assert "a price moves by over 25 %" in stopped.text
+    assert "249, not 1" in stopped.text
+    answer = await clerk.browser.submit(f"{path}/rollback", {**typed, "accept": "yes"}, page=path)
 
     assert answer.status_code == 303
     assert answer.headers["location"] == "/desk/prices?published=3"
