@@ -11,7 +11,7 @@ from tests.web.conftest import Shop
 
 async def published_again(shop: Shop, *, times: int) -> None:
     for _ in range(times):
-        entry = await shop.services.pricing.roll_back(1, by=None)
+        entry = await shop.services.pricing.roll_back(1, by=None, acknowledge="A test")
         shop.clock.set(entry.effective_at)
     await shop.services.books.refresh()
 
@@ -50,7 +50,7 @@ async def test_every_entry_is_signed_by_a_key_that_is_published(shop: Shop) -> N
 async def test_the_current_book_is_the_one_in_force_at_each_instant(shop: Shop) -> None:
     program, before = Program(shop), shop.clock.now()
     first = (await program.get("/api/v1/price-books/current")).json()
-    entry = await shop.services.pricing.roll_back(1, by=None)
+    entry = await shop.services.pricing.roll_back(1, by=None, acknowledge="A test")
     await shop.services.books.refresh()
     shop.clock.set(before)
     coming = (await program.get("/api/v1/price-books/current")).json()

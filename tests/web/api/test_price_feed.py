@@ -30,7 +30,7 @@ def rows_of(pages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def publish_again(shop: Shop, times: int = 1) -> None:
     for _ in range(times):
-        entry = await shop.services.pricing.roll_back(1, by=None)
+        entry = await shop.services.pricing.roll_back(1, by=None, acknowledge="A test")
         shop.clock.set(entry.effective_at)
     await shop.services.books.refresh()
 
