@@ -16,6 +16,8 @@ from pricing.engine.rules import BUY_GET, TABLE, Matched, Ratio, ReadyQuantityRu
 
 SETS = 64
 """So many complete sets of a buy-and-get rule are looked at: later ones do what these do."""
+COUNTABLE = 2**60
+"""Where more steps than this lead to the largest quantity, ten of them are taken for one: the numbers have 64 bits."""
 FAR = 100
 """What is true for all larger quantities is looked at this many times beyond the last break."""
 
@@ -80,6 +82,8 @@ def buyable(fact: UnitFact, rules: Iterable[ReadyQuantityRule]) -> Buyable | Non
             maximum = over(rule.maximum, each)
             most = maximum if less(maximum, most) else most
     (number, denominator), (top, of) = over(least, step), over(most, step)
+    while top // of > COUNTABLE:  # any multiple of a step can be bought as well
+        step, denominator, of = (10 * step[0], step[1]), 10 * denominator, 10 * of
     first, last = max(1, -(-number // denominator)), top // of
     return Buyable(fact.unit, step, first, last, holds) if first <= last else None
 

@@ -475,3 +475,16 @@ def test_what_a_sweep_cannot_write_is_not_taken_for_nothing() -> None:
     assert codes(content(*(row("1:4000000 2:7000000", sku=one.sku) for one in skus), skus=skus, policy=finest)) == []
     free = (row(">0:0 >5:0", sku=one.sku, model="package", package=Package(size="2")) for one in skus)
     assert codes(content(*free, skus=skus, policy=finest)) == []
+
+
+@pytest.mark.parametrize("decimals", [9, 12])
+def test_quantities_of_any_fineness_are_looked_at(decimals: int) -> None:
+    """A thousand million units of 12 decimals are more steps than 64 bits count."""
+    fine = replace(STOOL, units=(UnitFact(unit="each", decimals=decimals),))
+    of = content(row("0:10 2000000:8", sku="STOOL"), skus=(fine,))
+
+    witness = the("total_falls", of).witness
+
+    assert witness is not None
+    assert 1_999_999 < Decimal(witness.quantity) < 2_000_000
+    assert Decimal(net(of, witness)) > Decimal(net(of, witness, quantity="2000000"))
