@@ -27,6 +27,7 @@ def order_terms(
     checkout_id: uuid.UUID,
     company: BuyerCompany,
     quote: Quote,
+    signed_quote_id: uuid.UUID | None,
     totals: Totals,
     tax: TaxDecision,
     freight: FreightDecision,
@@ -37,7 +38,7 @@ def order_terms(
     """What is ordered and what it costs, with all a replay needs: the book's root, the instant, the buyer as the engine
     knew it, and the tax and freight inputs with the digests of their tables.
     """
-    terms = {
+    terms: dict[str, Any] = {
         "schema": SCHEMA,
         "checkout": str(checkout_id),
         "buyer": {
@@ -62,6 +63,8 @@ def order_terms(
         "price_root": quote.root,
         "priced_at": instant_text(quote.at),
     }
+    if signed_quote_id is not None:
+        terms["signed_quote"] = str(signed_quote_id)
     # As it comes back from storage, so that the two compare equal
     return msgspec.json.decode(canonical_json(terms), type=dict[str, Any])
 

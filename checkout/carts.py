@@ -1,6 +1,7 @@
 """The cart: what a buyer or a guest intends to order. Prices are never stored in it; they are asked for when shown."""
 
 import re
+import uuid
 from decimal import Decimal
 from typing import Final
 
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.principal import Principal
 from catalog.service import Catalog
 from catalog.views import SkuView
-from checkout import store
+from checkout import quoted, store
 from checkout.model import Cart, CartLine, CartState, ShipTo
 from checkout.offer import DEFAULT_TABLES, Books, Delivery, Tables, delivery_for, price_cart
 from checkout.states import Event, advance
@@ -21,6 +22,7 @@ from kernel.errors import Conflict, DomainError, NotFound, Refused
 from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.money import exponent, normal, ratio
+from pricing.quotes import SignedQuoteNotFound
 
 DEFAULT_CURRENCY: Final = "EUR"
 LINES_MOST: Final = 500
@@ -101,27 +103,32 @@ class Carts:
         :param country: where to, while the checkout has no ship-to address
         :param typed: where to, as being typed: it stands instead of what the checkout has saved
         """
-        at = self.clock.now()
+        now = self.clock.now()
         async with self.db.begin(principal.db_scope()) as session:
             cart = await store.find_open_cart(session, principal)
             lines = [] if cart is None else cart.lines
             skus = await self.catalog.find_skus_in(session, {line.sku for line in lines})
             checkout = None if cart is None else await store.find_checkout(session, cart.id)
-        view = None if checkout is None else CheckoutView.of(checkout)
-        delivery = delivery_for(principal.company, country)
-        if view is not None and view.ship_to is not None:
-            delivery = delivery_to(view.ship_to, view.tax_id)
-        delivery = typed or delivery
+            view = None if checkout is None else CheckoutView.of(checkout)
+            delivery = delivery_for(principal.company, country)
+            if view is not None and view.ship_to is not None:
+                delivery = delivery_to(view.ship_to, view.tax_id)
+            delivery = typed or delivery
+            terms = await quoted.terms_for(
+                session, cart, company=principal.company, delivery=delivery, books=self.books, now=now
+            )
         return price_cart(
             cart,
             lines,
             skus,
-            company=principal.company,
+            company=terms.company,
             delivery=delivery,
             currency=_currency(principal) if cart is None else cart.currency,
-            book=self.books.at(at),
+            book=terms.book,
             tables=self.tables,
-            at=at,
+            at=terms.at,
+            taxed_at=now,
+            signed_quote=terms.quote,
         )
 
     async def count_lines(self, principal: Principal) -> int:
@@ -194,6 +201,38 @@ class Carts:
                 await self._changed(session, cart, principal, lines=len(cart.lines))
         return PasteReport(added=added, errors=tuple(errors))
 
+    async def take_quote(self, principal: Principal, quote_id: uuid.UUID) -> None:
+        """Fill the cart with a signed quote's lines in place of its own; the quote prices them until one is changed.
+
+        :raises SignedQuoteNotFound: when the company has no such quote
+        :raises QuoteVoid: when it expired, or was ordered before
+        :raises CurrencyFixed: when it is in another currency than the company buys in
+        :raises SkuUnknown: when one of its SKUs is not on sale any more, and the others of `add`
+        """
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
+            signed = await quoted.find_orderable(session, quote_id, self.clock.now())
+            if signed is None or signed.company_id != principal.company_id:
+                raise SignedQuoteNotFound("There is no such signed quote, or it is not yours.")
+            document = quoted.document_of(signed)
+            if document.currency != _currency(principal):
+                raise CurrencyFixed(f"Your company buys in {_currency(principal)}, the quote is in another currency.")
+            cart = await self._lock(session, principal)
+            last = max([cart.version, *(line.position for line in cart.lines)])
+            cart.lines.clear()
+            await session.flush()  # a line of the same SKU leaves before the quote's comes
+            cart.version = last
+            for line in document.lines:
+                await self._add(session, cart, line.sku, line.quantity, line.unit)
+            await self._changed(session, cart, principal, lines=len(cart.lines))
+            cart.signed_quote_id = signed.id
+
+    async def drop_quote(self, principal: Principal) -> None:
+        """Keep the lines of a signed quote at the prices of now."""
+        async with self.db.begin(principal.db_scope(), CHANGE) as session:
+            cart = await store.lock_open_cart(session, principal)
+            if cart is not None and cart.signed_quote_id is not None:
+                await self._changed(session, cart, principal)
+
     async def choose_currency(self, principal: Principal, currency: str) -> None:
         """Let a guest see prices in *currency*.
 
@@ -226,6 +265,8 @@ class Carts:
                 guest.currency = _currency(principal)
                 own = guest
             else:
+                if guest.lines:
+                    own.signed_quote_id = None
                 for line in guest.lines:
                     _put(own, line.sku, line.unit, line.quantity)
                 guest.state, guest.updated_at = CartState.MERGED, now
@@ -289,6 +330,7 @@ class Carts:
         """Row 1: an edit voids what was reviewed; presentations of the old cart no longer fit the order."""
         now = self.clock.now()
         cart.version += 1
+        cart.signed_quote_id = None
         cart.updated_at = now
         checkout = await store.lock_checkout_of_cart(session, cart.id)
         if checkout is not None:

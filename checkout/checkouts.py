@@ -15,7 +15,7 @@ from accounts.tax import check_country, check_tax_id
 from agreements.model import DeclineReason, LegalReview
 from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
-from checkout import canonical, store
+from checkout import canonical, quoted, store
 from checkout.carts import delivery_to
 from checkout.charging import check_chargeable
 from checkout.freight import FreightDecision, FreightNotKnown
@@ -381,16 +381,20 @@ class Checkouts:
         if view.ship_to is None or email is None:
             raise DetailsMissing("Tell us first where to deliver.")
         skus = await self.catalog.find_skus_in(session, {line.sku for line in cart.lines})
+        delivery = delivery_to(view.ship_to, view.tax_id)
+        asked = await quoted.terms_for(session, cart, company=company, delivery=delivery, books=self.books, now=now)
         priced = price_cart(
             cart,
             cart.lines,
             skus,
-            company=company,
-            delivery=delivery_to(view.ship_to, view.tax_id),
+            company=asked.company,
+            delivery=delivery,
             currency=cart.currency,
-            book=self.books.at(now),
+            book=asked.book,
             tables=self.tables,
-            at=now,
+            at=asked.at,
+            taxed_at=now,
+            signed_quote=asked.quote,
         )
         if any(line.refused is not None or line.names is None for line in priced.lines):
             raise CartNotOrderable(
@@ -401,8 +405,9 @@ class Checkouts:
         totals, freight = _whole(priced)
         terms = canonical.order_terms(
             checkout_id=checkout.id,
-            company=company,
+            company=asked.company or company,
             quote=priced.quote,
+            signed_quote_id=_quote_id(priced),
             totals=totals,
             tax=priced.tax,
             freight=freight,
@@ -448,6 +453,7 @@ class Checkouts:
             total_minor=totals.total.minor,
             price_root=shown["price_root"],
             priced_at=datetime.fromisoformat(shown["priced_at"]),
+            signed_quote_id=_quote_id(priced),
             canonical=shown,
             canonical_digest="",
             tax_inputs=msgspec.to_builtins(priced.tax),
@@ -478,6 +484,11 @@ def _buyer(principal: Principal) -> BuyerCompany:
     if not principal.email_verified:
         raise EmailNotVerified("Enter the code we sent to your e-mail address first.")
     return principal.company
+
+
+def _quote_id(priced: PricedCart) -> uuid.UUID | None:
+    """The signed quote that prices the cart."""
+    return None if priced.signed_quote is None or priced.signed_quote.void is not None else priced.signed_quote.id
 
 
 def _whole(priced: PricedCart) -> tuple[Totals, FreightDecision]:

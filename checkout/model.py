@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 import accounts.model  # noqa: F401 - the tables company and person, which foreign keys name
 import agreements.model  # noqa: F401 - the table acceptance, likewise
 import catalog.model  # noqa: F401 - the table sku, likewise
+import pricing.model  # noqa: F401 - the table signed_quote, likewise
 from checkout.states import State
 from kernel.db import Base, text_enum
 from kernel.money import Money
@@ -113,6 +114,9 @@ class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Cart(Base, kw_only=True):
     __tablename__ = "cart"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "signed_quote_id"], ["signed_quote.company_id", "signed_quote.id"]),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     visitor_id: Mapped[uuid.UUID]
@@ -123,6 +127,8 @@ class Cart(Base, kw_only=True):
     state: Mapped[CartState] = mapped_column(text_enum(CartState), default=CartState.OPEN)
     version: Mapped[int] = mapped_column(default=0)
     """Counts changes of its lines."""
+    signed_quote_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
+    """The quote whose lines these are, until one is changed; the company's own."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     lines: Mapped[list["CartLine"]] = relationship(
@@ -179,6 +185,8 @@ class Order(Base, kw_only=True):
     __tablename__ = "customer_order"
     __table_args__ = (
         sa.UniqueConstraint("company_id", "id"),
+        sa.UniqueConstraint("signed_quote_id"),  # ordered once, however many tabs try
+        sa.ForeignKeyConstraint(["company_id", "signed_quote_id"], ["signed_quote.company_id", "signed_quote.id"]),
         # No evidence, no order: the commit itself refuses one without its acceptance
         sa.ForeignKeyConstraint(
             ["company_id", "id"],
@@ -210,6 +218,8 @@ class Order(Base, kw_only=True):
     total_minor: Mapped[int]
     price_root: Mapped[str]
     priced_at: Mapped[datetime]
+    signed_quote_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
+    """The quote it was priced by; *price_root* and *priced_at* are then the quote's."""
     canonical: Mapped[dict[str, Any]]
     """The order as accepted: what `canonical_digest` is of and what a replay prices again."""
     canonical_digest: Mapped[str]

@@ -15,7 +15,7 @@ from checkout.freight import FreightDecision, FreightTable
 from checkout.model import Cart, CartLine
 from checkout.tax import TaxTable
 from checkout.totals import add_up
-from checkout.views import PricedCart, PricedCartLine
+from checkout.views import CartQuote, PricedCart, PricedCartLine
 from kernel.money import Money, normal
 from pricing.engine import Book, quote
 from pricing.engine.request import Buyer, LineRequest, PricedLine, QuoteRequest, RefusedLine
@@ -24,9 +24,10 @@ _STEP: Final = Decimal("0.000001")
 
 
 class Books(Protocol):
-    """The book in force at an instant: `pricing.books.PriceBooks`."""
+    """The book in force at an instant, and one by its root: `pricing.books.PriceBooks`."""
 
     def at(self, at: datetime) -> Book: ...
+    async def load(self, root: str) -> Book: ...
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,8 +70,10 @@ def price_cart(
     book: Book,
     tables: Tables,
     at: datetime,
+    taxed_at: datetime,
+    signed_quote: CartQuote | None = None,
 ) -> PricedCart:
-    """Price *lines* (of *cart*) for *company*, None being a guest.
+    """Price *lines* (of *cart*) for *company*, None being a guest, at *at*, and tax them as of *taxed_at*.
 
     :param skus: the catalogue's facts of the lines' SKUs; unknown ones are absent
     """
@@ -80,7 +83,7 @@ def price_cart(
         tax_id=delivery.tax_id,
         exempt=company is not None and company.tax_status is TaxStatus.EXEMPT,
         categories=frozenset(skus[line.sku].tax_category for line in lines if line.sku in skus),
-        on=at.date(),
+        on=taxed_at.date(),
         table=tables.tax,
     )
     answer = quote(
@@ -121,6 +124,7 @@ def price_cart(
         tax=decision,
         freight=consignment,
         freight_refusal=refusal,
+        signed_quote=signed_quote,
         skus=skus,
     )
 

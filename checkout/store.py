@@ -109,6 +109,11 @@ async def next_order_number(session: AsyncSession) -> int:
     return int(await session.scalar(_NEXT_NUMBER) or 0)
 
 
+async def find_order_of_quote(session: AsyncSession, quote_id: uuid.UUID) -> uuid.UUID | None:
+    """The order that was placed by a signed quote."""
+    return await session.scalar(sa.select(Order.id).where(Order.signed_quote_id == quote_id))
+
+
 async def list_orders(
     session: AsyncSession, *, company_id: uuid.UUID | None, before: str | None, limit: int
 ) -> Sequence[Order]:

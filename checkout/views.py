@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ from checkout.tax import TaxDecision
 from checkout.totals import Totals
 from kernel.money import Money
 from pricing.engine.request import PricedLine, Quote, RefusedLine
+
+Void = Literal["expired", "ordered", "elsewhere"]
+"""Why a signed quote in a cart has no effect."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +42,17 @@ class PricedCartLine(View, frozen=True, kw_only=True):
     """There is less in stock than the cart asks for, over all its lines of the SKU."""
 
 
+class CartQuote(View, frozen=True, kw_only=True):
+    """The signed quote in a cart. *void*: None while it prices the cart; else `expired`, `ordered`, or `elsewhere` when
+    the delivery goes to another country than *country*, and the prices are those of now.
+    """
+
+    id: uuid.UUID
+    expires_at: datetime
+    country: str
+    void: Void | None
+
+
 class PricedCart(View, frozen=True, kw_only=True):
     """A cart as priced at *at* for delivery to *country*; *country_assumed* when the buyer has not said where to.
 
@@ -58,6 +72,7 @@ class PricedCart(View, frozen=True, kw_only=True):
     tax: TaxDecision
     freight: FreightDecision | None
     freight_refusal: str | None
+    signed_quote: CartQuote | None
     skus: dict[str, SkuView]
 
     @property

@@ -6,7 +6,7 @@ members but `ap2` are signed. `pricing/verify_quote.py` checks one from files al
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -19,9 +19,9 @@ from kernel.jws import detached_signature
 from kernel.money import Money
 from kernel.signing import Keyring
 from pricing import store
-from pricing.books import PriceBooks
+from pricing.books import InForce
 from pricing.content import root_bytes
-from pricing.engine import Quote, QuoteRequest, quote
+from pricing.engine import Book, Quote, QuoteRequest, quote
 from pricing.engine.book import Instant
 from pricing.engine.explain import refusal_text
 from pricing.engine.request import PricedLine, RefusedLine
@@ -142,10 +142,17 @@ class QuoteDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ap2: MerchantAuthorization
 
 
+class Books(Protocol):
+    """The publication in force, and its book: `pricing.books.PriceBooks`."""
+
+    def in_force(self, instant: datetime) -> InForce: ...
+    def by_root(self, root: str) -> Book: ...
+
+
 class Quotes:
     """*days_most*: the longest that the house promises a price."""
 
-    def __init__(self, db: Database, books: PriceBooks, keyring: Keyring, *, days_most: int) -> None:
+    def __init__(self, db: Database, books: Books, keyring: Keyring, *, days_most: int) -> None:
         self.db = db
         self.books = books
         self.keyring = keyring

@@ -88,6 +88,8 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/cart/lines", Access.ANYONE),
     ("POST", "/cart/lines/{position}", Access.ANYONE),
     ("POST", "/cart/lines/{position}/removal", Access.ANYONE),
+    ("POST", "/cart/quote", Access.MEMBER),
+    ("POST", "/cart/quote/removal", Access.MEMBER),
     ("GET", "/catalog", Access.ANYONE),
     ("GET", "/catalog/{category}", Access.ANYONE),
     ("POST", "/checkout/decline", Access.MEMBER),

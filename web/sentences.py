@@ -56,6 +56,8 @@ SENTENCES: Final[dict[str, str]] = {
     "pasted-line-malformed": N_("Write SKU, quantity and, if need be, the unit on each line."),
     "cart-line-unknown": N_("This line is not in the cart any more; another tab may have removed it."),
     "cart-full": N_("A cart holds 500 lines. Order these first."),
+    "signed-quote-not-found": N_("Your company has no signed quote of this number. Check it."),
+    "signed-quote-void": N_("This quote expired or was ordered already. Ask for a new one."),
     "currency-fixed": N_("Your company buys in one currency, which is part of its account."),
     # checkout
     "field-missing": N_("Fill this in."),

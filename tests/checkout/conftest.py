@@ -50,6 +50,7 @@ from kernel.db import Database, for_accounts, for_staff
 from kernel.ids import new_id
 from kernel.mail import OutgoingMail
 from kernel.signing import Keyring, complete
+from pricing.books import InForce
 from pricing.engine import Book, BookContent, MemoryBook
 from pricing.engine.book import Audience, PriceList, PriceRow, RowModel, SkuFacts, Tier, UnitFact
 from sandbox.stripe_twin import RunningTwin, running_twin
@@ -115,6 +116,15 @@ class Books:
 
     def at(self, at: datetime) -> Book:
         return next(found for since, found in reversed(self.published) if since is None or since <= at)
+
+    def in_force(self, instant: datetime) -> InForce:
+        return InForce(number=1, root=self.at(instant).root, effective_at=instant)
+
+    def by_root(self, root: str) -> Book:
+        return next(found for _, found in self.published if found.root == root)
+
+    async def load(self, root: str) -> Book:
+        return self.by_root(root)
 
     def publish(self, new: Book, at: datetime) -> None:
         self.published.append((at, new))

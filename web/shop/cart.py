@@ -1,12 +1,16 @@
 """The cart and the quick order."""
 
+from uuid import UUID
+
 from litestar import get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from accounts.principal import Principal, PrincipalKind
-from checkout.carts import CartFull, CartLineUnknown, QuantityRefused, SkuUnknown, UnitUnknown
+from checkout.carts import CartFull, CartLineUnknown, CurrencyFixed, QuantityRefused, SkuUnknown, UnitUnknown
+from checkout.quoted import QuoteVoid
+from pricing.quotes import SignedQuoteNotFound
 from web.buyers import CURRENCIES, currency_cookie_name, currency_of
 from web.countries import country_options
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, safe_next, services_of, session_cookie
@@ -77,6 +81,25 @@ async def choose_currency(request: AnyRequest) -> Html:
     return redirect(target, cookies=[*cookies, kept])
 
 
+@post("/cart/quote", include_in_schema=False, summary="Order by a signed quote")
+async def take_quote(request: AnyRequest) -> Html:
+    """The quote's lines take the place of those in the cart."""
+    form, services = await read_form(request), services_of(request)
+    number = form.get("quote").strip()
+    try:
+        await services.carts.take_quote(principal_of(request), _quote_id(number))
+    except (*LINE_REFUSALS, SignedQuoteNotFound, QuoteVoid, CurrencyFixed) as error:
+        errors = {"signed-quote": sentence(error, locale_of(request))}
+        return await show_cart(request, errors=errors, values={"signed-quote": number[:64]}, status=422)
+    return redirect("/cart")
+
+
+@post("/cart/quote/removal", include_in_schema=False, summary="Order a quote's lines at today's prices")
+async def drop_quote(request: AnyRequest) -> Html:
+    await services_of(request).carts.drop_quote(principal_of(request))
+    return redirect("/cart")
+
+
 @get("/quick-order", include_in_schema=False, summary="Order by pasted list")
 async def quick_order_page(request: AnyRequest) -> Html:
     return page(request, "shop/quick_order.html", report=None, errors=[], text="")
@@ -109,6 +132,8 @@ HANDLERS: list[ControllerRouterHandler] = [
     change_line,
     remove_line,
     choose_currency,
+    take_quote,
+    drop_quote,
     quick_order_page,
     quick_order,
 ]
@@ -124,6 +149,13 @@ async def stored(request: AnyRequest) -> tuple[Principal, list[Cookie]]:
     if currency != CURRENCIES[0]:
         await services.carts.choose_currency(opened.principal, currency)
     return opened.principal, [session_cookie(services.settings, opened.token)]
+
+
+def _quote_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise SignedQuoteNotFound("The number of a quote is the id in its document.") from None
 
 
 async def show_cart(
