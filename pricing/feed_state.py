@@ -4,7 +4,7 @@ A partner who names the two it last had gets what changed since. A book counts a
 come after it; to bring back an older one would cost more than the whole feed of today does.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from kernel.errors import DomainError, NotFound
@@ -52,6 +52,19 @@ async def book_of(books: PriceBooks, root: str, at: datetime, *, now: datetime) 
     return await books.load(period_of(books, root, at, now=now).root)
 
 
-def end_of(books: PriceBooks, entry: InForce) -> datetime | None:
-    """When the next publication took or takes over from *entry*; None while none is known."""
-    return next((each.effective_at for each in books.published() if each.number > entry.number), None)
+def last_in_force(books: PriceBooks, root: str, *, now: datetime) -> datetime:
+    """The last instant, up to *now*, at which *root* was in force.
+
+    :raises NotInForceThen: when it never was
+    """
+    end = now
+    for entry in reversed(books.published()):
+        if entry.effective_at > now:
+            continue
+        if entry.root == root:
+            return end
+        end = entry.effective_at - _MOMENT
+    raise NotInForceThen("This root was never in force. `GET /api/v1/price-books` lists those that were.")
+
+
+_MOMENT: Final = timedelta(microseconds=1)

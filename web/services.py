@@ -29,6 +29,7 @@ from kernel.mail import SEND_TASK, FolderTransport, PostOffice, SmtpTransport, T
 from kernel.settings import Settings, SettingsError
 from kernel.signing import Keyring
 from pricing.books import PriceBooks
+from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
 from pricing.service import Pricing
 from web.journey import Journey
@@ -64,6 +65,7 @@ class Services(msgspec.Struct, kw_only=True):
     catalog: Catalog
     books: PriceBooks
     pricing: Pricing
+    proofs: PublishedProofs
     quotes: Quotes
     agreements: Agreements
     carts: Carts
@@ -117,6 +119,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         catalog=catalog,
         books=books,
         pricing=Pricing(db, clock, books, keyring, catalog),
+        proofs=PublishedProofs(db, keyring),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
         agreements=agreements,
         carts=Carts(db, clock, books, catalog),

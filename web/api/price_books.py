@@ -1,19 +1,34 @@
 """The public log of price books, and what can be proved and compared of them."""
 
 import base64
+from datetime import datetime
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Final, get_args
 
 import msgspec
 from litestar import Response, get
+from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
 from pricing import publication_log
 from pricing.books import NoBookPublished
+from pricing.feed_state import last_in_force, period_of
 from web.api import wire, wire_books
+from web.api.context import context_of
 from web.api.describing import documented
+from web.api.price_feed import Root
 from web.api.reading import answered, caching, given, is_fresh, not_modified, read_query
 from web.http import AnyRequest, services_of
+
+Kind = Annotated[
+    str,
+    PathParameter(
+        description="Kind of the object.",
+        min_length=3,
+        max_length=13,
+        schema_extra={"enum": list(get_args(wire_books.LeafKind))},
+    ),
+]
 
 
 @get(
@@ -57,7 +72,51 @@ async def get_current_price_book(request: AnyRequest) -> Response[bytes]:
     return _kept(request, _signed(found))
 
 
-HANDLERS: Final[list[ControllerRouterHandler]] = [list_price_books, get_current_price_book]
+@get(
+    "/api/v1/price-books/{root:str}/proofs/{kind:str}",
+    tags=["prices"],
+    operation_id="get_proof",
+    summary="Prove that a row, list or rule is in a price book",
+    response_description="The object, its digest, and the path from there to the root.",
+    **documented(
+        304, 400, 401, 403, 404, 410, 422, 503, query=wire_books.ProofAsked, answer=wire_books.ProofAnswer, cached=True
+    ),
+)
+async def get_proof(request: AnyRequest, root: Root, kind: Kind) -> Response[bytes]:
+    """Prove an object you may see. A row is named by `list`, `sku`, `unit` and, where it has a beginning, `starts_at`;
+    a SKU's facts by `sku`; lists, adjustments, bounds and quantity rules by `code`; strategy, policy and layers by
+    nothing. What is not yours to see answers as what does not exist. `python -m pricing.engine.verify FILE ROOT` checks
+    the answer; take the root from the public log.
+    """
+    asked = read_query(request, wire_books.ProofAsked)
+    services, context = services_of(request), context_of(request, currency=None, country=None)
+    period_of(services.books, root, last_in_force(services.books, root, now=context.at), now=context.at)
+    proof = await services.proofs.prove(root, kind, _key_of(kind, asked), context.buyer)
+    return _kept(request, proof)
+
+
+HANDLERS: Final[list[ControllerRouterHandler]] = [list_price_books, get_current_price_book, get_proof]
+
+
+def _key_of(kind: str, asked: wire_books.ProofAsked) -> tuple[str, ...]:
+    """The leaf's key. A part that was not sent is empty, and so names nothing but a row without a beginning."""
+    starts_at = given(asked.starts_at)
+    parts = {
+        "row": (asked.list, asked.sku, asked.unit, "" if starts_at is None else _leaf_instant(starts_at)),
+        "sku": (asked.sku,),
+        "strategy": (),
+        "policy": (),
+        "layers": (),
+    }.get(kind, (asked.code,))
+    return tuple(given(part) or "" for part in parts)
+
+
+def _leaf_instant(text: str) -> str:
+    """As the keys of rows have it."""
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        return text
 
 
 def _signed(found: publication_log.SignedPublication) -> wire_books.SignedPublication:

@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get
+from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
 from checkout.offer import delivery_for
 from kernel.canonical import canonical_json
 from pricing.engine.request import TaxInput
 from pricing.feed import FeedRow, feed_rows
-from pricing.feed_state import FeedGone, book_of, period_of
+from pricing.feed_delta import Feed, SkuChange, sku_changes
+from pricing.feed_state import FeedGone, NotInForceThen, book_of, last_in_force, period_of
 from web.api import wire_books
 from web.api.context import Context, context_of
 from web.api.cursors import NoSuchPage, cursor_of, read_cursor
@@ -31,15 +33,32 @@ from web.http import AnyRequest, services_of
 
 SKUS_AT_ONCE: Final = 20
 """Priced before other requests get their turn."""
+SKUS_LOOKED_AT: Final = 20_000
+"""At most, for one page of changes."""
+
+Root = Annotated[
+    str,
+    PathParameter(min_length=71, max_length=71, pattern=wire_books.ROOT, description="Root of a published price book."),
+]
 
 
 class _Place(msgspec.Struct, frozen=True, array_like=True):
     """Where a chain of pages stands: the feed it is of, and the last SKU shown."""
 
     root: str
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     reader: str
     after: str
+
+
+class _DeltaPlace(msgspec.Struct, frozen=True, array_like=True):
+    """Where a chain of changes stands: the feed it leads to, and the last SKU looked at in either book."""
+
+    root: str
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    reader: str
+    after_old: str
+    after_new: str
 
 
 class FeedState(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +128,100 @@ async def list_feed(request: AnyRequest) -> Response[bytes]:
     return answered(body, headers=headers)
 
 
-HANDLERS: Final[list[ControllerRouterHandler]] = [list_feed]
+@get(
+    "/api/v1/price-books/{root:str}/delta",
+    tags=["prices"],
+    operation_id="get_feed_delta",
+    summary="What changed in your feed since a book and an instant",
+    response_description="Rows that are new or other, and names of those that are gone.",
+    **documented(
+        304, 400, 401, 403, 404, 410, 422, 503, query=wire_books.DeltaAsked, answer=wire_books.FeedDelta, cached=True
+    ),
+)
+async def get_feed_delta(request: AnyRequest, root: Root) -> Response[bytes]:
+    """Bring a copy of the feed from `since` and `at` to the book `root`: to this instant if that is in force, else to
+    the last instant at which it was. A page may be empty and still have a `next`.
+    """
+    asked = read_query(request, wire_books.DeltaAsked)
+    context = context_of(request, currency=given(asked.currency), country=given(asked.country))
+    reader = reader_of(context)
+    place = None if (cursor := given(asked.cursor)) is None else read_cursor(cursor, _DeltaPlace)
+    if reader != (given(asked.reader) or reader) or (place is not None and place.reader != reader):
+        raise FeedGone(
+            "Your copy is of another key, currency or country, or your company's terms have changed. Take the whole "
+            "feed again: `GET /api/v1/price-feed` without a cursor."
+        )
+    old = await state_at(request, context, asked.since, _instant(asked.at))
+    at = last_in_force(services_of(request).books, root, now=context.at) if place is None else place.at
+    new = await state_at(request, context, root, at)
+    tag = tag_of("delta", new, tag_of("since", old), cursor or "", str(asked.limit))
+    headers = caching(request, tag)
+    if is_fresh(request, tag):
+        return not_modified(headers)
+    found, place = await _changes(old, new, place or _DeltaPlace(root, new.context.at, reader, "", ""), asked.limit)
+    body = wire_books.FeedDelta(
+        since=asked.since,
+        since_at=old.context.at,
+        root=root,
+        at=new.context.at,
+        reader=reader,
+        company=new.context.buyer.company,
+        currency=new.context.currency,
+        country=new.context.country,
+        country_assumed=new.context.country_assumed,
+        valid_until=new.until,
+        added=tuple(row_of(row) for each in found for row in each.added),
+        changed=tuple(row_of(row) for each in found for row in each.changed),
+        removed=tuple(
+            wire_books.RowName(sku=sku, unit=unit, from_quantity=quantity)
+            for each in found
+            for sku, unit, quantity in each.removed
+        ),
+        next=None if place is None else cursor_of(place),
+    )
+    return answered(body, headers=headers)
+
+
+HANDLERS: Final[list[ControllerRouterHandler]] = [list_feed, get_feed_delta]
+
+
+async def _changes(
+    old: FeedState, new: FeedState, place: _DeltaPlace, limit: int
+) -> tuple[list[SkuChange], _DeltaPlace | None]:
+    """The next SKUs that changed, at most *limit* of them and after so many looked at; None: there is nothing more."""
+    found: list[SkuChange] = []
+    after_old, after_new = place.after_old, place.after_new
+    try:
+        changes = sku_changes(
+            _feed_of(old),
+            _feed_of(new),
+            old.context.book.entries(after_old or None),
+            new.context.book.entries(after_new or None),
+        )
+    except KeyError:
+        raise NoSuchPage("This cursor is none of ours. Begin without.") from None
+    for number, change in enumerate(changes):
+        if len(found) == limit or number == SKUS_LOOKED_AT:
+            return found, msgspec.structs.replace(place, after_old=after_old, after_new=after_new)
+        after_old, after_new = change.sku if change.in_old else after_old, change.sku if change.in_new else after_new
+        if change.is_any:
+            found.append(change)
+        if number % SKUS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found, None
+
+
+def _feed_of(state: FeedState) -> Feed:
+    context = state.context
+    return Feed(book=context.book, buyer=context.buyer, currency=context.currency, tax=state.tax, at=context.at)
+
+
+def _instant(text: str) -> datetime:
+    """:raises NotInForceThen: for a date that no calendar has"""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise NotInForceThen(f"{text} is no instant that ever was.") from None
 
 
 async def state_at(request: AnyRequest, context: Context, root: str, at: datetime) -> FeedState:
@@ -180,8 +292,6 @@ async def _chain(request: AnyRequest, asked: wire_books.FeedPageAsked) -> tuple[
             "This chain of pages is of another key, currency or country, or your company's terms have changed. Begin "
             "again without a cursor."
         )
-    if place.at.tzinfo is None:
-        raise NoSuchPage("This cursor is none of ours. Begin without.")
     return await state_at(request, context, place.root, place.at), place.after
 
 

@@ -3,11 +3,12 @@
 Feed rows are many: their amounts are plain decimal strings, in the one currency that the page names.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from web.api.wire import (
+    CODE,
     ROOT,
     Answer,
     Asked,
@@ -64,6 +65,44 @@ class FeedPageAsked(Asked, frozen=True, kw_only=True):
     limit: SkuLimit = 100
     currency: QueryCurrency | UnsetType = UNSET
     country: QueryCountry | UnsetType = UNSET
+
+
+class DeltaAsked(Asked, frozen=True, kw_only=True):
+    """Query of what changed."""
+
+    since: Annotated[AskedRoot, Meta(description="Root of the feed you have.")]
+    at: Annotated[AskedInstant, Meta(description="`at` of the feed you have.")]
+    reader: (
+        Annotated[
+            str,
+            Meta(
+                min_length=32,
+                max_length=32,
+                pattern="^[0-9a-f]{32}$",
+                description="`reader` of the feed you have: 410 when it is another one now.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    cursor: Cursor | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=SKUS_MOST, description="How many changed SKUs at most.")] = 100
+    currency: QueryCurrency | UnsetType = UNSET
+    country: QueryCountry | UnsetType = UNSET
+
+
+KeyPart = Annotated[str, Meta(min_length=1, max_length=64, pattern=CODE)]
+
+
+class ProofAsked(Asked, frozen=True, kw_only=True):
+    """Query of a proof: the parts of the object's name."""
+
+    code: Annotated[KeyPart, Meta(description="Of a list, adjustment, bound or quantity rule.")] | UnsetType = UNSET
+    list: Annotated[KeyPart, Meta(description="Of a row: its price list.")] | UnsetType = UNSET
+    sku: Annotated[KeyPart, Meta(description="Of a row or a SKU's facts.")] | UnsetType = UNSET
+    unit: Annotated[KeyPart, Meta(description="Of a row.")] | UnsetType = UNSET
+    starts_at: Annotated[AskedInstant, Meta(description="Of a row that has a beginning: that instant.")] | UnsetType = (
+        UNSET
+    )
 
 
 # --- Answers ---
@@ -127,3 +166,59 @@ class FeedPage(Answer, frozen=True, kw_only=True):
     valid_until: Instant | None
     rows: tuple[FeedRow, ...]
     next: str | None
+
+
+class RowName(Answer, frozen=True, kw_only=True):
+    """What names a row of the feed."""
+
+    sku: str
+    unit: str
+    from_quantity: Decimal
+
+
+class FeedDelta(Answer, frozen=True, kw_only=True):
+    """What turns the feed of `since` at `since_at` into that of `root` at `at`: rows that are new, rows that replace
+    those of the same name, names of rows that are gone. Windows of prices and rules that began or ended in between are
+    counted in. Apply all pages before you use the copy; then ask on from `root` and `at`.
+    """
+
+    since: Root
+    since_at: Instant
+    root: Root
+    at: Instant
+    reader: str
+    company: str | None
+    currency: Currency
+    country: Country
+    country_assumed: bool
+    valid_until: Instant | None
+    added: tuple[FeedRow, ...]
+    changed: tuple[FeedRow, ...]
+    removed: tuple[RowName, ...]
+    next: str | None
+
+
+LeafKind = Literal["strategy", "policy", "layers", "list", "row", "adjustment", "bound", "quantity_rule", "sku"]
+
+
+class ShownLeaf(Answer, frozen=True, kw_only=True):
+    """An object of the book, with everything its digest is made of."""
+
+    kind: LeafKind
+    key: tuple[str, ...]
+    content: Any
+    salt: str
+
+
+class ProofAnswer(Answer, frozen=True, kw_only=True):
+    """That `leaf`, whose digest is `digest`, is number `index` of the `size` leaves under `root`: `path` leads there as
+    in RFC 9162, lowest first. `python -m pricing.engine.verify` checks the document as it is.
+    """
+
+    document: Literal["proof"]
+    root: Root
+    leaf: ShownLeaf
+    digest: str
+    index: Count
+    size: Count
+    path: tuple[str, ...]

@@ -1,0 +1,98 @@
+"""The law of deltas: the old feed with the changes applied is the new feed, whatever was published and passed."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pricing.engine import BookContent, Buyer, MemoryBook
+from pricing.engine import root as root_of
+from pricing.engine.book import PriceList, PriceRow, SkuEntry, SkuFacts, Tier
+from pricing.feed import FeedRow
+from pricing.feed_delta import Feed, SkuChange, applied, name_of, sku_changes
+from tests.pricing.books_at_random import NOON, contents
+
+TRADE = Buyer(company="acme", segments=("trade",))
+
+
+def feed(content: BookContent, minutes: int = 0, buyer: Buyer = TRADE) -> Feed:
+    book = MemoryBook(content, root=root_of(content, b"k" * 32))
+    return Feed(book=book, buyer=buyer, currency="EUR", tax=None, at=NOON + timedelta(minutes=minutes))
+
+
+def entries(of: Feed, content: BookContent) -> Iterator[SkuEntry]:
+    for sku in sorted((facts.sku for facts in content.skus), key=str.encode):
+        entry = of.book.entry(sku)
+        assert entry is not None
+        yield entry
+
+
+def whole(of: Feed, content: BookContent) -> list[FeedRow]:
+    return [row for entry in entries(of, content) for row in of.rows(entry.facts.sku)]
+
+
+def between(old: Feed, one: BookContent, new: Feed, other: BookContent) -> list[SkuChange]:
+    return list(sku_changes(old, new, entries(old, one), entries(new, other)))
+
+
+@settings(max_examples=60)
+@given(
+    books=st.lists(contents(), min_size=3, max_size=3),
+    again=st.sampled_from([(0, 1, 2), (0, 0, 1), (0, 1, 0), (0, 0, 0)]),
+    minutes=st.lists(st.integers(-330, 330), min_size=3, max_size=3),
+    buyer=st.sampled_from([Buyer(), TRADE]),
+)
+def test_a_feed_and_its_changes_over_three_publications_are_the_last_feed(
+    books: list[BookContent], again: tuple[int, int, int], minutes: list[int], buyer: Buyer
+) -> None:
+    used = [books[number] for number in again]
+    states = [feed(content, minute, buyer) for content, minute in zip(used, minutes, strict=True)]
+    kept = whole(states[0], used[0])
+    for number in (1, 2):
+        changes = between(states[number - 1], used[number - 1], states[number], used[number])
+        kept = applied(kept, changes, root=states[number].book.root)
+
+    assert sorted(kept, key=name_of) == sorted(whole(states[2], used[2]), key=name_of)
+
+
+@settings(max_examples=30)
+@given(content=contents())
+def test_nothing_changes_between_a_feed_and_itself(content: BookContent) -> None:
+    assert not [change for change in between(feed(content), content, feed(content), content) if change.is_any]
+
+
+def shop(**prices: str) -> BookContent:
+    rows = tuple(
+        PriceRow(list="PUBLIC", sku=sku, unit="each", tiers=(Tier(from_="0", unit_price=price),))
+        for sku, price in prices.items()
+    )
+    return BookContent(
+        lists=(PriceList(code="PUBLIC", currency="EUR"),), rows=rows, skus=tuple(SkuFacts(sku=sku) for sku in prices)
+    )
+
+
+def test_only_what_differs_is_told_and_under_its_name() -> None:
+    one, other = shop(ANVIL="80", BOLT="1", CHAIR="200"), shop(BOLT="1", CHAIR="190", DOOR="99")
+    changes = {each.sku: each for each in between(feed(one), one, feed(other), other)}
+
+    assert changes["ANVIL"].removed == (("ANVIL", "each", "1"),)
+    assert not changes["BOLT"].is_any
+    assert [row.unit_price for row in changes["CHAIR"].changed] == ["190.00"]
+    assert [row.unit_price for row in changes["DOOR"].added] == ["99.00"]
+    assert [(each.in_old, each.in_new) for each in changes.values()] == [
+        (True, False), (True, True), (True, True), (False, True)
+    ]  # fmt: skip
+
+
+def test_an_edge_that_passes_inside_one_book_is_a_change() -> None:
+    content = shop(ANVIL="80", BOLT="1")
+    ends = NOON + timedelta(hours=1)
+    first = msgspec.structs.replace(content.rows[0], ends_at=ends)
+    later = PriceRow(list="PUBLIC", sku="ANVIL", unit="each", tiers=(Tier(from_="0", unit_price="70"),), starts_at=ends)
+    content = msgspec.structs.replace(content, rows=(first, later, content.rows[1]))
+    (anvil,) = [each for each in between(feed(content), content, feed(content, 60), content) if each.is_any]
+
+    assert [(row.sku, row.unit_price, row.valid_until) for row in anvil.changed] == [("ANVIL", "70.00", None)]
+    assert not [each for each in between(feed(content), content, feed(content, 59), content) if each.is_any]
