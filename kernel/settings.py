@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_api_base: str | None
     smtp_url: str | None
     lead_time_seconds: float
+    price_approval: bool
     workers: int
     quote_days_most: int
 
@@ -79,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             stripe_webhook_secrets=secrets,
             stripe_api_base=env.get("STRIPE_API_BASE") or None,
             smtp_url=env.get("SMTP_URL") or None,
+            price_approval=_approval(env, mode),
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
@@ -113,6 +115,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if wrong:
             raise SettingsError("production refuses to start:\n" + "\n".join(f"  - {sentence}" for sentence in wrong))
+
+
+def _approval(env: Mapping[str, str], mode: str) -> bool:
+    text = env.get("PRICE_APPROVAL") or ("required" if mode == "production" else "off")
+    if text not in {"required", "off"}:
+        raise SettingsError(f"PRICE_APPROVAL is {text!r}; it must be required or off")
+    return text == "required"
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, *, minimum: int, maximum: int) -> int:

@@ -19,6 +19,27 @@ class DraftState(StrEnum):
     DISCARDED = "discarded"
 
 
+class ReviewStep(StrEnum):
+    SUBMITTED = "submitted"
+    APPROVED = "approved"
+    RETURNED = "returned"
+    COMMENTED = "commented"
+
+
+class Approval(StrEnum):
+    """How a publication came to be allowed."""
+
+    GIVEN = "given"
+    HOUSE = "house"
+    """By the house's own command line, which needs none."""
+    OFF = "off"
+    """The installation asks for none."""
+    RESTORED = "restored"
+    """A roll-back, which needs none."""
+    BEFORE = "before"
+    """Published before there were approvals."""
+
+
 class PriceContent(Base):
     """One book's leaves, compressed (`pricing.content`). Named by its root, so it never changes.
 
@@ -92,6 +113,29 @@ class PriceAcknowledgement(Base):
     acknowledged_at: Mapped[datetime]
 
 
+class PriceDraftAuthor(Base):
+    """Whoever opened or ever edited the draft, also where nothing is left of the edit."""
+
+    __tablename__ = "price_draft_author"
+
+    draft_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("price_draft.id"), primary_key=True)
+    person_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey(Person.id), primary_key=True)
+
+
+class PriceReview(Base):
+    """One step of a draft's review, about one version of it. Never changed."""
+
+    __tablename__ = "price_review"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    draft_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("price_draft.id"))
+    draft_version: Mapped[int] = mapped_column(sa.Integer)
+    step: Mapped[ReviewStep] = mapped_column(text_enum(ReviewStep))
+    comment: Mapped[str]
+    person_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey(Person.id))
+    taken_at: Mapped[datetime]
+
+
 class PricePublication(Base):
     """One entry of the append-only log: from *effective_at* on, until the next one's, prices are those of *root*.
 
@@ -113,6 +157,9 @@ class PricePublication(Base):
     restores: Mapped[int | None] = mapped_column(sa.Integer, sa.ForeignKey("price_publication.number"))
     note: Mapped[str]
     findings: Mapped[list[dict[str, Any]]] = mapped_column(postgresql.JSONB)
+    approval: Mapped[Approval] = mapped_column(text_enum(Approval))
+    approved_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
+    approved_at: Mapped[datetime | None]
     signature: Mapped[bytes]
     key_id: Mapped[str]
 

@@ -41,7 +41,8 @@ from pricing.engine.derive import derive
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.findings import buyers_of_today, finding_digest, finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
-from pricing.model import DraftState, PriceDraft, PricePublication
+from pricing.model import Approval, DraftState, PriceDraft, PricePublication
+from pricing.reviews import Approved, DraftClosed, DraftNotFound, approved
 
 PUBLISH: Final = Failpoint("pricing.publish")
 ATTEMPTS: Final = 5
@@ -50,19 +51,9 @@ SHOWN_CLASHES: Final = 20
 REASON_MOST: Final = 1000
 
 
-class DraftNotFound(NotFound):
-    problem = "price-draft-not-found"
-    title = "There is no such price draft"
-
-
 class PublicationNotFound(NotFound):
     problem = "price-publication-not-found"
     title = "There is no such publication"
-
-
-class DraftClosed(Conflict):
-    problem = "price-draft-closed"
-    title = "This draft was published or discarded"
 
 
 class DraftClash(Conflict):
@@ -199,9 +190,19 @@ class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pricing:
-    """*by* is everywhere the person who acts; None: the house's own command line."""
+    """*by* is everywhere the person who acts; None: the house's own command line, whose drafts need no approval."""
 
-    def __init__(self, db: Database, clock: Clock, books: PriceBooks, keyring: Keyring, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        books: PriceBooks,
+        keyring: Keyring,
+        catalog: Catalog,
+        *,
+        approval_required: bool = True,
+    ) -> None:
+        self.approval_required = approval_required
         self.db = db
         self.clock = clock
         self.books = books
@@ -311,6 +312,7 @@ class Pricing:
                 await store.delete_changes(session, draft_id, [(kind, leaf.key_text(key))])
             else:
                 await store.put_changes(session, draft_id, [_stored((kind, key), noun)], by=by, at=self.clock.now())
+            await store.add_author(session, draft_id, by)
             draft.version += 1
         return _state((kind, key), noun)
 
@@ -491,6 +493,8 @@ class Pricing:
 
         :raises FindingsStopPublication: when there is an error among the findings
         :raises WarningsNotAcknowledged: when there is a warning that nobody has accepted
+        :raises NotApproved: when *by* is a person and nobody has approved the draft as it is, unless the installation
+            asks for no approval
         :raises ReasonUnusable: when *acknowledge* says nothing, or is too long
         :raises DraftClash: when the last published content has other changes of the same objects
         :raises EffectiveTooSoon: when *effective_at* is nearer than the lead time, or the commit came too late for it
@@ -499,6 +503,9 @@ class Pricing:
         """
         leaf.storable(note)
         own = self._own_word(acknowledge, by)
+        async with self.db.begin(for_staff()) as session:  # before the work; what counts is asked at the commit
+            draft = _open(_found(await store.find_draft(session, draft_id)))
+            await approved(session, draft, by=by, required=self.approval_required)
         for _ in range(ATTEMPTS):
             prepared, content = await self._prepare(draft_id)
             errors = [each for each in prepared.findings if each.finding.severity is Severity.ERROR]
@@ -695,6 +702,7 @@ class Pricing:
         )
         session.add(draft)
         await session.flush()
+        await store.add_author(session, draft.id, by)
         return draft
 
     async def _base(self, session: AsyncSession, draft: PriceDraft) -> DraftBase:
@@ -841,10 +849,12 @@ class Pricing:
                     "(yours then replaces it) or a later one.",
                     earliest=last.effective_at.isoformat(),
                 )
+            allowed = Approved(approval=Approval.RESTORED)
             if prepared.draft_id is not None:
                 draft = _open(_found(await store.lock_draft(session, prepared.draft_id)))
                 if draft.version != prepared.draft_version:
                     return None
+                allowed = await approved(session, draft, by=by, required=self.approval_required)
                 draft.state = DraftState.PUBLISHED
                 draft.closed_at = now
             signed = self.keyring.sign(
@@ -862,6 +872,9 @@ class Pricing:
                 restores=prepared.restores,
                 note=note,
                 findings=[_reported(standing) for standing in prepared.findings],
+                approval=allowed.approval,
+                approved_by=allowed.by,
+                approved_at=allowed.at,
                 signature=signed.signature,
                 key_id=signed.key_id,
             )

@@ -16,8 +16,10 @@ from pricing.model import (
     PriceAcknowledgement,
     PriceContent,
     PriceDraft,
+    PriceDraftAuthor,
     PriceDraftChange,
     PricePublication,
+    PriceReview,
     PriceSource,
     SignedQuote,
 )
@@ -150,6 +152,24 @@ async def add_acknowledgements(
         for finding in findings
     ]
     await session.execute(insert(PriceAcknowledgement).on_conflict_do_nothing(), rows)
+
+
+async def add_author(session: AsyncSession, draft_id: uuid.UUID, person_id: uuid.UUID | None) -> None:
+    """Remember who worked at the draft; None, the house's own command line, is nobody."""
+    if person_id is not None:
+        values = {"draft_id": draft_id, "person_id": person_id}
+        await session.execute(insert(PriceDraftAuthor).values(values).on_conflict_do_nothing())
+
+
+async def list_authors(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[uuid.UUID]:
+    query = sa.select(PriceDraftAuthor.person_id).where(PriceDraftAuthor.draft_id == draft_id)
+    return (await session.scalars(query)).all()
+
+
+async def list_reviews(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceReview]:
+    """In the order they were taken."""
+    query = sa.select(PriceReview).where(PriceReview.draft_id == draft_id)
+    return (await session.scalars(query.order_by(PriceReview.taken_at, PriceReview.id))).all()
 
 
 async def lock_publications(session: AsyncSession) -> None:

@@ -114,6 +114,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/desk/prices/drafts/{draft}/price", Access.FINANCE),
     ("GET", "/desk/prices/drafts/{draft}/publication", Access.FINANCE),
     ("POST", "/desk/prices/drafts/{draft}/publication", Access.FINANCE),
+    ("POST", "/desk/prices/drafts/{draft}/review", Access.FINANCE),
     ("GET", "/desk/prices/drafts/{draft}/rule", Access.FINANCE),
     ("POST", "/desk/prices/drafts/{draft}/rule", Access.FINANCE),
     ("GET", "/desk/prices/drafts/{draft}/rules", Access.FINANCE),

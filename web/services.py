@@ -31,6 +31,7 @@ from kernel.signing import Keyring
 from pricing.books import PriceBooks
 from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
+from pricing.reviews import Reviews
 from pricing.service import Pricing
 from web.journey import Journey
 
@@ -65,6 +66,7 @@ class Services(msgspec.Struct, kw_only=True):
     catalog: Catalog
     books: PriceBooks
     pricing: Pricing
+    reviews: Reviews
     proofs: PublishedProofs
     quotes: Quotes
     agreements: Agreements
@@ -118,6 +120,8 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         api_keys=ApiKeys(db, clock),
         catalog=catalog,
         books=books,
+        pricing=Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval),
+        reviews=Reviews(db, clock),
         pricing=Pricing(db, clock, books, keyring, catalog),
         proofs=PublishedProofs(db, keyring),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),

@@ -51,11 +51,25 @@ def test_production_refuses_each_default(name: str, value: str, sentence: str) -
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "eighty"), ("PORT", "0"), ("PORT", "70000"), ("PRICE_LEAD_TIME", "soon"), ("TARIFA_MODE", "staging")],
+    [
+        ("PORT", "eighty"),
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("PRICE_LEAD_TIME", "soon"),
+        ("PRICE_APPROVAL", "no"),
+        ("TARIFA_MODE", "staging"),
+    ],
 )
 def test_an_unusable_value_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         Settings.from_environment({name: value})
+
+
+def test_a_colleague_approves_prices_in_production_and_where_it_is_asked_for() -> None:
+    assert Settings.from_environment(GOOD).price_approval
+    assert not Settings.from_environment({}).price_approval
+    assert not Settings.from_environment({**GOOD, "PRICE_APPROVAL": "off"}).price_approval
+    assert Settings.from_environment({"PRICE_APPROVAL": "required"}).price_approval
 
 
 def test_secrets_never_show_in_the_text_form() -> None:

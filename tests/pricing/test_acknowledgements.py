@@ -62,6 +62,7 @@ async def test_a_warning_nobody_accepted_stops_a_publication_and_is_named(pricin
 async def test_accepted_warnings_are_published_with_who_when_and_why(
     pricing: Pricing, clock: FixedClock, clerk: uuid.UUID
 ) -> None:
+    pricing.approval_required = False
     draft = await anvil_at(pricing, "300")
     jump, *others = sorted(await waiting(pricing, draft), key=lambda each: each.finding.code != "price_jumps")
     said_at = clock.now()

@@ -19,11 +19,10 @@ from pricing.content import LeafMalformed, publication_message
 from pricing.engine import Buyer, LineRequest, QuoteRequest
 from pricing.engine.request import PricedLine
 from pricing.model import DraftState
+from pricing.reviews import DraftClosed, DraftNotFound
 from pricing.service import (
     CommittedTooLate,
     DraftClash,
-    DraftClosed,
-    DraftNotFound,
     EffectiveTooSoon,
     FindingsStopPublication,
     PreviewBuyer,

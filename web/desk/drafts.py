@@ -16,13 +16,22 @@ from pricing.content import key_text as stored_key
 from pricing.engine.check import Severity
 from pricing.engine.rules import BookError
 from pricing.findings import finding_text
-from pricing.model import DraftState, PriceDraft
+from pricing.model import DraftState, PriceDraft, ReviewStep
+from pricing.reviews import (
+    COMMENT_MOST,
+    ApproverIsAuthor,
+    CommentUnusable,
+    DraftMoved,
+    DraftNotFound,
+    NotApproved,
+    ReviewOutOfTurn,
+    standing,
+)
 from pricing.service import (
     REASON_MOST,
     Acknowledgement,
     Change,
     DraftClash,
-    DraftNotFound,
     FindingsStopPublication,
     LeafState,
     ReasonUnusable,
@@ -149,7 +158,7 @@ async def publish(request: AnyRequest, draft: FromPath[str]) -> Html:
             )
         except REFUSALS as error:
             typed.errors[field_of(error)] = sentence(error, locale)
-        except (FindingsStopPublication, WarningsNotAcknowledged, DraftClash) as error:
+        except (FindingsStopPublication, WarningsNotAcknowledged, NotApproved, DraftClash) as error:
             typed.errors["note"] = sentence(error, locale)
         else:
             return redirect(f"/desk/prices?published={published.number}")
@@ -184,7 +193,32 @@ async def acknowledge(request: AnyRequest, draft: FromPath[str]) -> Html:
     )
 
 
-HANDLERS: list[ControllerRouterHandler] = [draft_page, undo, discard, publication_page, publish, acknowledge]
+@post("/desk/prices/drafts/{draft:str}/review", include_in_schema=False, summary="Submit, approve, return or discuss")
+async def review(request: AnyRequest, draft: FromPath[str]) -> Html:
+    """One step of the review, about the version of the draft that the page showed."""
+    form, locale = await read_form(request), locale_of(request)
+    found = await find_draft(request, draft)
+    typed = Typed(form, locale)
+    comment = typed.text("comment", most=COMMENT_MOST)
+    step = typed.choice("step", [each.value for each in ReviewStep])
+    version, by = form.get("version"), principal_of(request).person_id
+    if not typed.errors and by is not None:
+        try:
+            await services_of(request).reviews.take(
+                found.id,
+                ReviewStep(step),
+                version=int(version) if version.isascii() and version.isdigit() and len(version) < 9 else -1,
+                by=by,
+                comment=comment,
+            )
+        except (DraftMoved, ReviewOutOfTurn, ApproverIsAuthor, CommentUnusable) as error:
+            typed.errors["comment"] = sentence(error, locale)
+        else:
+            return redirect(f"/desk/prices/drafts/{found.id}/publication")
+    return await _publication(request, found, values={"when": "soon", "comment": comment}, errors=typed.errors)
+
+
+HANDLERS: list[ControllerRouterHandler] = [draft_page, undo, discard, publication_page, publish, acknowledge, review]
 
 
 async def find_draft(request: AnyRequest, draft: str) -> PriceDraft:
@@ -306,6 +340,9 @@ async def _publication(
     stops = [standing for standing in findings if standing.finding.severity is Severity.ERROR]
     waiting = [standing for standing in findings if standing not in stops and standing.acknowledged is None]
     accepted = [standing for standing in findings if standing.acknowledged is not None]
+    steps = await services.reviews.list_steps(draft.id)
+    last = standing(steps, draft.version)
+    missing = services.pricing.approval_required and (last is None or last.step is not ReviewStep.APPROVED)
     shown = [_finding(draft, standing, locale) for standing in (stops + waiting + accepted)[:FINDINGS_SHOWN]]
     return page(
         request,
@@ -316,11 +353,18 @@ async def _publication(
         finding_count=len(findings),
         error_count=len(stops),
         waiting_count=len(waiting),
-        people=await names_of(services, [each.acknowledged.by for each in shown if each.acknowledged is not None]),
+        people=await names_of(
+            services,
+            [each.acknowledged.by for each in shown if each.acknowledged is not None]
+            + [each.person_id for each in steps],
+        ),
+        steps=steps,
+        review_step=None if last is None else last.step.value,
+        approval_missing=missing,
         ticked=ticked,
         clashes=clashes,
         refusal=refusal,
-        blocked=bool(clashes or refusal or stops or waiting),
+        blocked=bool(clashes or refusal or stops or waiting or missing),
         change_count=len(await services.pricing.list_changes(draft.id)),
         upcoming=services.books.upcoming(services.clock.now()),
         lead=services.books.lead.total_seconds(),

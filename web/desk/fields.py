@@ -100,6 +100,7 @@ LABELS: Final = {
     "warning": N_("Warnings"),
     "reason": N_("Reason"),
     "accept": N_("What was found"),
+    "comment": N_("Comment"),
 }
 TIER_LABELS: Final = {
     "from": N_("From quantity, line %(line)s"),

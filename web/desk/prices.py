@@ -16,6 +16,7 @@ from web.desk.describe import changed, key_text, kind_text
 from web.desk.fields import Typed, summary_of
 from web.desk.people import names_of
 from web.desk.publishing import REFUSALS, field_of, note_and_instant
+from web.desk.words import Words
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
 from web.sentences import sentence
@@ -143,7 +144,8 @@ async def _publication(
         for finding in found.findings
     ]
     names = await names_of(
-        services, [found.author_id, found.published_by, *(word.by for word in words if word is not None)]
+        services,
+        [found.author_id, found.published_by, found.approved_by, *(word.by for word in words if word is not None)],
     )
     return page(
         request,
@@ -152,6 +154,7 @@ async def _publication(
         publication=found,
         root=root_text(found.root),
         names=names,
+        approval=Words(locale).word(found.approval.value),
         words=[None if word is None else Word(name=names[word.by], at=word.at) for word in words],
         standing=[finding_text(finding, locale) for finding in standing],
         standing_count=0 if stopped_by is None else stopped_by.extra["count"],

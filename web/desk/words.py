@@ -49,6 +49,13 @@ WORDS: Final = {
     "open": N_("open"),
     "published": N_("published"),
     "discarded": N_("discarded"),
+    "submitted": N_("submitted for review"),
+    "approved": N_("approved"),
+    "commented": N_("comment"),
+    "house": N_("nobody: the command line needs no approval"),
+    "off": N_("nobody: approval is not asked for here"),
+    "restored": N_("nobody: a return needs no approval"),
+    "before": N_("nobody: published before approvals were kept"),
 }
 EVENTS: Final = {
     "accept": N_("Accepted and ordered"),

@@ -1,0 +1,68 @@
+"""Two people of finance: one writes a draft, the other approves it; forms alone, no script."""
+
+import re
+from html import unescape
+
+from accounts.model import StaffRole
+from tests.web.conftest import PASSWORD, Shop
+from tests.web.desk.conftest import ARMCHAIR, Clerk
+
+COLLEAGUE = "second@meridian.example"
+
+
+async def step(
+    clerk: Clerk, draft: str, name: str, *, version: str | None = None, comment: str = ""
+) -> tuple[int, str]:
+    """Press one of the review's buttons, as the page stands or as it stood at *version*."""
+    page = await clerk.get(f"{draft}/publication")
+    shown = re.search(r'name="version" value="(\d+)"', page)
+    assert shown
+    answer = await clerk.browser.submit(
+        f"{draft}/review",
+        {"step": name, "comment": comment, "version": version or shown[1]},
+        page=f"{draft}/publication",
+    )
+    return answer.status_code, unescape(answer.text)
+
+
+async def test_a_draft_is_published_once_a_colleague_has_approved_it(clerk: Clerk, shop: Shop) -> None:
+    await shop.services.members.create_staff(
+        email=COLLEAGUE, name="Second desk", password=PASSWORD, role=StaffRole.FINANCE
+    )
+    shop.services.pricing.approval_required = True
+    colleague = Clerk(shop.client())
+    await colleague.browser.log_in(COLLEAGUE)
+    draft = await clerk.begin()
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="248")
+    await clerk.acknowledge(draft)
+    page = await clerk.get(f"{draft}/publication")
+    assert "Publishing is possible once a colleague has approved it." in page
+    assert f'action="{draft}/publication"' not in page
+    assert 'value="approved"' not in page
+    refused = await clerk.browser.submit(
+        f"{draft}/publication", {"note": "Agreed by phone", "when": "soon"}, page=f"{draft}/publication"
+    )
+    assert refused.status_code == 422
+    assert "Agreed by phone" in refused.text
+
+    assert (await step(clerk, draft, "submitted", comment="Rates of <spring>"))[0] == 303
+    status, page = await step(clerk, draft, "approved", comment="By myself")
+    assert (status, "cannot approve it" in page, "By myself" in page) == (422, True, True)
+    page = await colleague.get(f"{draft}/publication")
+    assert "Rates of &lt;spring&gt;" in page
+    assert 'value="approved"' in page
+    status, page = await step(colleague, draft, "returned")
+    assert (status, "Write a comment" in page) == (422, True)
+    assert (await step(colleague, draft, "nonsense"))[0] == 422
+    stale = await step(colleague, draft, "approved", version="0")
+    assert (stale[0], "edited since" in stale[1]) == (422, True)
+    assert (await step(colleague, draft, "approved", comment="Fine"))[0] == 303
+    assert "Está aprobado tal como está" in await clerk.get(f"{draft}/publication?lang=es")
+
+    answer = await clerk.browser.submit(
+        f"{draft}/publication", {"note": "Spring", "when": "soon"}, page=f"{draft}/publication"
+    )
+    assert answer.status_code == 303
+    page = await clerk.get("/desk/prices/publications/2?lang=en")
+    assert "Second desk" in page.split("Approved by")[1].split("Published by")[0]
+    assert "no approval" in await clerk.get("/desk/prices/publications/1?lang=en")
