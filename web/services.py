@@ -122,7 +122,6 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         books=books,
         pricing=Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval),
         reviews=Reviews(db, clock),
-        pricing=Pricing(db, clock, books, keyring, catalog),
         proofs=PublishedProofs(db, keyring),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
         agreements=agreements,
