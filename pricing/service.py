@@ -47,6 +47,8 @@ from pricing.reviews import Approved, DraftClosed, DraftNotFound, approved
 PUBLISH: Final = Failpoint("pricing.publish")
 ATTEMPTS: Final = 5
 PREVIEW_LIMIT: Final = 2000
+FINDINGS_KEPT: Final = timedelta(minutes=1)
+"""So long a page shows what was found in a content; a publication looks again."""
 SHOWN_CLASHES: Final = 20
 REASON_MOST: Final = 1000
 
@@ -208,6 +210,8 @@ class Pricing:
         self.books = books
         self.keyring = keyring
         self.catalog = catalog
+        self._found: tuple[Any, datetime, tuple[Finding, ...]] = (None, datetime.min.replace(tzinfo=UTC), ())
+        """What was asked of the checks last, when, and what they found; replaced as one, for threads look at it."""
 
     # --- Prices: always the engine, always the book of the instant ---
 
@@ -383,7 +387,7 @@ class Pricing:
         :raises DraftNotFound, DraftClosed: when it cannot be published any more
         :raises DraftClash: as `publish`
         """
-        prepared, _ = await self._prepare(draft_id)
+        prepared, _ = await self._prepare(draft_id, fresh=False)
         return prepared.findings
 
     async def acknowledge(
@@ -507,7 +511,7 @@ class Pricing:
             draft = _open(_found(await store.find_draft(session, draft_id)))
             await approved(session, draft, by=by, required=self.approval_required)
         for _ in range(ATTEMPTS):
-            prepared, content = await self._prepare(draft_id)
+            prepared, content = await self._prepare(draft_id, fresh=True)
             errors = [each for each in prepared.findings if each.finding.severity is Severity.ERROR]
             if errors:
                 raise FindingsStopPublication(
@@ -758,8 +762,10 @@ class Pricing:
                 raise PublicationNotFound(f"There is no publication {number}.")
             return await self._leaves(session, publication.root), await _source(session, publication.source)
 
-    async def _prepare(self, draft_id: uuid.UUID) -> tuple[_Prepared, BookContent]:
-        """The content this draft makes of the last published one, and what was looked at to make it."""
+    async def _prepare(self, draft_id: uuid.UUID, *, fresh: bool) -> tuple[_Prepared, BookContent]:
+        """The content this draft makes of the last published one, and what was looked at to make it. Unless *fresh*,
+        what was found in the same content a moment ago is not looked for again.
+        """
         async with self.db.begin(for_staff()) as session:
             draft = _open(_found(await store.find_draft(session, draft_id)))
             changes = await _changes(session, draft_id)
@@ -791,7 +797,12 @@ class Pricing:
             kept = leaf.packed(content, self.keyring)
             source = leaf.source_of(leaves)
             kept_source = None if source is None else leaf.packed_source(source)
-            findings = (*wrong, *list_findings(content, sold=catalogue.sold, at=now, buyers=buyers, current=current))
+            asked = kept.root, catalogue.sold, buyers, None if current is None else current.root
+            last_asked, found_at, found = self._found
+            if fresh or asked != last_asked or not found_at <= now < found_at + FINDINGS_KEPT:
+                found = list_findings(content, sold=catalogue.sold, at=now, buyers=buyers, current=current)
+                self._found = asked, now, found
+            findings = (*wrong, *found)
             return _Prepared(
                 root=leaf.root_text(kept.root),
                 kept=kept,

@@ -470,3 +470,27 @@ async def test_a_preview_of_too_many_prices_is_refused(pricing: Pricing) -> None
     everyone = PreviewBuyer(name="Everyone", buyer=GUEST, currency="EUR")
     with pytest.raises(PreviewTooLarge):
         await pricing.preview(draft.id, buyers=[everyone], skus=["ANVIL-50"] * 201, quantities=["1"] * 10)
+
+
+async def test_a_page_shows_for_a_minute_what_was_found_and_a_publication_looks_again(
+    pricing: Pricing, clock: FixedClock
+) -> None:
+    chair = ("PUBLIC", "CRUNCHY-ARMCHAIR", "each", "")
+    draft = await pricing.open_draft(title="The chair's price ends soon", by=None)
+    seen = (await pricing.find_leaf(draft.id, "row", chair)).seen
+    ending = row("80", sku="CRUNCHY-ARMCHAIR", ends_at=(clock.now() + timedelta(seconds=30)).isoformat())
+    await pricing.put_change(draft.id, "row", chair, ending, by=None, expected=seen)
+
+    async def found() -> set[str]:
+        return {standing.finding.code for standing in await pricing.findings(draft.id)}
+
+    assert "sold_without_price" not in await found()
+    clock.advance(seconds=40)
+    assert "sold_without_price" not in await found()
+    with pytest.raises(FindingsStopPublication):
+        await pricing.publish(draft.id, by=None, acknowledge="As meant")
+    assert "sold_without_price" in await found()
+    clock.advance(seconds=-40)
+    assert "sold_without_price" not in await found()
+    clock.advance(seconds=60)
+    assert "sold_without_price" in await found()
