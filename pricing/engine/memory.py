@@ -115,8 +115,8 @@ def checked(entry: SkuEntry) -> SkuEntry:
     if not plain:
         try:
             entry = msgspec.convert(msgspec.to_builtins(entry), SkuEntry)
-        except msgspec.ValidationError as error:
-            raise BookError(f"{what} is malformed: {error}") from error
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
+            raise BookError(f"{_written(what)} is malformed: {error}") from error
     _check_units(what, entry.facts)
     units = {fact.unit for fact in entry.facts.units}
     windows: dict[tuple[str, str], list[tuple[datetime | None, datetime | None]]] = {}
@@ -133,6 +133,11 @@ def checked(entry: SkuEntry) -> SkuEntry:
     if len(set(currencies)) != len(currencies) or any(ratio(cost.cost)[0] < 0 for cost in entry.costs):
         raise BookError(f"{what}: one cost per currency, and none below 0.")
     return entry
+
+
+def _written(text: str) -> str:
+    """*text* as it can be written, though it may hold half a character (a lone surrogate)."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def overlap(periods: list[tuple[datetime | None, datetime | None]]) -> bool:

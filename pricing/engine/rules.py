@@ -465,7 +465,7 @@ def _validated(frame: Frame) -> Frame:
     """The frame as its types demand it, though it was built in code; codes are unique within a kind."""
     try:
         frame = msgspec.convert(msgspec.to_builtins(frame), Frame)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise BookError(f"The book's rules are malformed: {error}") from error
     for kind in (frame.lists, frame.layers, frame.adjustments, frame.bounds, frame.quantity_rules):
         seen: set[str] = set()

@@ -56,6 +56,14 @@ def changed(noun: Any, path: tuple[int, ...], value: Any) -> Any:
     return value
 
 
+@pytest.mark.parametrize("path", [(1, 0, 4), (2, 0, 1)], ids=["model", "currency"])
+def test_half_a_character_is_refused_in_words_that_can_be_written(path: tuple[int, ...]) -> None:
+    with pytest.raises(BookError) as refused:
+        checked(changed(entry(), path, "\ud800"))
+
+    assert refused.value.message.encode()
+
+
 def test_a_plain_entry_is_taken_as_it_is() -> None:
     plain = entry()
     assert checked(plain) is plain
@@ -66,7 +74,7 @@ def test_an_entry_with_any_value_replaced_is_what_its_types_make_of_it_or_refuse
     odd = changed(entry(), tuple(path), value)
     try:
         expected = msgspec.convert(msgspec.to_builtins(odd), SkuEntry)
-    except (msgspec.ValidationError, TypeError, AttributeError):
+    except (msgspec.ValidationError, UnicodeEncodeError, TypeError, AttributeError):
         with pytest.raises((BookError, TypeError, AttributeError)):
             checked(odd)
         return
