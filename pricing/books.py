@@ -8,7 +8,6 @@ than guess. All switch at the same instant, because the instant of the request p
 
 import asyncio
 import fcntl
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from kernel.clock import Clock
 from kernel.collector import collector_at_rest
 from kernel.db import Database, for_staff, libpq_url
 from kernel.errors import NotFound, Unavailable
+from kernel.listening import since_boot
 from kernel.signing import Keyring, Signature
 from pricing import store
 from pricing.compiled import (
@@ -62,11 +62,6 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     root: str
     effective_at: datetime
-
-
-def since_boot() -> float:
-    """Seconds that also pass while the machine sleeps, and never go back."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class PriceBooks:

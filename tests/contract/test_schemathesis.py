@@ -22,8 +22,7 @@ OPERATIONS = [(path, method.upper()) for path, methods in DOCUMENT["paths"].item
 ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "429"]
 """What may be answered to a question that is right in form."""
 MORE_ACCEPTED = {
-    # of a SKU that nobody sells; and days written as 30.0, which JSON Schema calls an integer
-    "/api/v1/signed-quotes": ["422", "400"],
+    "/api/v1/signed-quotes": ["422"],  # of a SKU that nobody sells
     "/api/v1/price-feed": ["410"],  # from a state that is no longer at hand
     "/api/v1/price-books/{root}/delta": ["410"],
 }

@@ -50,7 +50,7 @@ async def sign_quote(request: AnyRequest) -> Response[bytes]:
         company=_company(request),
         issuer=Issuer(name=services.merchant.legal_name, url=services.settings.base_url),
         at=context.at,
-        days=asked.valid_days,
+        days=None if asked.valid_days is None else int(asked.valid_days),
         country_assumed=context.country_assumed,
         language=asked.language,
     )

@@ -107,7 +107,10 @@ class QuoteAsked(Asked, frozen=True, kw_only=True):
 class SignedQuoteAsked(QuoteAsked, frozen=True, kw_only=True):
     """What to price and promise. `valid_days` absent: 30, or what the seller allows. `language` is the terms'."""
 
-    valid_days: Annotated[int, Meta(ge=1, le=3650, description="For how many days of 24 hours.")] | None = None
+    # JSON has no integers: 30.0 is 30, and multiples of 1 say so
+    valid_days: (
+        Annotated[float, Meta(ge=1, le=3650, multiple_of=1, description="For how many days of 24 hours.")] | None
+    ) = None
 
 
 class PriceAsked(Asked, frozen=True, kw_only=True):
