@@ -4,7 +4,7 @@
 
 mutmut makes and tries the mutants, one file after the other, each in a folder of its own under VAR/mutants, where only
 that file is mutated, so that the rest runs at its usual speed. What survives is compared with the survivors that
-docs/mutants.md lists with their reasons. Results are kept until a function changes; `--again` tries those again that
+docs/mutants/ lists with their reasons. Results are kept until a function changes; `--again` tries those again that
 survived, after tests were added. `--digits 37` tries a fifth: the mutants whose number ends in a 3 or a 7.
 """
 
@@ -27,7 +27,7 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 
 ROOT = Path(__file__).parent.parent.parent
-LISTING = ROOT / "docs" / "mutants.md"
+LISTINGS = ROOT / "docs" / "mutants"
 ENGINE = "tests/pricing/engine"
 # every price is made by nearly all files together; the replay holds its trace to what was shown
 PRICES = [
@@ -59,7 +59,7 @@ SPINNERS = tuple("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 
 class Tried(NamedTuple):
-    """*survivors*: what each changed, as docs/mutants.md lists it, by mutmut's name."""
+    """*survivors*: what each changed, as docs/mutants/ lists it, by mutmut's name."""
 
     file: str
     mutants: int
@@ -68,7 +68,7 @@ class Tried(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """One line of docs/mutants.md: a change, or after `~` a pattern of changes."""
+    """One line of docs/mutants/: a change, or after `~` a pattern of changes."""
 
     text: str
     reason: str
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
             _try(folder, children=asked.children, names=[f"*__mutmut_*{digit}" for digit in asked.digits])
         tried.append(_read(folder, file))
         _say_file(tried[-1])
-    return _judge(tried, list(_listed(LISTING.read_text())), whole=not asked.files)
+    return _judge(tried, list(_listed(LISTINGS)), whole=not asked.files)
 
 
 def _files(patterns: Sequence[str]) -> list[str]:
@@ -182,7 +182,12 @@ def _change(diff: str) -> str:
     return " ".join(f"{line[0]} {line[1:].strip()}" for line in lines if line[0] in "+-")
 
 
-def _listed(page: str) -> Iterator[Listed]:
+def _listed(folder: Path) -> Iterator[Listed]:
+    for page in sorted(folder.glob("*.md")):
+        yield from _listed_on(page.read_text(encoding="utf-8"))
+
+
+def _listed_on(page: str) -> Iterator[Listed]:
     """What stands in the fenced blocks under a heading of the third level, the heading being the reason."""
     reason, fenced = "", False
     for line in page.splitlines():
@@ -227,7 +232,7 @@ def _judge(tried: Sequence[Tried], listed: Sequence[Listed], *, whole: bool) -> 
         sys.stdout.write(f"Fewer than {ENOUGH_PERCENT} % were killed: add tests that notice the changes above.\n")
         return 1
     if unlisted:
-        sys.stdout.write("Kill these by a test, or list them with a reason in docs/mutants.md.\n")
+        sys.stdout.write("Kill these by a test, or list them with a reason in docs/mutants/.\n")
         return 1
     return 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutants.run import LISTING, Listed, Tried, _change, _function, _judge, _listed
+from tests.mutants.run import LISTINGS, Listed, Tried, _change, _function, _judge, _listed, _listed_on
 
 PAGE = """# Do the tests notice?
 
@@ -26,7 +26,7 @@ a.py three: - x + y
 
 
 def test_a_page_lists_changes_and_patterns_under_their_reasons() -> None:
-    assert list(_listed(PAGE)) == [
+    assert list(_listed_on(PAGE)) == [
         Listed("a.py one: - x + y", "A reason"),
         Listed(r"~ a\.py two: .*", "A reason"),
     ]
@@ -51,7 +51,7 @@ def tried(killed: int, *survivors: str, of: str = "a.py") -> Tried:
 
 
 def test_enough_killed_and_every_survivor_listed_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = list(_listed(PAGE))
+    listed = list(_listed_on(PAGE))
 
     assert _judge([tried(18, "a.py one: - x + y", "a.py two: - x + y")], listed, whole=True) == 0
     assert "20 mutants    18 killed    2 survived   90.0 %" in capsys.readouterr().out
@@ -66,12 +66,12 @@ def test_enough_killed_and_every_survivor_listed_is_well(capsys: pytest.CaptureF
     ],
 )
 def test_an_unlisted_survivor_or_too_many_are_not(found: Tried, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _judge([found], list(_listed(PAGE)), whole=True) == 1
+    assert _judge([found], list(_listed_on(PAGE)), whole=True) == 1
     assert said in capsys.readouterr().out
 
 
 def test_what_is_listed_but_killed_is_said_where_its_file_was_tried(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = list(_listed(PAGE))
+    listed = list(_listed_on(PAGE))
 
     assert _judge([tried(20, of="b.py")], listed, whole=False) == 0
     assert "KILLED OR GONE" not in capsys.readouterr().out
@@ -88,6 +88,7 @@ def test_a_mutant_is_named_by_its_function_and_its_change() -> None:
 
 
 def test_the_pages_own_patterns_compile_and_its_reasons_are_said() -> None:
-    for line in _listed(LISTING.read_text(encoding="utf-8")):
+    assert list(_listed(LISTINGS))
+    for line in _listed(LISTINGS):
         assert line.reason
         line.covers("")
