@@ -44,10 +44,10 @@ types: $(VENV)/dev.stamp ## Check types
 contracts: $(VENV)/dev.stamp ## Check which room may import which
 	$(BIN)/lint-imports
 
-openapi: $(VENV)/dev.stamp ## Write openapi/openapi.json from the code
+openapi: $(VENV)/dev.stamp ## Write openapi/openapi.json and its changelog from the code
 	$(BIN)/python -m web.openapi write
 
-openapi-check: $(VENV)/dev.stamp ## Fail when openapi/openapi.json is not what the code says, or not valid
+openapi-check: $(VENV)/dev.stamp ## Fail when openapi/ is not what the code says, not valid, or breaks partners' programs
 	$(BIN)/python -m web.openapi check
 
 messages: $(VENV)/dev.stamp ## Collect the texts of pages into web/locale, and compile the translations

@@ -1,4 +1,8 @@
-"""The OpenAPI document, generated from the code: `python -m web.openapi write`, `python -m web.openapi check`.
+"""The OpenAPI document, generated from the code, and what changed in it since it was last released.
+
+    python -m web.openapi write                 write openapi/openapi.json and openapi/CHANGELOG.md
+    python -m web.openapi check                 fail when they are not what the code says, not valid, or break programs
+    python -m web.openapi release 2026-12-01    keep today's document as what partners were given on that day
 
 Litestar lists routes and parameters. What it says of Structs is replaced by msgspec's own schemas, which have the
 discriminators, closed objects, item bounds and docstrings that Litestar's lack (#4575, #4048, #3398). What an operation
@@ -6,6 +10,7 @@ takes and gives stands in its handler's `opt`, put there by `web.api.describing.
 """
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +22,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
 from kernel.settings import Settings
+from web import openapi_changes as changes
 from web.api import wire
 from web.api.describing import OPT
 from web.api.document import COMMITTED
@@ -26,7 +32,7 @@ EXAMPLES: Final = COMMITTED.parent / "examples"
 SCHEMAS: Final = "#/components/schemas/"
 KEY: Final = "apiKey"
 COUNTRY_CODE: Final = "CountryCode"
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 SUCCESSES: Final = {"200", "201"}
 ETAG: Final = {"type": "string", "maxLength": 66, "pattern": '^"[0-9a-f]{32}"$'}
 Json = dict[str, Any]
@@ -333,22 +339,37 @@ def _unbounded(schema: Json, found: Json, where: str, seen: set[str]) -> Iterato
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the document, or say what is wrong with the committed one. Exit code 1: something is; 2: misuse."""
-    if list(arguments) == ["write"]:
-        COMMITTED.parent.mkdir(exist_ok=True)
-        COMMITTED.write_bytes(document_bytes())
-        return 0
-    if list(arguments) != ["check"]:
-        sys.stderr.write("usage: python -m web.openapi write | check\n")
-        return 2
-    made = document_bytes()
-    said = faults(json.loads(made))
+    """Write the document, release it, or say what is wrong with the committed one. Exit code 1: that is; 2: misuse."""
+    match arguments:
+        case ["write"]:
+            COMMITTED.parent.mkdir(exist_ok=True)
+            COMMITTED.write_bytes(document_bytes())
+            changes.CHANGELOG.write_text(changes.changelog(document(), changes.read_releases()))
+            return 0
+        case ["check"]:
+            said = _check()
+        case ["release", on] if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", on):
+            said = _check() or changes.release(document_bytes(), VERSION, on)
+            changes.CHANGELOG.write_text(changes.changelog(document(), changes.read_releases()))
+        case _:
+            sys.stderr.write("usage: python -m web.openapi write | check | release YYYY-MM-DD\n")
+            return 2
+    sys.stderr.writelines(f"{sentence}\n" for sentence in said)
+    return 1 if said else 0
+
+
+def _check() -> list[str]:
+    made, releases = document_bytes(), changes.read_releases()
+    current = json.loads(made)
+    said = faults(current)
     if not COMMITTED.exists() or COMMITTED.read_bytes() != made:
         said.append(
             "openapi/openapi.json is not what the code says: run `make openapi`, look at the difference, commit it"
         )
-    sys.stderr.writelines(f"{sentence}\n" for sentence in said)
-    return 1 if said else 0
+    said += changes.faults(current, releases)
+    if not changes.CHANGELOG.exists() or changes.CHANGELOG.read_text() != changes.changelog(current, releases):
+        said.append("openapi/CHANGELOG.md is not what changed: run `make openapi`, read it, commit it")
+    return said
 
 
 if __name__ == "__main__":
