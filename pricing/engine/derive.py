@@ -4,6 +4,7 @@ A derivation is the house's own. Only the rows it gives enter a book, so that no
 docs/pricing.md, "Derived lists", teaches the rules by example.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -201,11 +202,8 @@ def _ordered(
     """What can be worked out, bases first, whatever order *derivations* stand in."""
     known = {noun.code: noun for noun in lists}
     of = {derivation.list: derivation for derivation in derivations}
-    findings: list[Finding] = []
-    if len(of) < len(derivations):
-        codes = [derivation.list for derivation in derivations]
-        twice = sorted({code for code in codes if codes.count(code) > 1})
-        findings += [_error("derivation_twice", list=code) for code in twice]
+    counts = sorted(Counter(derivation.list for derivation in derivations).items())
+    findings = [_error("derivation_twice", list=code) for code, count in counts if count > 1]
     ready: dict[str, _Step | None] = {}
     for start in sorted(of):
         chain: dict[str, None] = {}
@@ -241,18 +239,18 @@ def _step(derivation: Derivation, known: Mapping[str, PriceList], findings: list
     if problems:
         return None
     floor, ceiling = [None if bound is None else over(_HUNDRED, _less_than_all(bound)) for bound in bounds]
-    rounding = derivation.round_to
-    multiple = None if rounding is None else ratio(rounding.multiple)
+    to = derivation.round_to
+    rounding = None if to is None else (ratio(to.multiple), to.mode)
     percent = ratio(derivation.percent)
     return _Step(
         derivation=derivation,
         price_list=price_list,
         factor=(100 * percent[1] + percent[0], 100 * percent[1]),
-        rounding=None if rounding is None or multiple is None else (multiple, rounding.mode),
+        rounding=rounding,
         ending=ratio(derivation.ending),
         floor=floor,
         ceiling=ceiling,
-        grid=multiple or _minor(price_list.currency) or (1, 1),
+        grid=rounding[0] if rounding else _minor(price_list.currency) or (1, 1),
     )
 
 
@@ -363,7 +361,7 @@ def _derived(step: _Step, house: _House) -> tuple[list[PriceRow], dict[str, _Pro
         if not windows:
             continue
         try:
-            tiers = _tiers(row, step, house.cost(row, step.price_list.currency) if step.needs_cost else None)
+            tiers = _tiers(row, step, house.cost(row, step.price_list.currency))
         except _NoPrice as no_price:
             problems.setdefault(str(no_price), _Problem(row)).count += 1
             continue
@@ -382,15 +380,11 @@ def _left(row: PriceRow, stated: Iterable[PriceRow]) -> Iterator[tuple[datetime 
     start, end = row.starts_at, row.ends_at
     for other in sorted(stated, key=lambda other: other.starts_at or _BEGINNING):
         begins, ends = other.starts_at, other.ends_at
-        if start is not None and ends is not None and ends <= start:
-            continue
-        if begins is not None and end is not None and begins >= end:
-            break
         if begins is not None and (start is None or start < begins):
-            yield start, begins
+            yield start, begins if end is None else min(begins, end)
         if ends is None or (end is not None and ends >= end):
             return
-        start = ends
+        start = ends if start is None else max(start, ends)
     yield start, end
 
 

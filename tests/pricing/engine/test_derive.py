@@ -1,6 +1,6 @@
 """Derived lists: formulas into rows."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kernel.money import Mode, ratio_text
 from pricing.engine import BookContent, MemoryBook, Severity
-from pricing.engine.book import Cost, Package, PriceRow
+from pricing.engine.book import Cost, Package, PriceRow, Tier
 from pricing.engine.check import Finding, check
 from pricing.engine.derive import TEXTS, Derivation, Derived, Multiple, check_derivations, derive
 from pricing.engine.request import Buyer
@@ -114,6 +114,8 @@ def test_percent_then_multiple_then_ending(base: str, formula: dict[str, Any], c
         ("3.333", {"margin": (None, "60"), "round_to": ("0.05", "up")}, "8.3"),
         ("3.333", {"margin": (None, "60"), "round_to": ("1", "up"), "ending": "0.99"}, "8"),
         ("4", {"margin": (None, "60")}, "10"),
+        # 99 % is still below 100: 1 / 0.01
+        ("1", {"margin": ("99", None)}, "100"),
         # both
         ("9.3", {"margin": ("10", "60")}, "10.34"),
         ("3.333", {"margin": ("10", "60")}, "8.33"),
@@ -264,7 +266,7 @@ def test_a_stated_row_stands_while_its_window_does_and_the_derived_one_around_it
 
 
 def test_a_stated_row_speaks_for_its_own_unit_alone() -> None:
-    of = house(row("0:10"), row("0:100", unit="box"), row("0:80", of="TRADE", unit="box"))
+    of = house(row("0:100", unit="box"), row("0:10"), row("0:80", of="TRADE", unit="box"))
     done = derive(of, [trade(percent="-10")], at=NOW)
 
     assert [(one.unit, one.tiers[0].unit_price) for one in done.rows] == [("each", "9")]
@@ -277,6 +279,10 @@ def test_a_base_that_changes_on_a_day_is_followed_from_that_day() -> None:
 
 
 # --- What stops a publication ---
+
+FIRST = {"currency": "EUR", "count": "1", "sku": CHAIR.sku, "multiple": "0.01"}
+ODD_FIRST = {**FIRST, "currency": "XXX", "multiple": "1"}
+WARNINGS = {"derivation_of_empty_list", "derivation_all_stated", "derivation_gives_zero"}
 
 
 def test_derivations_in_a_circle_are_one_error_however_many_hang_on_it() -> None:
@@ -296,31 +302,39 @@ def test_derivations_in_a_circle_are_one_error_however_many_hang_on_it() -> None
 
 
 @pytest.mark.parametrize(
-    ("derivation", "code"),
+    ("derivation", "code", "params"),
     [
-        (trade(list="NOWHERE"), "derivation_unknown_list"),
-        (trade(base="NOWHERE"), "derivation_unknown_base"),
-        (trade(base="DOLLARS"), "derivation_other_currency"),
-        (trade(base="SHOP"), "derivation_other_tax"),
-        (trade(list="TILL", base="SHOP", margin=("10", None)), "derivation_needs_net"),
-        (trade(list="TILL", base=None), "derivation_needs_net"),
-        (trade(round_to=("0", "up")), "derivation_bad_multiple"),
-        (trade(round_to=("-1", "up")), "derivation_bad_multiple"),
-        (trade(margin=("100", None)), "derivation_bad_margin"),
-        (trade(margin=(None, "101")), "derivation_bad_margin"),
-        (trade(margin=("30", "20")), "derivation_bad_margin"),
-        (trade(list="ODD2", base="ODD", margin=("10", None)), "derivation_unknown_currency"),
-        (trade(base="EMPTY"), "derivation_of_empty_list"),
-        (trade(margin=("10", None)), "derivation_without_cost"),
-        (trade(base=None), "derivation_without_costs"),
-        (trade(percent="-101"), "derivation_negative"),
-        (trade(ending="-10000"), "derivation_negative"),
-        (trade(percent="-0.000000000001"), "derivation_too_fine"),
-        (trade(percent="99999999999999999"), "derivation_too_large"),
-        (trade(percent="-100"), "derivation_gives_zero"),
+        (trade(list="NOWHERE"), "derivation_unknown_list", {}),
+        (trade(base="NOWHERE"), "derivation_unknown_base", {"base": "NOWHERE"}),
+        (
+            trade(base="DOLLARS"),
+            "derivation_other_currency",
+            {"currency": "EUR", "base": "DOLLARS", "other": "USD"},
+        ),
+        (trade(base="SHOP"), "derivation_other_tax", {"base": "SHOP"}),
+        (trade(list="TILL", base="SHOP", margin=("10", None)), "derivation_needs_net", {}),
+        (trade(list="TILL", base=None), "derivation_needs_net", {}),
+        (trade(round_to=("0", "up")), "derivation_bad_multiple", {"multiple": "0"}),
+        (trade(round_to=("-1", "up")), "derivation_bad_multiple", {"multiple": "-1"}),
+        (trade(margin=("100", None)), "derivation_bad_margin", {}),
+        (trade(margin=(None, "101")), "derivation_bad_margin", {}),
+        (trade(margin=("30", "20")), "derivation_bad_margin", {}),
+        (trade(list="ODD2", base="ODD", margin=("10", None)), "derivation_unknown_currency", {"currency": "XXX"}),
+        (trade(base="EMPTY"), "derivation_of_empty_list", {"base": "EMPTY"}),
+        (trade(list="FULL"), "derivation_all_stated", {}),
+        (trade(margin=("10", None)), "derivation_without_cost", FIRST),
+        (trade(base=None), "derivation_without_costs", {"currency": "EUR"}),
+        (trade(percent="-101"), "derivation_negative", FIRST),
+        (trade(ending="-10000"), "derivation_negative", FIRST),
+        (trade(percent="-0.000000000001"), "derivation_too_fine", FIRST),
+        (trade(list="ODD2", base="ODD", percent="-101"), "derivation_negative", ODD_FIRST),
+        (trade(percent="99999999999999999"), "derivation_too_large", FIRST),
+        (trade(percent="-100"), "derivation_gives_zero", FIRST),
     ],
 )
-def test_what_is_wrong_with_a_derivation_is_said_in_both_languages(derivation: Derivation, code: str) -> None:
+def test_what_is_wrong_with_a_derivation_is_said_in_both_languages(
+    derivation: Derivation, code: str, params: dict[str, str]
+) -> None:
     lists = (
         public(),
         TRADE,
@@ -330,23 +344,37 @@ def test_what_is_wrong_with_a_derivation_is_said_in_both_languages(derivation: D
         public("EMPTY"),
         public("ODD", currency="XXX"),
         public("ODD2", currency="XXX"),
+        public("FULL"),
     )
-    rows = [row("0:9999.9999"), row("0:7", of="SHOP"), row("0:7", of="ODD")]
+    rows = [row("0:9999.9999"), row("0:7", of="SHOP"), row("0:7", of="ODD"), row("0:7", of="FULL")]
     found = finding(derive(content(*rows, lists=lists), [derivation], at=NOW))
 
     assert found.code == code
-    assert found.params["list"] == derivation.list
+    assert found.params == {"list": derivation.list, **params}
+    assert found.severity is (Severity.WARNING if code in WARNINGS else Severity.ERROR)
     english, spanish = (text.format(**found.params) for text in TEXTS[code])
     assert english != spanish
     assert derivation.list in english
     assert derivation.list in spanish
 
 
-def test_two_derivations_of_one_list_are_an_error() -> None:
-    done = derive(house(row("0:10")), [trade(percent="1"), trade(percent="2")], at=NOW)
+def test_two_derivations_of_one_list_are_an_error_and_hide_no_other() -> None:
+    of = house(row("0:10"))
+    done = derive(of, [trade(percent="1"), trade(percent="2"), Derivation(list="VIP", base="LIST")], at=NOW)
 
     assert codes(done) == ["derivation_twice"]
     assert finding(done).params == {"list": "TRADE"}
+    both = [Derivation(list="LIST", base="LIST"), *(Derivation(list=code, base="VIP") for code in ("VIP", "VIP"))]
+    assert codes(derive(of, both, at=NOW)) == ["derivation_twice", "derivation_cyclic", "derivation_cyclic"]
+
+
+def test_what_is_in_no_circle_is_derived_all_the_same() -> None:
+    lists = (public(), TRADE, VIP, public("GOLD"))
+    circle = [Derivation(list="TRADE", base="VIP"), Derivation(list="VIP", base="TRADE")]
+    done = derive(content(row("0:10"), lists=lists), [*circle, Derivation(list="GOLD", base="LIST")], at=NOW)
+
+    assert codes(done) == ["derivation_cyclic"]
+    assert [one.list for one in done.rows] == ["GOLD"]
 
 
 def test_what_follows_a_list_in_error_is_not_reported_again() -> None:
@@ -385,12 +413,29 @@ def test_prices_without_one_are_counted_and_the_first_is_shown_to_whom_it_is_for
     assert [one.sku for one in done.rows] == ["ROPE"]
 
 
-def test_a_witness_of_a_row_that_has_ended_asks_at_its_last_instant_and_above_an_excluded_bound() -> None:
+@pytest.mark.parametrize("at", [day(5), NOW])
+def test_a_witness_of_a_row_that_has_ended_asks_at_its_last_instant_and_above_an_excluded_bound(at: datetime) -> None:
     of = house(row(">5:10 >9:8", model="graduated", ends_at=day(5)))
-    witness = finding(derive(of, [trade(margin=("10", None))], at=NOW)).witness
+    witness = finding(derive(of, [trade(margin=("10", None))], at=at)).witness
 
     assert witness is not None
     assert (witness.quantity, witness.at) == ("6", day(5) - timedelta(microseconds=1))
+
+
+def test_a_witness_of_a_list_of_one_company_is_that_company_in_the_lists_currency() -> None:
+    lists = (public(), public("TRADE", audience=only(company="initech")))
+    witness = finding(derive(content(row("0:10"), lists=lists), [trade(percent="-101")], at=NOW)).witness
+
+    assert witness is not None
+    assert (witness.buyer, witness.currency) == (Buyer(company="initech"), "EUR")
+
+
+def test_a_draft_with_a_tier_of_no_bound_is_derived_and_left_to_the_checks_of_the_book() -> None:
+    of = house(PriceRow(list="LIST", sku=CHAIR.sku, unit="each", tiers=(Tier(unit_price="10"),)))
+    done = derive(of, [trade(percent="-101")], at=NOW)
+
+    assert codes(done) == ["derivation_negative"]
+    assert "not_loadable" in [found.code for found in check(of, at=NOW)]
 
 
 def test_a_row_of_an_unknown_sku_or_unit_has_no_cost() -> None:
@@ -424,12 +469,13 @@ def test_a_stated_row_needs_no_cost_and_no_price() -> None:
 
 
 def test_a_price_of_0_is_a_warning_unless_the_base_asks_0_too() -> None:
-    done = derive(house(row("0:0.02"), row("0:0", sku="STOOL")), [trade(round_to=("0.05", "down"))], at=NOW)
+    of = house(row("0:0.02"), row("0:0", sku="STOOL"), row("0:0.04", sku="ROPE"))
+    done = derive(of, [trade(round_to=("0.05", "down"))], at=NOW)
 
     assert finding(done).code == "derivation_gives_zero"
     assert finding(done).severity is Severity.WARNING
-    assert finding(done).params["count"] == "1"
-    assert [one.tiers[0].unit_price for one in done.rows] == ["0", "0"]
+    assert finding(done).params["count"] == "2"
+    assert [one.tiers[0].unit_price for one in done.rows] == ["0", "0", "0"]
 
 
 def test_base_rows_that_overlap_are_left_for_the_checks_of_the_book_and_give_no_key_twice() -> None:
