@@ -104,10 +104,10 @@ class Columns:
                 factors[number, ordinal] = _factor(unit)
                 decimals[number, ordinal] = unit.decimals
                 ordinals[number, names[unit.unit]] = ordinal
-        self.factors: Ints = factors.reshape(-1)
+        self.factors: Ints = factors.ravel()
         """Base units in a unit, by kind and place of the unit; 0 where that is no whole number."""
-        self.decimals: Ints = decimals.reshape(-1)
-        self.ordinals: Ints = ordinals.reshape(-1)
+        self.decimals: Ints = decimals.ravel()
+        self.ordinals: Ints = ordinals.ravel()
         """The place of a unit among those of the kind, by kind and unit; -1 where the kind does not have it."""
         self.memo: dict[Any, Any] = {}
         """What `sweep` keeps of this book between calls."""
@@ -124,9 +124,20 @@ class Columns:
         """The columns whose `arrays` these are, without a copy of them."""
         return cls(frame, arrays)
 
+    def under(self, frame: Frame) -> "Columns":
+        """The same SKUs and rows under the lists of another *frame*; rows of lists that it lacks are left out. For SKUs
+        that its scopes name and this frame's do not, other columns are needed.
+        """
+        places, slots = self.unit_places, np.zeros(self.unit_places * len(frame.lists), np.int64)
+        stood = {noun.code: at for at, noun in enumerate(self.frame.lists)}
+        for at, noun in enumerate(frame.lists):
+            if noun.code in stood:
+                slots[at :: len(frame.lists)] = self.slots[stood[noun.code] :: len(stood)][:places]
+        return Columns(frame, {**self._arrays, "slots": slots})
+
     def code_of(self, sku: str) -> int:
         """-1 for a SKU the book does not know."""
-        key = sku.encode("utf-8", "surrogatepass")
+        key = sku.encode(errors="surrogatepass")
         found = bisect_left(self._codes, key)
         return found if found < len(self._codes) and self._codes[found] == key else -1
 
@@ -138,7 +149,7 @@ class Columns:
             if code is None:
                 code = known[sku] = self.code_of(sku)
             codes.append(code)
-        return np.array(codes, np.int32)
+        return np.array(codes)
 
     def sku(self, code: int) -> str:
         code_bytes: bytes = self._codes[code]
@@ -203,7 +214,7 @@ class ColumnsBuilder:
         """Entries may come in any order, each SKU once."""
         facts = entry.facts
         number = len(self._code_ends)
-        self._codes += facts.sku.encode("utf-8", "surrogatepass")
+        self._codes += facts.sku.encode()
         self._code_ends.append(len(self._codes))
         kind = Kind(facts.units, facts.tax_category)
         self._kind_of.append(self._kinds.setdefault(kind, len(self._kinds)))
@@ -301,7 +312,7 @@ class ColumnsBuilder:
         tiers = row.tiers
         if row.model is RowModel.PACKAGE:
             return 0
-        key = row.model is RowModel.GRADUATED, *[tier.from_ or ">" + (tier.above or "0") for tier in tiers]
+        key = row.model is RowModel.GRADUATED, *[(tier.from_, tier.above) for tier in tiers]
         found = self._ladders.get(key)
         if found is None:
             bounds = tuple(_bound(tier.from_, tier.above) for tier in tiers)
@@ -339,7 +350,7 @@ class ColumnsBuilder:
         return {
             "ladder_model": np.array([model for model, _ in self._ladder_bounds], np.uint8),
             "ladder_size": np.array([len(found) for _, found in self._ladder_bounds], np.uint8),
-            "bounds": bounds.reshape(-1),
+            "bounds": bounds.ravel(),
         }
 
     def _row_arrays(self, rank: Ints) -> dict[str, Array]:
@@ -457,7 +468,7 @@ def _bitmap(skus: Ints, slots: Ints, slot_count: int, sku_count: int) -> tuple[A
         bits = np.uint64(1) << (skus % 64).astype(np.uint64)
         pages[word[begins], 0] = np.bitwise_or.reduceat(bits, begins)
         pages[word[begins], 1] = begins
-    return directory, pages.reshape(-1)
+    return directory, pages.ravel()
 
 
 def _ints(numbers: "array[int]") -> Ints:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pricing.engine import BookContent
-from pricing.engine.book import Cost, PriceRow, SkuFacts, UnitFact
+from pricing.engine.book import Cost, PriceRow, Scope, SkuFacts, UnitFact
 from pricing.engine.columns import _PARSED_KEPT, Columns, ColumnsBuilder, _Numbers, columns_of, ticks
 from pricing.engine.memory import entries_of, frame_of
 from pricing.engine.sweep import Lines, sweep
-from tests.pricing.engine.cast import ACME, CHAIR, NOW, ROPE, STOOL, content, public, row
+from tests.pricing.engine.cast import ACME, CHAIR, NOW, ROPE, STOOL, content, row, rule
 from tests.pricing.engine.test_sweep import columnar, swept
 
 
@@ -39,6 +39,10 @@ def test_units_are_numbered_over_all_skus() -> None:
 
     assert found.units == ("box", "each", "metre")
     assert [found.unit_of(unit) for unit in ("box", "metre", None, "pallet")] == [0, 2, -1, -2]
+    # of chairs, ropes and stools: places of units, and by those what they hold
+    assert found.ordinals.tolist() == [1, 0, -1, -1, -1, 0, -1, 0, -1]
+    assert (found.unit_places, found.factors.tolist()) == (2, [1, 12, 1, 0, 1, 0])
+    assert found.decimals.tolist() == [0, 0, 2, 0, 0, 0]
 
 
 def test_entries_may_come_in_any_order() -> None:
@@ -60,6 +64,9 @@ def test_arrays_are_flat_and_numeric_and_make_the_same_columns() -> None:
     book = columnar(row("1:10 5:9"), row("1:3+2", sku="ROPE", starts_at=NOW), row("1:2", sku="STOOL"))
     arrays = book.columns.arrays()
     assert all(array.ndim == 1 and array.dtype.kind in "iu" for array in arrays.values())
+    assert len(arrays["fees"]) == len(arrays["prices"]) == 4
+    of_bytes = {"figures", "codes", "scopes", "ladder_model", "ladder_size"}
+    assert {name for name, array in arrays.items() if array.dtype == np.uint8} == of_bytes
 
     kept = {name: np.frombuffer(array.tobytes(), array.dtype) for name, array in arrays.items()}
     book.columns = Columns.of_arrays(book.columns.frame, kept)
@@ -81,6 +88,44 @@ def test_decimals_are_those_that_are_used() -> None:
     assert columns(content(row("1:10", sku="STOOL"))).price_decimals == 0
     assert columns(content(row("1:10.123456", sku="STOOL"))).price_decimals == 6
     assert columns(content(row("1:10.1234567", sku="STOOL"))).price_decimals == 0
+
+
+def test_a_book_without_fees_keeps_none() -> None:
+    assert len(columns(content(row("1:10", sku="STOOL"), row("1:2", sku="ROPE"))).fees) == 0
+
+
+def test_the_bounds_of_tiers_reach_to_two_to_the_61_millionths_and_not_further() -> None:
+    inside, outside = "2305843009213.693951", "2305843009213.693952"
+    book = columnar(row(f"1:5 {inside}:4", sku="STOOL"), row(f"1:5 {outside}:4"), row("0.000001:5", sku="ROPE"))
+
+    assert swept(book, "2 STOOL", "2 CRUNCHY-ARMCHAIR", "2 ROPE").by_scalar.tolist() == [False, True, False]
+    assert 2 * (2**61 - 1) in book.columns.bounds.tolist()
+
+
+def test_sixteen_tiers_are_columns_and_seventeen_are_not() -> None:
+    sixteen, seventeen = (" ".join(f"{begin}:{begin}" for begin in range(1, 1 + count)) for count in (16, 17))
+    book = columnar(row(sixteen, sku="STOOL"), row(seventeen))
+
+    assert swept(book, "16 STOOL", "16 CRUNCHY-ARMCHAIR").by_scalar.tolist() == [False, True]
+
+
+def test_a_unit_holds_fewer_than_a_million_base_units_or_is_left_to_the_scalar_evaluator() -> None:
+    units = (UnitFact(unit="each"), UnitFact(unit="ship", factor="999999"), UnitFact(unit="fleet", factor="1000000"))
+    book = columnar(row("1:0.01", sku="NAIL", unit="each"), skus=(SkuFacts(sku="NAIL", units=units),))
+
+    assert swept(book, "1 ship NAIL", "1 fleet NAIL", "1 NAIL").by_scalar.tolist() == [False, True, False]
+
+
+def test_skus_that_meet_the_same_rules_share_a_scope_and_one_that_a_rule_names_has_its_own() -> None:
+    skus = tuple(SkuFacts(sku=f"S{number}", categories=("seating",)) for number in range(5))
+    named = rule("S3", "5", scope=Scope(skus=("S3",)))
+
+    assert columns(content(skus=skus)).scope_count == 1
+    assert columns(content(skus=skus, adjustments=(named,))).scope_of.tolist() == [0, 0, 0, 1, 0]
+
+
+def test_a_book_in_both_forms_is_the_book_of_its_root() -> None:
+    assert columnar().root == "sha256:test"
 
 
 @pytest.mark.parametrize(
@@ -139,8 +184,10 @@ def test_more_texts_than_are_remembered_are_read_all_the_same() -> None:
 
 
 def test_an_empty_book_has_columns_too() -> None:
-    found = columns(BookContent(lists=(public(),)))
+    book = columnar(skus=())
+    found = book.columns
 
+    assert swept(book, "1 STOOL").line(0).reason == "unknown_sku"
     assert len(found) == 0
     assert found.code_of("STOOL") == -1
     assert found.costs_in("EUR") is None
@@ -155,3 +202,10 @@ def test_costs_are_kept_by_currency() -> None:
     assert dollars is not None
     assert euros.tolist() == [-1, -1, 15]
     assert dollars.tolist() == [-1, -2, -1]
+
+
+def test_a_cost_keeps_each_of_its_digits() -> None:
+    found = columns(content(costs=(Cost(sku="STOOL", currency="EUR", cost="9007199254.740993"),))).costs_in("EUR")
+
+    assert found is not None
+    assert found.max() == 2**53 + 1  # which no float is
