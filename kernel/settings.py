@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price_approval: bool
     workers: int
     quote_days_most: int
+    webhooks_to_loopback: bool
+    """Whether webhooks may go to plain http on this machine: for development."""
 
     def __repr__(self) -> str:
         return f"Settings(mode={self.mode!r}, base_url={self.base_url!r}, var={str(self.var)!r})"
@@ -84,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
+            webhooks_to_loopback=_switch(env, "WEBHOOKS_TO_LOOPBACK"),
         )
         if settings.production:
             settings.refuse_defaults(env)
@@ -110,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 (not env.get("SIGNING_KEYRING"), "SIGNING_KEYRING must name the keyring file"),
                 (not self.https, "BASE_URL must start with https://"),
                 (self.smtp_url is None, "SMTP_URL must be set: buyers wait for their codes and confirmations"),
+                (
+                    self.webhooks_to_loopback,
+                    "WEBHOOKS_TO_LOOPBACK must not be on: partners could reach what listens on this machine",
+                ),
             )
             if bad
         ]
@@ -122,6 +129,13 @@ def _approval(env: Mapping[str, str], mode: str) -> bool:
     if text not in {"required", "off"}:
         raise SettingsError(f"PRICE_APPROVAL is {text!r}; it must be required or off")
     return text == "required"
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name) or "off"
+    if text not in {"on", "off"}:
+        raise SettingsError(f"{name} is {text!r}; it must be on or off")
+    return text == "on"
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, *, minimum: int, maximum: int) -> int:

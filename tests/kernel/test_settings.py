@@ -42,6 +42,7 @@ def test_production_starts_when_everything_is_set() -> None:
         ("SIGNING_KEYRING", "", "SIGNING_KEYRING"),
         ("BASE_URL", "http://shop.example", "https://"),
         ("SMTP_URL", "", "SMTP_URL"),
+        ("WEBHOOKS_TO_LOOPBACK", "on", "WEBHOOKS_TO_LOOPBACK"),
     ],
 )
 def test_production_refuses_each_default(name: str, value: str, sentence: str) -> None:
@@ -57,6 +58,7 @@ def test_production_refuses_each_default(name: str, value: str, sentence: str) -
         ("PORT", "70000"),
         ("PRICE_LEAD_TIME", "soon"),
         ("PRICE_APPROVAL", "no"),
+        ("WEBHOOKS_TO_LOOPBACK", "yes"),
         ("TARIFA_MODE", "staging"),
     ],
 )
