@@ -44,15 +44,6 @@ class Buyable(NamedTuple):
     last: int
     holds: Ratio
 
-    @property
-    def least(self) -> Ratio:
-        return self.first * self.step[0], self.step[1]
-
-    @property
-    def least_base(self) -> Ratio:
-        """In base units."""
-        return times(self.least, self.holds)
-
     def text(self, number: int) -> str:
         return ratio_text(number * self.step[0], self.step[1])
 

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from kernel.money import ratio
-from pricing.engine.book import PriceRow, SkuEntry, SkuFacts, Strategy
+from pricing.engine.book import PriceList, PriceRow, SkuEntry, SkuFacts, Strategy
 from pricing.engine.check_amounts import Asker
 from pricing.engine.check_breaks import (
     Break,
@@ -23,7 +22,6 @@ from pricing.engine.check_breaks import (
     thresholds_of,
 )
 from pricing.engine.check_classes import BuyerClass
-from pricing.engine.line import less
 from pricing.engine.memory import Book
 from pricing.engine.rules import Ratio, Rule, Rules, admits, specificity
 
@@ -60,8 +58,8 @@ class Case(NamedTuple):
     of: Buyable
     at: datetime
     number: int
-    amount: int
-    other: int
+    amount: int = 0
+    other: int = 0
 
 
 class Group:
@@ -96,7 +94,7 @@ class Group:
         """All questions about one cell."""
         for at in self.instants:
             for number in self.points:
-                yield Case(self.skus[row], self.askers[row], self.of, at, number, 0, 0)
+                yield Case(self.skus[row], self.askers[row], self.of, at, number)
 
 
 class Cells:
@@ -168,7 +166,7 @@ class Cells:
         for number, (buyer, currency) in enumerate(self.askers):
             admitted = tuple([admits(audience, buyer) for audience in audiences])
             masks[currency, admitted, buyer.country if buyer.country in countries else None] |= 1 << number
-        return [((mask & -mask).bit_length() - 1, mask) for mask in masks.values()]
+        return [(next(_bits(mask)), mask) for mask in masks.values()]
 
     def _gather(self, number: int, entry: SkuEntry) -> None:
         """Find the SKU's cells. Rows are positions in the entry here."""
@@ -184,9 +182,8 @@ class Cells:
             of_public: dict[int, tuple[int, tuple[int, ...]]] = {}
             masks: dict[tuple[int, tuple[int, ...]], int] = {}
             for (mask, _, _), own in zip(parts, owns, strict=True):
-                if mask & self._public_mask:
-                    for public in _bits(mask & self._public_mask):
-                        of_public[public] = own
+                for public in _bits(mask & self._public_mask):
+                    of_public[public] = own
                 if own[1]:
                     masks[own] = masks.get(own, 0) | mask
             for own, mask in masks.items():
@@ -227,20 +224,20 @@ class Cells:
         group = self.groups.get(key)
         if group is None:
             every = entry.rows
-            compared: list[PriceRow] = [*(every[at] for at in others), *before]
-            breaks = [found for one in compared for found in _breaks(one, of)]
+            breaks = [found for row in before for found in _breaks(row, of)]
             breaks.extend(breaks_of(rules_before))
-            group = self._new_group(of, self.rule_sets[rule_set], tuple(every[at] for at in rows), breaks)
+            own_rows, public_rows = [every[at] for at in rows], [every[at] for at in others]
+            group = self._new_group(of, self.rule_sets[rule_set].rules, own_rows, public_rows, breaks)
             self.groups[key] = group
         return group
 
     def first_seeing(self, code: str) -> int | None:
         """The first asker who sees the list."""
-        return next(_bits(self._masks.get(code, 0)), None)
+        return next(_bits(self._masks[code]), None)
 
     def seeing_alike(self, code: str) -> list[int]:
         """Of the askers who see the list, one for each that meets other rules."""
-        seeing = self._masks.get(code, 0)
+        seeing = self._masks[code]
         return [next(_bits(mask & seeing)) for _, mask in self._alike if mask & seeing]
 
     def valid_from(self, row: PriceRow) -> datetime | None:
@@ -257,8 +254,8 @@ class Cells:
         lists = self._views[asker].lists
         for of in self._asked_units(entry):
             units = {of.unit, entry.facts.units[0].unit}
-            rows = tuple(row for row in entry.rows if row.list in lists and row.unit in units)
-            group = self._new_group(of, RuleSet(rules, 0), rows, [])
+            rows = [row for row in entry.rows if row.list in lists and row.unit in units]
+            group = self._new_group(of, rules, rows, [], [])
             group.skus.append(number)
             group.askers.append(asker)
             yield from group.cases(0)
@@ -306,15 +303,14 @@ class Cells:
         return found
 
     def _asked_units(self, entry: SkuEntry) -> tuple[Buyable, ...]:
-        """The base unit, and others with rows or quantity rules of their own: the rest cost what base units do."""
+        """Units with rows of their own, and all where quantities have rules: the rest cost what base units do."""
         facts = entry.facts
         rules = self.rules.quantity_rules_for(facts)
-        base = facts.units[0].unit
         own = frozenset(row.unit for row in entry.rows)
-        key = facts.units, own, id(rules) if rules else 0
+        key = facts.units, own, rules
         found = self._units.get(key)
         if found is None:
-            asked = [fact for fact in facts.units if fact.unit in {base, *own} or rules]
+            asked = [fact for fact in facts.units if fact.unit in own or rules]
             every = [buyable(fact, rules) for fact in asked]
             found = self._units[key] = tuple(one for one in every if one is not None)
         return found
@@ -365,18 +361,27 @@ class Cells:
         key = breaks, frozenset(thresholds_of(rules)), frozenset((rule.starts_at, rule.ends_at) for rule in rules)
         return self._shapes.setdefault(key, len(self._shapes))
 
-    def _new_group(self, of: Buyable, rule_set: RuleSet, rows: tuple[PriceRow, ...], others: list[Break]) -> Group:
+    def _new_group(
+        self,
+        of: Buyable,
+        rules: Sequence[Rule],
+        rows: Sequence[PriceRow],
+        public_rows: Sequence[PriceRow],
+        breaks_before: Sequence[Break],
+    ) -> Group:
         of_rows = [one for row in rows for one in _breaks(row, of)]
-        thresholds = tuple(sorted(set(thresholds_of(rule_set.rules))))
+        others = [one for row in public_rows for one in _breaks(row, of)]
+        thresholds = tuple(sorted(set(thresholds_of(rules))))
         edges = {self.at}
-        windows = [(row.starts_at, row.ends_at) for row in rows]
-        windows += [(noun.starts_at, noun.ends_at) for noun in (self.lists[row.list] for row in rows)]
-        windows += [(rule.starts_at, rule.ends_at) for rule in rule_set.rules]
+        dated: list[PriceList | PriceRow | Rule] = [*rules]
+        for row in (*rows, *public_rows):
+            dated += [row, self.lists[row.list]]
+        windows = [(noun.starts_at, noun.ends_at) for noun in dated]
         edges.update(edge for window in windows for edge in window if edge is not None and edge > self.at)
         return Group(
             of=of,
             instants=tuple(sorted(edges)),
-            points=points(of, (*of_rows, *breaks_of(rule_set.rules), *others), also_after=bool(thresholds)),
+            points=points(of, [*of_rows, *others, *breaks_of(rules), *breaks_before], also_after=bool(thresholds)),
             of_rows=frozenset(of.at(one) for one in of_rows),
             thresholds=thresholds,
         )
@@ -398,11 +403,8 @@ def _taken(offers: dict[str, tuple[tuple[int, ...], bool]], codes: tuple[str, ..
 
 
 def _reaches(row: PriceRow, of: Buyable) -> bool:
-    """Whether its first tier begins at or below the least quantity."""
-    tier, least = row.tiers[0], of.least if row.unit == of.unit else of.least_base
-    if tier.from_ is not None:
-        return tier.from_ == "0" or not less(least, ratio(tier.from_))
-    return less(ratio(tier.above or "0"), least)
+    """Whether its first tier begins at or below the least quantity; that of packages begins with the first unit."""
+    return row.package is not None or of.at(next(_breaks(row, of))) <= of.first
 
 
 def _bits(mask: int) -> Iterator[int]:
