@@ -128,11 +128,11 @@ class Columns:
         """The same SKUs and rows under the lists of another *frame*; rows of lists that it lacks are left out. For SKUs
         that its scopes name and this frame's do not, other columns are needed.
         """
-        places, slots = self.unit_places, np.zeros(self.unit_places * len(frame.lists), np.int64)
+        slots = np.zeros(self.unit_places * len(frame.lists), np.int64)
         stood = {noun.code: at for at, noun in enumerate(self.frame.lists)}
         for at, noun in enumerate(frame.lists):
             if noun.code in stood:
-                slots[at :: len(frame.lists)] = self.slots[stood[noun.code] :: len(stood)][:places]
+                slots[at :: len(frame.lists)] = self.slots[stood[noun.code] :: len(stood)]
         return Columns(frame, {**self._arrays, "slots": slots})
 
     def code_of(self, sku: str) -> int:
@@ -357,7 +357,7 @@ class ColumnsBuilder:
         """Rows sorted by slot (unit and list), SKU and start; those of one slot and SKU are a run."""
         skus, slots = rank[_ints(self._row_sku)], _ints(self._row_slot)
         window = _ints(self._row_window)
-        key = slots * max(len(rank), 1) + skus
+        key = slots * len(rank) + skus
         if window.any():
             starts = np.array([start for start, _ in self._windows], np.int64)
             order = np.lexsort((starts[window], key))

@@ -1,11 +1,13 @@
 """A book as arrays: what they hold, and that they can be taken apart and put together."""
 
+from array import array
+
 import numpy as np
 import pytest
 
 from pricing.engine import BookContent
 from pricing.engine.book import Cost, PriceRow, Scope, SkuFacts, UnitFact
-from pricing.engine.columns import _PARSED_KEPT, Columns, ColumnsBuilder, _Numbers, columns_of, ticks
+from pricing.engine.columns import _PARSED_KEPT, Columns, ColumnsBuilder, _ints, _Numbers, columns_of, ticks
 from pricing.engine.memory import entries_of, frame_of
 from pricing.engine.sweep import Lines, sweep
 from tests.pricing.engine.cast import ACME, CHAIR, NOW, ROPE, STOOL, content, row, rule
@@ -90,6 +92,18 @@ def test_decimals_are_those_that_are_used() -> None:
     assert columns(content(row("1:10.1234567", sku="STOOL"))).price_decimals == 0
 
 
+def test_rows_that_always_hold_need_neither_runs_nor_windows() -> None:
+    always = columns(content(row("1:10", sku="STOOL"), row("1:2", sku="ROPE")))
+    dated = columns(content(row("1:10", sku="STOOL", ends_at=NOW), row("1:2", sku="ROPE")))
+    changing = columns(content(row("1:10", sku="STOOL", ends_at=NOW), row("1:2", sku="STOOL", starts_at=NOW)))
+
+    assert [(len(one.run_first), len(one.row_window)) for one in (always, dated, changing)] == [(0, 0), (0, 2), (2, 2)]
+
+
+def test_numbers_are_counted_in_64_bits_whatever_they_were_kept_in() -> None:
+    assert _ints(array("i", [2**31 - 1])).dtype == np.int64
+
+
 def test_a_book_without_fees_keeps_none() -> None:
     assert len(columns(content(row("1:10", sku="STOOL"), row("1:2", sku="ROPE"))).fees) == 0
 
@@ -165,6 +179,10 @@ def test_a_row_is_found_among_thousands_of_skus_and_among_periods() -> None:
     asked = Lines(
         skus=np.arange(3000), quantities=np.ones(3000, np.int64), quantity_decimals=0, currency="EUR", buyers=(ACME,)
     )
+
+    pages_a_slot, pages_in_use = 6, 4
+    assert len(book.columns.directory) == 2 * pages_a_slot  # of no slot, and of one
+    assert len(book.columns.pages) == (1 + pages_in_use) * 8 * 2  # 8 words, and what was counted before each
 
     before = sweep(asked, book=book, at=np.full(3000, ticks(NOW) - 1))
     after = sweep(asked, book=book, at=NOW)
