@@ -32,7 +32,7 @@ from pricing.engine.book import (
     Side,
     SkuFacts,
 )
-from pricing.engine.leaves import Seal, root_of, root_of_digests
+from pricing.engine.leaves import DuplicateKey, Seal, root_of, root_of_digests
 from pricing.engine.proofs import (
     DeltaDoesNotFit,
     LeafNotFound,
@@ -62,6 +62,7 @@ from tests.pricing.engine.cast import (
     ROPE,
     STOOL,
     content,
+    day,
     in_euro,
     only,
     public,
@@ -180,6 +181,24 @@ def test_what_json_cannot_say_has_no_root(of: BookContent) -> None:
         root(of, KEY)
 
 
+def test_two_objects_of_one_key_are_refused_by_their_kind_and_key() -> None:
+    twice = content(row("1:10"), row("1:11"), skus=(CHAIR,))
+
+    with pytest.raises(DuplicateKey) as refused:
+        root(twice, KEY)
+
+    assert refused.value.message == "Two objects of kind row have the key LIST / CRUNCHY-ARMCHAIR / each / ."
+    assert refused.value.extra == {"kind": "row", "key": list(ROW)}
+
+
+def test_a_row_is_named_by_the_instant_it_begins_at() -> None:
+    of = content(row("1:10", ends_at=day(1)), row("1:11", starts_at=day(1)), skus=(CHAIR,))
+
+    keys = [leaf.key for leaf in leaves(of, KEY) if leaf.kind == "row"]
+
+    assert sorted(keys) == [ROW, (*ROW[:3], "2026-11-01T00:00:00+00:00")]
+
+
 # --- One leaf ---
 
 
@@ -271,6 +290,19 @@ def test_another_reader_sees_its_own() -> None:
     assert names(seen, "quantity_rule") == ["PAIRS", "THRONES-BY-SEVEN"]
 
 
+def test_a_rule_is_shown_whichever_of_its_names_is_met() -> None:
+    scopes = (
+        Scope(skus=("STOOL",), brands=("nobody",), categories=("nowhere",)),
+        Scope(skus=("SOFA",), brands=("crunchy",), categories=("nowhere",)),
+        Scope(skus=("SOFA",), brands=("nobody",), categories=("seating",)),
+    )
+    rules = tuple(rule(f"R{number}", "5", scope=scope) for number, scope in enumerate(scopes))
+
+    seen = view(leaves(book(adjustments=rules), KEY), ACME)
+
+    assert names(seen, "adjustment") == ["R0", "R1", "R2"]
+
+
 def test_a_view_holds_no_word_of_anybody_else() -> None:
     for buyer in (ACME, GUEST):
         said = written(view(leaves(book(), KEY), buyer)).lower()
@@ -325,6 +357,22 @@ def test_a_view_that_is_not_whole_is_refused() -> None:
         with pytest.raises(ViewMalformed):
             read_view(broken)
         assert verify(iter(broken), here).findings
+
+
+def test_a_broken_view_is_told_from_one_that_ends_early_or_late() -> None:
+    lines = list(view_lines(view(leaves(book(), KEY), ACME)))
+    count = "The view does not have as many lines as its first line says. Fetch it again."
+
+    for broken, said in (
+        ([], "This is no view of a price book: Input data was truncated"),
+        ([lines[0], b"{}", *lines[2:]], "This is no view of a price book: Object missing required field `kind`"),
+        (lines[:-1], count),
+        ([*lines, lines[-1]], count),
+        ([*lines, b"{}"], count),
+    ):
+        with pytest.raises(ViewMalformed) as refused:
+            read_view(broken)
+        assert refused.value.message == said
 
 
 def test_every_changed_line_of_a_view_is_found() -> None:
@@ -427,8 +475,18 @@ def test_a_delta_of_other_books_does_not_fit() -> None:
     with pytest.raises(DeltaDoesNotFit, match="begin at"):
         apply_delta(view(third, ACME), changes)
     forged = msgspec.structs.replace(changes, new_root=root_of(third))
-    with pytest.raises(DeltaDoesNotFit, match="do not lead"):
+    with pytest.raises(DeltaDoesNotFit) as refused:
         apply_delta(view(old, ACME), forged)
+    assert refused.value.message == "The changes do not lead to the root they name. Fetch the whole view again."
+
+
+def test_closing_what_was_never_seen_changes_nothing() -> None:
+    old, new = (leaves(content(row(f"1:{price}")), KEY) for price in (10, 11))
+    changes = delta(old, new, ACME)
+
+    more = msgspec.structs.replace(changes, closed=(*changes.closed, ("list", ("ATTIC",))))
+
+    assert apply_delta(view(old, ACME), more) == view(new, ACME)
 
 
 def test_the_page_on_prices_tells_what_happens() -> None:
@@ -500,6 +558,82 @@ def test_a_proof_of_another_leaf_or_root_is_found() -> None:
     ):
         (finding,) = checked(changed, here).findings
         assert says in finding
+
+
+def test_what_was_verified_is_said_in_whole_sentences() -> None:
+    every = leaves(book(), KEY)
+    here = root_of(every)
+    seen = view(every, ACME)
+    many = f"how many leaves the book has (the proof says {len(every)}); a view of the book shows it"
+
+    shown = msgspec.json.format(msgspec.json.encode(prove(every, "row", ROW, buyer=ACME)))
+    assert checked(shown, here) == (
+        (f"row / LIST / CRUNCHY-ARMCHAIR / each / : is in the book {here}",), (many,), ()
+    )  # fmt: skip
+    bare = msgspec.json.encode(prove(every, "row", ROW))
+    assert checked(bare, here) == ((f"A leaf whose content is not shown: is in the book {here}",), (many,), ())
+    assert checked(written(seen), here) == (
+        (f"{len(seen.shown)} shown leaves of {len(every)} lead to the root {here}",),
+        (f"what stands behind the {len(seen.digests)} bare digests, and whether it concerns the reader",),
+        (),
+    )
+
+
+def test_what_does_not_verify_is_said_in_whole_sentences() -> None:
+    every = leaves(book(), KEY)
+    here, other = root_of(every), root(book(), b"other")
+    proof = msgspec.json.encode(prove(every, "row", ROW, buyer=ACME))
+    seen = view(every, ACME)
+    hidden = f"what stands behind the {len(seen.digests)} bare digests, and whether it concerns the reader"
+
+    for document, root_, found in (
+        (proof, other, f"The proof is of the root {here}, not of {other}."),
+        (_changed(prove(every, "row", ROW), path=[]), here, "The path does not lead to the root."),
+    ):
+        assert checked(document, root_) == ((), (), (found,))
+    assert checked(written(seen) + b'"more"\n', here) == (
+        (), (hidden,), ("More lines follow than the first line says.",)
+    )  # fmt: skip
+    told = written(seen).replace(here.encode(), other.encode())
+    assert checked(told, other) == ((), (hidden,), (f"The leaves lead to the root {here}, not to {other}.",))
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (b"", "NotCanonical No exact JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b"{}", "ValueError it says neither that it is a proof nor that it is a view"),
+        (b'["%b"]' % (b"x" * 50), "TypeError b'[\"" + "x" * 38 + "' is no JSON object"),
+        (
+            b'{"document":"view","root":"","shown":0,"hidden":1}',
+            "ValueError it ends before it has all the lines its first line says",
+        ),
+        (
+            b'{"document":"view","root":"","shown":0,"hidden":1}\n"%b"\n' % (b"X" * 90),
+            "ValueError '" + "X" * 80 + "' is no digest: 64 digits and small letters a to f",
+        ),
+    ],
+)
+def test_what_cannot_be_read_says_why(document: bytes, said: str) -> None:
+    (finding,) = checked(document, "sha256:" + "0" * 64).findings
+
+    assert finding == f"The file is not of the expected form: {said}"
+
+
+def test_the_program_says_each_thing_under_its_own_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    every = leaves(book(), KEY)
+    path = tmp_path / "view.jsonl"
+    path.write_bytes(written(view(every, ACME)))
+
+    assert main([str(path), root_of(every)]) == 0
+    right = capsys.readouterr().out.splitlines()
+    assert main([str(path), root(book(), b"other")]) == 1
+    wrong = capsys.readouterr().out.splitlines()
+    assert main([]) == 2
+
+    assert [line.split(":")[0] for line in right] == ["Checked", "Not checked"]
+    assert [line.split(":")[0] for line in wrong] == ["Not checked", "WRONG", "WRONG"]
+    assert capsys.readouterr().err == "Give a file and a root: python -m pricing.engine.verify FILE sha256:...\n"
 
 
 def test_the_program_ends_with_a_code_and_says_what_it_checked(tmp_path: Path) -> None:
