@@ -5,12 +5,12 @@ from array import array
 import numpy as np
 import pytest
 
-from pricing.engine import BookContent
+from pricing.engine import BookContent, LineRequest, Rules
 from pricing.engine.book import Cost, PriceRow, Scope, SkuFacts, UnitFact
 from pricing.engine.columns import _PARSED_KEPT, Columns, ColumnsBuilder, _ints, _Numbers, columns_of, ticks
 from pricing.engine.memory import entries_of, frame_of
-from pricing.engine.sweep import Lines, sweep
-from tests.pricing.engine.cast import ACME, CHAIR, NOW, ROPE, STOOL, content, row, rule
+from pricing.engine.sweep import Lines, lines_of, sweep
+from tests.pricing.engine.cast import ACME, CHAIR, NOW, ROPE, STOOL, content, public, row, rule
 from tests.pricing.engine.test_sweep import columnar, swept
 
 
@@ -227,3 +227,27 @@ def test_a_cost_keeps_each_of_its_digits() -> None:
 
     assert found is not None
     assert found.max() == 2**53 + 1  # which no float is
+
+
+def test_under_another_frame_the_same_rows_are_found_and_those_of_lists_it_lacks_are_not() -> None:
+    book = columnar(
+        content(
+            row("1:10", sku="STOOL"),
+            row("1:9", sku="STOOL", of="SPRING"),
+            row("1:2", sku="ROPE"),
+            lists=(public(), public("SPRING", priority=1)),
+        )
+    )
+    columns, asked = book.columns, [LineRequest(sku=sku, quantity="1") for sku in ("STOOL", "ROPE")]
+
+    for lists, prices in (
+        ((public("NEW", priority=2), public()), [1000, 200]),
+        ((public("SPRING"),), [900, 0]),
+        ((), [0, 0]),
+        ((public(), public("SPRING", priority=1)), [900, 200]),
+    ):
+        frame = frame_of(content(lists=lists))
+        book.columns, book.rules = columns.under(frame), Rules(frame)
+        found = sweep(lines_of(book.columns, asked, currency="EUR", buyers=(ACME,)), book=book, at=NOW)
+        assert book.columns.frame is frame
+        assert found.subtotals.tolist() == prices
