@@ -201,6 +201,18 @@ def test_more_texts_than_are_remembered_are_read_all_the_same() -> None:
     assert len(numbers.known) == 1
 
 
+def test_prices_reach_to_two_to_the_61_millionths_and_not_further() -> None:
+    numbers = _Numbers()
+
+    assert [numbers.read(text) for text in ("2305843009213.693951", "2305843009213.693952")] == [2**61 - 1, None]
+
+
+def test_as_many_bounds_are_kept_for_a_ladder_as_the_widest_needs() -> None:
+    for tiers, width in ((0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (16, 16)):
+        said = " ".join(f"{begin}:{begin}" for begin in range(1, 1 + tiers))
+        assert columns(content(*([row(said, sku="STOOL")] if tiers else []))).width == width
+
+
 def test_an_empty_book_has_columns_too() -> None:
     book = columnar(skus=())
     found = book.columns
@@ -231,12 +243,10 @@ def test_a_cost_keeps_each_of_its_digits() -> None:
 
 def test_under_another_frame_the_same_rows_are_found_and_those_of_lists_it_lacks_are_not() -> None:
     book = columnar(
-        content(
-            row("1:10", sku="STOOL"),
-            row("1:9", sku="STOOL", of="SPRING"),
-            row("1:2", sku="ROPE"),
-            lists=(public(), public("SPRING", priority=1)),
-        )
+        row("1:10", sku="STOOL"),
+        row("1:9", sku="STOOL", of="SPRING"),
+        row("1:2", sku="ROPE"),
+        lists=(public(), public("SPRING", priority=1)),
     )
     columns, asked = book.columns, [LineRequest(sku=sku, quantity="1") for sku in ("STOOL", "ROPE")]
 
