@@ -481,8 +481,8 @@ def _rescaled(millionths: "array[int]", places: int) -> Ints:
 
 
 def _narrow(numbers: Ints) -> Array:
-    """In 32 bits where they suffice."""
-    fits = not len(numbers) or (int(numbers.min()) >= -(2**31) and int(numbers.max()) < 2**31)
+    """In 32 bits where they suffice. None is below `ODD_COST`."""
+    fits = not len(numbers) or int(numbers.max()) < 2**31
     return numbers.astype(np.int32) if fits else numbers
 
 

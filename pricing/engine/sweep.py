@@ -676,7 +676,7 @@ class _Sweep:
         group.counted = base
         if asked.own is None:
             group.quantity = quantity
-            group.factor = 1 if live.ordinal is None else self._factor(live, lines)
+            group.factor = 1
         else:
             own = taken(asked.own, lines)
             group.quantity = np.where(own, quantity, base)

@@ -455,10 +455,11 @@ def _lower(best: Exact, known: Bools | bool, after: Exact, able: Bools | bool) -
 
 
 def _either(one: Bools | bool, other: Bools | bool) -> Bools | bool:
+    """*other* is not False."""
     if one is True or other is True:
         return True
-    if one is False or other is False:
-        return other if one is False else one
+    if one is False:
+        return other
     both: Bools = one | other
     return both
 
@@ -495,7 +496,7 @@ def _effect(member: Member, group: Group, base: Exact, net: Exact | None) -> tup
 
 def _amount(amount: Number, den: int, factor: Number, count: int) -> Exact:
     """Signed."""
-    top = max(abs(amount) if isinstance(amount, int) else int(np.abs(amount).max(initial=0)), 1) * most(factor)
+    top = int(np.max(np.abs(amount), initial=1)) * most(factor)
     if top > LIMIT:
         raise Beyond
     numbers = amount * factor

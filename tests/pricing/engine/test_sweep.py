@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -44,6 +45,7 @@ from pricing.engine.book import (
 from pricing.engine.columns import ColumnarBook, Columns, Ints, ticks
 from pricing.engine.request import RefusedLine, Treatment
 from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
+from pricing.engine.sweep_plans import LIMIT
 from pricing.engine.sweep_rules import PlanTables
 from tests.pricing.engine.cast import (
     ACME,
@@ -123,7 +125,39 @@ def swept(
                 list=expected.trace.list,
             ), line
             assert not found.reasons[number]
+            assert of.columns.frame.lists[found.lists[number]].code == expected.trace.list
+            says_in_numbers(found, number)
     return found
+
+
+def says_in_numbers(found: Swept, number: int) -> None:
+    """The arrays say what the texts do. What 64 bits do not hold the scalar evaluator priced; of that they say 0 or
+    `NO_PRICE`.
+    """
+    line, by_scalar = found.line(number), found.by_scalar[number]
+    subtotal, unit, listed = (worth(said) for said in (line.subtotal, line.unit_price, line.list_price))
+    assert subtotal is not None
+    if by_scalar and subtotal * 10**found.decimals > LIMIT:
+        assert found.subtotals[number] == 0
+    else:
+        assert found.subtotals[number] == subtotal * 10**found.decimals
+    if unit is None or (by_scalar and found.unit_prices[number] == NO_PRICE):
+        assert (found.unit_prices[number], found.unit_scales[number]) == (NO_PRICE, 1)
+        assert unit is None or max(unit.as_integer_ratio()) * 10**12 > LIMIT
+    else:
+        assert Fraction(int(found.unit_prices[number]), int(found.unit_scales[number])) == unit
+    if listed is None or (by_scalar and (listed * found.list_scale > LIMIT or listed * found.list_scale % 1)):
+        assert found.list_prices[number] == NO_PRICE
+    else:
+        assert found.list_prices[number] == listed * found.list_scale
+
+
+def worth(said: str | None) -> Fraction | None:
+    """Of `12.50` or `1.5/7`."""
+    if said is None:
+        return None
+    whole, _, over = said.partition("/")
+    return Fraction(whole) / int(over or 1)
 
 
 def columnar(*rows: PriceRow, **more: Any) -> ColumnarBook:
