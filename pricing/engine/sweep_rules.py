@@ -82,8 +82,9 @@ class PlanTables:
         if len(self._asked) * self._columns.scope_count > self._most_cells:
             return self._looked_up(cells)
         found = self._table.take(cells)
-        if found.min(initial=0) < 0:
-            for cell in np.unique(cells[found < 0]).tolist():
+        missing = found < 0
+        if missing.any():
+            for cell in np.unique(cells[missing]).tolist():
                 self._table[cell] = self._made(cell)
             self._settle()
             found = self._table.take(cells)
@@ -128,8 +129,9 @@ class PlanTables:
     def checks_of(self, scopes: Ints) -> Array:
         """Which of `checks` lines of *scopes* must pass."""
         found = self._check_of.take(scopes)
-        if found.min(initial=0) < 0:
-            for scope in np.unique(scopes[found < 0]).tolist():
+        missing = found < 0
+        if missing.any():
+            for scope in np.unique(scopes[missing]).tolist():
                 rules = self.rules.quantity_rules_for(self._columns.facts_of(scope))
                 codes = tuple(rule.code for rule in rules)
                 number = self._checks.get(codes)
@@ -171,7 +173,7 @@ def _checks(rules: Sequence[ReadyQuantityRule], columns: Columns) -> Checks:
         maximum = LIMIT if rule.maximum is None else rule.maximum[0] * MICRO // rule.maximum[1]
         number, over = (1, MICRO) if rule.multiple is None else rule.multiple
         multiple, rest = divmod(number * MICRO, over)
-        if rest or max(minimum, maximum, multiple) > LIMIT:
+        if rest or multiple > LIMIT:
             return None
         found.append(Check(None if rule.unit is None else columns.unit_of(rule.unit), minimum, maximum, multiple))
     return tuple(found)

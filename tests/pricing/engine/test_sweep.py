@@ -673,6 +673,76 @@ def test_a_margin_without_unit_rounding_is_left_to_the_scalar_evaluator() -> Non
     assert (found.unit_prices[0], found.unit_scales[0]) == (80, 7)
 
 
+def test_a_rule_that_all_lines_share_is_counted_in_as_few_digits_as_it_needs() -> None:
+    """10 % off leaves 9 tenths. 90 hundredths of this amount, in 10,000ths of a euro, would not fit into 64 bits."""
+    of = columnar(
+        row("1:9000", sku="STOOL"),
+        adjustments=(rule("TENTH", "10", layer="line"),),
+        policy=RoundingPolicy(unit=Rounding(decimals=4)),
+    )
+
+    found = swept(of, "1000000000 STOOL")
+
+    assert found.line(0).subtotal == "8100000000000.00"
+    assert not found.by_scalar.any()
+
+
+def test_quantity_rules_are_exact_whatever_their_size() -> None:
+    """Their numbers lie beyond 2^53 millionths, where a float has no odd ones, and beyond 64 bits."""
+    units = (
+        UnitFact(unit="gram", decimals=6),
+        UnitFact(unit="low", factor="16", decimals=6),
+        UnitFact(unit="high", factor="321", decimals=6),
+    )
+    limits: dict[str, dict[str, str]] = {
+        "LEAST": {"minimum": "9007199254.740993"},
+        "MOST": {"maximum": "9007199254.740992"},
+        "FAR": {"minimum": "999999999999999999"},
+        "EACH": {"maximum": "999999999999999999"},
+        "LARGE": {"multiple": "4611686018427.387904"},
+        "LARGER": {"multiple": "4611686018427.387905"},
+    }
+    of = columnar(
+        *(row("0.000001:0.01", sku=sku, unit="gram") for sku in limits),
+        skus=tuple(SkuFacts(sku=sku, units=units) for sku in limits),
+        quantity_rules=tuple(QuantityRule(code=sku, scope=Scope(skus=(sku,)), **said) for sku, said in limits.items()),
+    )
+
+    found = swept(
+        of,
+        "562949953.421312 low LEAST",
+        "28059810.762433 high MOST",
+        "1000000000 FAR",
+        "1.000001 EACH",
+        "1 LARGE",
+        "1 LARGER",
+    )
+
+    assert [found.line(number).reason for number in range(6)] == [
+        "quantity_below_minimum",
+        "quantity_above_maximum",
+        "quantity_below_minimum",
+        None,
+        "quantity_not_multiple",
+        "quantity_not_multiple",
+    ]
+    assert found.by_scalar.tolist() == [False] * 5 + [True]
+
+
+def test_skus_under_the_same_quantity_rules_are_checked_together() -> None:
+    skus = tuple(SkuFacts(sku=f"S{number}", categories=(f"c{number}",)) for number in range(9))
+    of = columnar(
+        *(row("1:5", sku=facts.sku, unit="each") for facts in skus),
+        skus=skus,
+        quantity_rules=(QuantityRule(code="PAIRS", scope=EVERYTHING, multiple="2"),),
+    )
+
+    found = swept(of, *(f"{number + 1} {facts.sku}" for number, facts in enumerate(skus)))
+
+    assert (found.reasons == 0).tolist() == [number % 2 == 1 for number in range(9)]
+    assert len(of.columns.memo["plans"].checks) == 1
+
+
 # --- Refusals ---
 
 
@@ -788,6 +858,7 @@ def test_a_list_that_includes_tax_needs_its_rate() -> None:
     lines = [f"{count} STOOL" for count in range(1, 20)] + ["1 FREE", "1 ROPE"]
 
     assert swept(of, *lines).line(0).reason == "tax_needed"
+    assert swept(of, "1 STOOL").line(0).reason == "tax_needed"
     assert not swept(of, *lines, tax=VAT).by_scalar.any()
     assert swept(of, *lines, tax=odd).line(19).reason == "tax_rate_unknown"
     assert swept(of, *lines, tax=under("exempt")).line(20).reason is None
