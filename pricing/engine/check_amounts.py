@@ -131,19 +131,21 @@ class Amounts:
         )
         return quote(request, book=self.book, at=at).lines[0]
 
+    def one(self, sku: int, asker: int, of: Buyable, number: int, at: datetime) -> tuple[int, int]:
+        """The amount and the list of one question, as in `Costs`."""
+        who = self._askers[asker]
+        line = self.line(who, self._entries[sku].facts.sku, of.unit, of.text(number), at)
+        if isinstance(line, RefusedLine):
+            return REFUSED, REFUSED
+        net, over = ratio(line.net)
+        amount = net * 10 ** self.decimals(who.currency) // over
+        return amount if amount <= _MOST else REFUSED, self._lists[line.trace.list]
+
     def _one_by_one(self, asked: Asked, costs: Costs, rows: Iterable[int]) -> None:
-        texts: dict[int, str] = {}
         for row in rows:
-            sku, asker = self._entries[asked.skus[row]].facts.sku, self._askers[asked.askers[row]]
-            scale = 10 ** self.decimals(asker.currency)
+            sku, asker = int(asked.skus[row]), int(asked.askers[row])
             for column, number in enumerate(asked.numbers[row].tolist()):
-                text = texts.get(number) or texts.setdefault(number, asked.of.text(number))
-                line = self.line(asker, sku, asked.of.unit, text, asked.at)
-                if isinstance(line, PricedLine):
-                    net, over = ratio(line.net)
-                    amount = net * scale // over
-                    costs.amounts[row, column] = amount if amount <= _MOST else REFUSED
-                    costs.lists[row, column] = self._lists[line.trace.list]
+                costs.amounts[row, column], costs.lists[row, column] = self.one(sku, asker, asked.of, number, asked.at)
 
     def _by_columns(self, questions: Sequence[Asked], found: Sequence[Costs]) -> None:
         """All questions of a currency together: a sweep has its price, whatever its size."""

@@ -3,7 +3,9 @@
 Each is looked for in every cell at every break and edge, and told once per list or rule with its worst case.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +21,8 @@ from pricing.engine.memory import Book
 from pricing.engine.rules import Ratio, Rules
 
 PORTION = 1 << 20
+CROSSINGS = 20
+"""So many questions just past an amount are kept, to see which rules act there."""
 _SAFE = 2.0**62
 _FINEST = 12
 _UNSOLD = -1
@@ -47,9 +51,18 @@ class Tally:
         return found
 
 
+class _Question(NamedTuple):
+    """Of a group's cells those at *rows*, asked just before and past the *threshold* if there is one."""
+
+    group: Group
+    rows: Ints
+    asked: Asked
+    threshold: Ratio | None
+
+
 class _Answers(NamedTuple):
-    """A group's questions at one instant and what they cost: *public*, for the cells of *compared*, what everyone pays;
-    *before*, for those of *changed*, what they cost so far.
+    """What a question's cells cost: *public*, for those of *compared*, what everyone pays; *before*, for those of
+    *changed*, what they cost so far.
     """
 
     group: Group
@@ -69,55 +82,48 @@ class _Bracket:
     def __init__(
         self,
         group: Group,
-        asked: Asked,
         rows: Ints,
+        asked: Asked,
         threshold: Ratio,
-        least: Ints,
+        least: int,
         numbers: tuple[Ints, Ints],
         amounts: tuple[Ints, Ints],
     ) -> None:
-        self.group = group
-        self.threshold = threshold
-        self._asked = asked
+        self._group = group
         self._rows = rows
+        self._asked = asked
+        self._threshold = threshold
         self._least = least
-        self._low, self._high = numbers[0].copy(), numbers[1].copy()
-        self._at_low, self._at_high = amounts[0].copy(), amounts[1].copy()
-        self._open: Ints = np.arange(len(rows))
+        self._low, self._high = numbers
+        self._at_low, self._at_high = amounts
 
-    def probes(self, *, halving: bool) -> Asked:
-        """The next questions: where a straight line would pass the least amount and just before, or the middle. Where
-        nothing is known beyond, fees and packages make an amount grow less than its quantity, so twice as far.
+    def probes(self, *, halving: bool) -> tuple[Ints, Asked]:
+        """The cells that are still open, and the next question about each: where a straight line would pass the least
+        amount, or the middle. Where nothing is known beyond, fees and packages make an amount grow less than its
+        quantity, so twice as far.
         """
-        self._open = np.flatnonzero(self._high - self._low > 1)
-        low, high = self._low[self._open], self._high[self._open]
-        at_low, at_high = self._at_low[self._open], self._at_high[self._open]
+        still = np.flatnonzero(self._high - self._low > 1)
+        low, high = self._low[still], self._high[still]
+        at_low, at_high = self._at_low[still], self._at_high[still]
         middle = (low + high) // 2
         if not halving:
-            rise = np.maximum(at_high - at_low, 1).astype(np.float64)
-            guess = low + np.ceil((self._least[self._open] - at_low) * ((high - low) / rise))
-            far = 2.0 * low * self._least[self._open] / np.maximum(at_low, 1) + 2
-            middle = np.where(at_high == REFUSED, far, guess).clip(low + 1, high - 1).astype(np.int64)
-        numbers = np.stack([np.maximum(middle - 1, low), middle], axis=1)
-        return _part(self._asked, self._open)._replace(numbers=numbers)
+            guess = low + np.ceil((self._least - at_low) * ((high - low) / (at_high - at_low)))
+            far = 2.0 * low * self._least / np.maximum(at_low, 1)
+            middle = np.minimum(np.where(at_high == REFUSED, far, guess), _SAFE).astype(np.int64)
+            middle = middle.clip(low + 1, high - 1)
+        return still, _part(self._asked, still)._replace(numbers=middle[:, None])
 
-    def narrow(self, numbers: Ints, amounts: Ints) -> None:
-        for column in range(numbers.shape[1]):
-            number, amount = numbers[:, column], amounts[:, column]
-            reached = (amount == REFUSED) | (amount >= self._least[self._open])
-            nearer = self._open[reached & (number < self._high[self._open])]
-            which = reached & (number < self._high[self._open])
-            self._high[nearer], self._at_high[nearer] = number[which], amount[which]
-            which = ~reached & (number > self._low[self._open])
-            nearer = self._open[which]
-            self._low[nearer], self._at_low[nearer] = number[which], amount[which]
+    def narrow(self, cells: Ints, number: Ints, amount: Ints) -> None:
+        reached = (amount == REFUSED) | (amount >= self._least)
+        self._high[cells[reached]], self._at_high[cells[reached]] = number[reached], amount[reached]
+        self._low[cells[~reached]], self._at_low[cells[~reached]] = number[~reached], amount[~reached]
 
-    def closed(self, whole: Array) -> tuple[Ints, Asked]:
-        """The cells that do reach it, asked just before, then and once more."""
-        rows = self._rows
-        after = np.minimum(self._high + 1, self.group.of.last)
+    def closed(self, whole: Array) -> _Question:
+        """Just before they reach it, then, and once more."""
+        after = np.minimum(self._high + 1, self._group.of.last)
         numbers = np.stack([self._low, self._high, after], axis=1)
-        return rows, self._asked._replace(numbers=numbers, whole=whole[rows])
+        asked = self._asked._replace(numbers=numbers, whole=whole[self._rows])
+        return _Question(self._group, self._rows, asked, self._threshold)
 
 
 class PriceChecks:
@@ -140,8 +146,8 @@ class PriceChecks:
         self._costs = {currency: self._costs_in(currency) for currency in set(self._currencies.tolist())}
         self.priced: set[tuple[int, int]] = set()
         """List and SKU (positions) of every price that somebody gets."""
-        self.crossings: dict[int, list[Case]] = {}
-        """By set of rules, some questions just past an amount that a rule names."""
+        self.crossings: dict[tuple[int, Ratio], list[Case]] = defaultdict(list)
+        """By set of rules and amount that one of them names, some questions just past it."""
 
     def run(self) -> Iterator[Finding]:
         waiting: list[Group] = []
@@ -159,8 +165,8 @@ class PriceChecks:
     # --- Asking ---
 
     def _look_at(self, groups: Sequence[Group]) -> None:
-        questions = [(group, asked, None) for group in groups for asked in self._asked(group)]
-        self._answer(questions)
+        every = [(group, np.arange(len(group.skus))) for group in groups]
+        self._answer([_Question(group, rows, asked, None) for group, rows in every for asked in self._asked(group)])
         self._answer(self._past_thresholds([group for group in groups if group.thresholds]))
 
     def _asked(self, group: Group) -> Iterator[Asked]:
@@ -175,25 +181,25 @@ class PriceChecks:
         found: Array = of_order[np.array(group.rule_sets)]
         return found
 
-    def _answer(self, questions: Sequence[tuple[Group, Asked, Ratio | None]]) -> None:
+    def _answer(self, questions: Sequence[_Question]) -> None:
         everyone: list[Asked] = []
         so_far: list[Asked] = []
         rows: list[tuple[Ints, Ints]] = []
-        for group, asked, _ in questions:
-            # past thresholds only some cells are asked about; their rows say which
-            publics, changed = np.array(group.publics, np.int64), np.array(group.changed, np.bool_)
-            compared, other = np.flatnonzero(publics != ALONE), np.flatnonzero(changed)
-            rows.append((compared, other))
-            everyone.append(_part(asked, compared)._replace(askers=publics[compared]))
-            so_far.append(_part(asked, other))
-        found = self.amounts.costs([asked for _, asked, _ in questions])
+        for question in questions:
+            publics = np.array(question.group.publics, np.int64)[question.rows]
+            compared = np.flatnonzero(publics != ALONE)
+            changed = np.flatnonzero(np.array(question.group.changed, np.bool_)[question.rows])
+            rows.append((compared, changed))
+            everyone.append(_part(question.asked, compared)._replace(askers=publics[compared]))
+            so_far.append(_part(question.asked, changed))
+        found = self.amounts.costs([question.asked for question in questions])
         public = self.amounts.costs(everyone)
         before = None if self._before is None else self._before.costs(so_far)
-        for number, (group, asked, threshold) in enumerate(questions):
+        for number, (group, of_group, asked, threshold) in enumerate(questions):
             self._compare(
                 _Answers(
                     group=group,
-                    rule_sets=np.array(group.rule_sets, np.int64),
+                    rule_sets=np.array(group.rule_sets, np.int64)[of_group],
                     asked=asked,
                     costs=found[number],
                     compared=rows[number][0],
@@ -204,64 +210,42 @@ class PriceChecks:
                 )
             )
 
-    def _past_thresholds(self, groups: Sequence[Group]) -> list[tuple[Group, Asked, Ratio | None]]:
+    def _past_thresholds(self, groups: Sequence[Group]) -> list[_Question]:
         """The quantities at which a line's amount passes one that a rule names, between two breaks: there it grows, so
         they are found by closing in on them.
         """
         known = [(group, _bare(asked)) for group in groups for asked in self._asked(group)]
         plain = self._amounts_bare.costs([asked for _, asked in known])
         brackets = [
-            bracket
+            (bracket, self._whole(group))
             for (group, asked), costs in zip(known, plain, strict=True)
             for threshold in group.thresholds
             for bracket in self._brackets(group, asked, costs.amounts, threshold)
         ]
-        rounds = 0
-        while True:
-            still_open = [(bracket, bracket.probes(halving=rounds >= _SECANTS)) for bracket in brackets]
-            rounds += 1
-            still_open = [(bracket, probes) for bracket, probes in still_open if len(probes.skus)]
-            if not still_open:
+        for rounds in count():
+            probes = [bracket.probes(halving=rounds >= _SECANTS) for bracket, _ in brackets]
+            found = self._amounts_bare.costs([asked for _, asked in probes])
+            for (bracket, _), (cells, asked), costs in zip(brackets, probes, found, strict=True):
+                bracket.narrow(cells, asked.numbers[:, 0], costs.amounts[:, 0])
+            if not any(len(cells) for cells, _ in probes):
                 break
-            found = self._amounts_bare.costs([probes for _, probes in still_open])
-            for (bracket, probes), costs in zip(still_open, found, strict=True):
-                bracket.narrow(probes.numbers, costs.amounts)
-        return [
-            (_of_rows(bracket.group, rows), asked, bracket.threshold)
-            for bracket in brackets
-            for rows, asked in [bracket.closed(self._whole(bracket.group))]
-            if len(rows)
-        ]
+        return [bracket.closed(whole) for bracket, whole in brackets]
 
     def _brackets(self, group: Group, asked: Asked, amounts: Ints, threshold: Ratio) -> Iterator["_Bracket"]:
         """Of every stretch between two questions the cells that pass the threshold in it."""
         number, over = threshold
-        places = np.array([self._amounts_bare.decimals(one) for one in self._currencies.tolist()])[asked.askers]
         # amounts are rounded down to their decimals, so a threshold of more decimals is rounded up
-        scaled = [min(-(-number * 10**one // over), _TOO_MUCH) for one in range(_FINEST + 1)]
-        least = np.array(scaled, np.int64)[places]
-        numbers, last = asked.numbers, group.of.last
-        for column in range(numbers.shape[1]):
-            low, x_low = numbers[:, column], amounts[:, column]
-            rows = (x_low != REFUSED) & (x_low < least)
-            if column + 1 < numbers.shape[1]:
-                high, x_high = numbers[:, column + 1], amounts[:, column + 1]
-                rows &= ((x_high >= least) | (x_high == REFUSED)) & (high - low > 1)
-            else:
-                # beyond the last break it grows with the quantity, up to where it is too much to be priced
-                high, x_high = np.full(len(low), last), np.full(len(low), REFUSED)
-                rows &= (x_low > 0) & (high - low > 1)
-            some = np.flatnonzero(rows)
-            if len(some):
-                yield _Bracket(
-                    group,
-                    _part(asked, some),
-                    some,
-                    threshold,
-                    least[some],
-                    (low[some], high[some]),
-                    (x_low[some], x_high[some]),
-                )
+        least = min(-(-number * 10 ** _bare_decimals(self.cells.rules) // over), _TOO_MUCH)
+        # beyond the last break it grows with the quantity, up to where it is too much to be priced
+        end = np.full((len(amounts), 1), group.of.last), np.full((len(amounts), 1), REFUSED)
+        numbers, amounts = np.hstack([asked.numbers, end[0]]), np.hstack([amounts, end[1]])
+        for column in range(asked.numbers.shape[1]):
+            (low, high), (x_low, x_high) = numbers[:, column : column + 2].T, amounts[:, column : column + 2].T
+            passing = (x_low != REFUSED) & (x_low < least) & ((x_high >= least) | (x_high == REFUSED))
+            rows = np.flatnonzero(passing & (high - low > 1))
+            if len(rows):
+                steps, costs = (low[rows], high[rows]), (x_low[rows], x_high[rows])
+                yield _Bracket(group, rows, _part(asked, rows), threshold, least, steps, costs)
 
     # --- Comparing ---
 
@@ -272,7 +256,7 @@ class PriceChecks:
         for key in np.unique(keys[priced]).tolist():
             self.priced.add(divmod(key, len(self.cells.entries)))
         if answers.threshold is not None:
-            self._note_crossings(answers)
+            self._note_crossings(answers, answers.threshold)
         self._falls(answers)
         if len(answers.compared):
             self._dearer(answers)
@@ -280,13 +264,13 @@ class PriceChecks:
         if answers.before is not None and len(answers.changed):
             self._jumps(answers)
 
-    def _note_crossings(self, answers: _Answers) -> None:
+    def _note_crossings(self, answers: _Answers, threshold: Ratio) -> None:
         for row, rule_set in enumerate(answers.rule_sets.tolist()):
-            kept = self.crossings.setdefault(rule_set, [])
-            if len(kept) < 2 * len(self.cells.rule_sets[rule_set].rules):
-                kept.append(self._case(answers, row, 1, 0))
+            kept = self.crossings[rule_set, threshold]
+            if len(kept) < CROSSINGS:
+                kept.append(self._case(answers, row, 1))
 
-    def _case(self, answers: _Answers, row: int, column: int, other: int) -> Case:
+    def _case(self, answers: _Answers, row: int, column: int, other: int = 0) -> Case:
         asked = answers.asked
         return Case(
             sku=int(asked.skus[row]),
@@ -298,7 +282,7 @@ class PriceChecks:
             other=other,
         )
 
-    def _tally(self, code: str, by: str, kind: str) -> Tally:
+    def _tally(self, code: str, by: str, kind: str = "") -> Tally:
         return self._tallies.setdefault((code, by, kind), Tally())
 
     def _falls(self, answers: _Answers) -> None:
@@ -312,8 +296,7 @@ class PriceChecks:
 
                 def case(at: int, some: Ints = some, column: int = column) -> Case:
                     row = int(some[at])
-                    before = self._case(answers, row, column, 0)
-                    return before._replace(other=int(numbers[row, column + 1]))
+                    return self._case(answers, row, column, int(numbers[row, column + 1]))
 
                 self._tally("total_falls", by, currency).add(answers.asked.skus[some], falls, case)
 
@@ -322,12 +305,10 @@ class PriceChecks:
         there or another list priced before, else the rule that acts from there on.
         """
         group, lists = answers.group, answers.costs.lists
-        after = lists[rows, column + 1]
+        after, number = lists[rows, column + 1], int(answers.asked.numbers[0, column + 1])
+        by_list = (number in group.of_rows) | (lists[rows, column] != after)
         if answers.threshold is not None:
-            by_list = lists[rows, column] != after
-        else:
-            number = int(answers.asked.numbers[0, column + 1])
-            by_list = np.full(len(rows), number in group.of_rows) | (lists[rows, column] != after)
+            by_list = np.zeros(len(rows), np.bool_)
         names = np.where(by_list, after, -1 - answers.rule_sets[rows])
         for name in np.unique(names).tolist():
             some = rows[names == name]
@@ -338,7 +319,7 @@ class PriceChecks:
                 rule = (
                     rule_set.naming(answers.threshold)
                     if answers.threshold is not None
-                    else rule_set.causing(group.of, int(answers.asked.numbers[0, column + 1]))
+                    else rule_set.causing(group.of, number)
                 )
                 by = noun.code if rule is None else rule
             yield by, noun.currency, some
@@ -362,7 +343,7 @@ class PriceChecks:
                 return self._case(answers, int(answers.compared[row]), column, int(public[row, column]))
 
             skus = answers.asked.skus[answers.compared[some]]
-            self._tally("dearer_than_public", by, "").add(skus, share[every[some], worst[some]], case)
+            self._tally("dearer_than_public", by).add(skus, share[every[some], worst[some]], case)
 
     def _margins(self, answers: _Answers) -> None:
         """(price - cost) / price below the threshold."""
@@ -389,9 +370,9 @@ class PriceChecks:
             for by, some in self._by_list(found, answers.costs.lists[rows[found], worst[found]]):
 
                 def case(at: int, some: Ints = some, rows: Ints = rows, worst: Ints = worst) -> Case:
-                    return self._case(answers, int(rows[some[at]]), int(worst[some[at]]), 0)
+                    return self._case(answers, int(rows[some[at]]), int(worst[some[at]]))
 
-                self._tally("low_margin", by, "").add(asked.skus[rows[some]], -worth[some, worst[some]], case)
+                self._tally("low_margin", by).add(asked.skus[rows[some]], -worth[some, worst[some]], case)
 
     def _jumps(self, answers: _Answers) -> None:
         """An amount that moves by more than the threshold."""
@@ -422,7 +403,7 @@ class PriceChecks:
                     row, column = int(some[at]), int(worst[some[at]])
                     return self._case(answers, int(changed[here[row]]), column, int(before[row, column]))
 
-                self._tally("price_jumps", by, "").add(skus[changed[here[some]]], share[some, worst[some]], case)
+                self._tally("price_jumps", by).add(skus[changed[here[some]]], share[some, worst[some]], case)
 
     # --- Telling ---
 
@@ -455,28 +436,20 @@ class PriceChecks:
 
     def _next_to_each_other(self, case: Case) -> tuple[Case, int, int]:
         """Of a fall between two quantities, two neighbours that show it, and what the larger costs."""
-        entry = self.cells.entries[case.sku]
-        whole = any(rule.level is Level.ORDER for rule in self.cells.rules_for(entry.facts, case.asker))
-        asked = Asked(
-            skus=np.array([case.sku]),
-            askers=np.array([case.asker]),
-            numbers=np.array([[case.number, case.other]]),
-            of=case.of,
-            at=case.at,
-            whole=np.array([whole]),
-        )
-        low, high = case.number, case.other
-        (costs,) = self.amounts.costs([asked])
-        (start, end), middle = costs.amounts[0].tolist(), 0
+        low, start, high = case.number, case.amount, case.other
+        end = self._amount(case, high)
         while high - low > 1:
             middle = (low + high) // 2
-            (costs,) = self.amounts.costs([asked._replace(numbers=np.array([[middle]]))])
-            amount = int(costs.amounts[0, 0])
+            amount = self._amount(case, middle)
             if amount < start:
                 high, end = middle, amount
             else:
                 low, start = middle, amount
         return case._replace(number=low, amount=start), high, end
+
+    def _amount(self, case: Case, number: int) -> int:
+        """As the case's, of another number."""
+        return self.amounts.one(case.sku, case.asker, case.of, number, case.at)[0]
 
     def _costs_in(self, currency: str) -> tuple[Ints, int]:
         """By SKU the cost of a base unit in that currency, and its decimals; `_UNSOLD` where it has none."""
@@ -508,15 +481,18 @@ def _bare_rules(rules: Rules) -> Rules:
     frame = rules.frame
     unit = tuple(layer for layer in frame.layers if layer.level is Level.UNIT)
     codes = {layer.code for layer in unit}
-    decimals = _FINEST // 2 if frame.policy.round_unit else _FINEST
     return Rules(
         msgspec.structs.replace(
             frame,
             layers=unit,
             adjustments=tuple(noun for noun in frame.adjustments if noun.layer in codes),
-            policy=msgspec.structs.replace(frame.policy, line=Rounding(decimals=decimals, mode=Mode.DOWN)),
+            policy=msgspec.structs.replace(frame.policy, line=Rounding(decimals=_bare_decimals(rules), mode=Mode.DOWN)),
         )
     )
+
+
+def _bare_decimals(rules: Rules) -> int:
+    return _FINEST // 2 if rules.policy.round_unit else _FINEST
 
 
 def _bare(asked: Asked) -> Asked:
@@ -528,20 +504,6 @@ def _part(asked: Asked, rows: Ints) -> Asked:
     return asked._replace(
         skus=asked.skus[rows], askers=asked.askers[rows], numbers=asked.numbers[rows], whole=asked.whole[rows]
     )
-
-
-def _of_rows(group: Group, rows: Ints) -> Group:
-    """A group of some of the cells."""
-    part = Group(
-        of=group.of, instants=group.instants, points=group.points, of_rows=group.of_rows, thresholds=group.thresholds
-    )
-    for row in rows.tolist():
-        part.skus.append(group.skus[row])
-        part.askers.append(group.askers[row])
-        part.rule_sets.append(group.rule_sets[row])
-        part.publics.append(group.publics[row])
-        part.changed.append(group.changed[row])
-    return part
 
 
 def _percent(case: Case, decimals: int, decimals_before: int) -> str:

@@ -171,7 +171,7 @@ class _Acting:
         self._idle = set(self._nouns)
 
     def findings(self) -> Iterator[Finding]:
-        for rule_set, cases in self._prices.crossings.items():
+        for (rule_set, _), cases in self._prices.crossings.items():
             self._watch(rule_set, iter(cases))
         # one cell of each group and set of rules says all, unless prices decide who wins
         for group in self._cells.groups.values():

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pricing.engine.book import SkuFacts, UnitFact
-from tests.pricing.engine.cast import CHAIR, ROPE, STOOL, content, row
-from tests.pricing.engine.checking import the
+from pricing.engine import MemoryBook
+from pricing.engine.book import AmountEffect, Cost, QuantityRule, Rounding, RoundingPolicy, SkuFacts, UnitFact
+from pricing.engine.check import Thresholds
+from tests.pricing.engine.cast import CHAIR, EVERYTHING, ROPE, STOOL, content, in_euro, row, rule
+from tests.pricing.engine.checking import findings, the
 
 MANY = 400
 """SKUs, so that more is asked than is worth asking one by one."""
@@ -38,3 +40,58 @@ def test_a_fall_of_many_skus_is_found_in_each(
 
     assert (params["sku"], params["count"]) == (skus[0].sku, str(MANY))
     assert tuple(params[name] for name in ("unit", "quantity", "before", "more", "after")) == fall
+
+
+def test_an_order_rule_of_many_skus_is_found_past_its_amount_in_each() -> None:
+    skus = alike(STOOL)
+    late = rule("ORDER", AmountEffect(amount="300"), layer="order", conditions=in_euro(min_subtotal="505"))
+    of = content(*(row("1:10", sku=one.sku) for one in skus), skus=tuple(skus), adjustments=(late,))
+    params = the("total_falls", of).params
+
+    assert (params["by"], params["count"]) == ("ORDER", str(MANY))
+    assert (params["quantity"], params["before"], params["more"], params["after"]) == ("50", "500.00", "51", "210.00")
+
+
+FINEST = RoundingPolicy(unit=Rounding(decimals=12), line=Rounding(decimals=12))
+COARSE = RoundingPolicy()
+
+
+@pytest.mark.parametrize(
+    ("before", "policy_before", "after", "policy", "percent"),
+    [
+        ("10", FINEST, "12.51", COARSE, "+25.1"),
+        ("10", FINEST, "12.5", COARSE, None),
+        ("10", COARSE, "12.51", FINEST, "+25.1"),
+        ("10", COARSE, "12.5", FINEST, None),
+        ("10.02", COARSE, "7.5", FINEST, "-25.1"),
+        ("10", COARSE, "7.5", COARSE, None),
+        ("0.01", COARSE, "0.02", COARSE, "+100.0"),
+        *((str(price), FINEST, str(2 * price), FINEST, "+100.0") for price in range(50_000, 500_001, 50_000)),
+        *((str(2 * price), FINEST, str(price), FINEST, "-50.0") for price in range(50_000, 500_001, 50_000)),
+        *((str(4 * price), FINEST, str(5 * price), FINEST, None) for price in range(40_000, 200_001, 40_000)),
+        *((str(100 * price), FINEST, str(100 * price), FINEST, None) for price in range(1_000, 10_000, 1_000)),
+    ],
+)
+def test_prices_of_any_fineness_and_size_are_compared_with_those_in_force(
+    before: str, policy_before: RoundingPolicy, after: str, policy: RoundingPolicy, percent: str | None
+) -> None:
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
+    book = MemoryBook(content(row(f"1:{before}"), skus=(CHAIR,), policy=policy_before), root="r")
+    found = findings(content(row(f"1:{after}"), skus=(CHAIR,), policy=policy, quantity_rules=(once,)), current=book)
+
+    assert [finding.params["percent"] for finding in found if finding.code == "price_jumps"] == (
+        [] if percent is None else [percent]
+    )
+
+
+@pytest.mark.parametrize("price", [1, 100, 3_000, 20_000, 50_000, 100_000, 400_000, 800_000, 1_000_000])
+@pytest.mark.parametrize("policy", [FINEST, COARSE])
+def test_margins_of_any_fineness_and_size_are_told(price: int, policy: RoundingPolicy) -> None:
+    """Of a cost that is a trillionth too much, and of one that is just as much as may be."""
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
+    half = price // 2 if price > 1 else "0.5"
+    for cost, margin in ((f"{half}.000000000001" if price > 1 else "0.500000000001", "49.9"), (f"{half}", None)):
+        costs = (Cost(sku=CHAIR.sku, currency="EUR", cost=cost),)
+        of = content(row(f"1:{price}"), skus=(CHAIR,), policy=policy, quantity_rules=(once,), costs=costs)
+        found = findings(of, thresholds=Thresholds(margin_percent="50"))
+        assert [finding.params.get("margin") for finding in found] == ([] if margin is None else [margin])

@@ -179,6 +179,19 @@ def test_a_total_falls_across_the_first_tier_of_another_list() -> None:
     assert falls(of) == {"CONTRACT": ("9", "10")}
 
 
+def test_a_fall_where_a_tier_and_a_rule_begin_is_the_list_s() -> None:
+    ten = rule("TEN", "1", conditions=at_least("10"))
+    assert falls(one_sku(row("1:10 10:6"), adjustments=(ten,))) == {"LIST": ("9", "10")}
+    assert falls(one_sku(row("1:10 11:6"), adjustments=(ten,))) == {"LIST": ("10", "11")}
+    two = rule("TEN", "40", conditions=at_least("10")), rule("OTHER", "1", conditions=at_least("9"), group="second")
+    grouped = one_sku(row("1:10 20:9.9"), adjustments=two, layers=(layer("unit", "first", "second"),))
+    assert falls(grouped) == {"TEN": ("9", "10")}
+
+
+def test_a_fall_of_one_cent_is_a_fall() -> None:
+    assert falls(one_sku(row("1:0.5 3:0.33"))) == {"LIST": ("2", "3")}
+
+
 def test_the_neighbour_is_the_next_quantity_that_may_be_bought() -> None:
     by_four = QuantityRule(code="Q", scope=EVERYTHING, multiple="4", minimum="6")
     assert falls(one_sku(row("1:10 10:6"), quantity_rules=(by_four,))) == {"LIST": ("8", "12")}
@@ -250,6 +263,22 @@ def test_a_buyer_who_pays_more_than_everyone_is_named() -> None:
     assert "dearer_than_public" not in codes(cheaper)
 
 
+def test_who_pays_the_most_above_everyone_is_shown() -> None:
+    """In parts of everyone's price, cents included."""
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
+    rows = row("1:0.01"), row("1:10", sku="STOOL"), row("1:1", sku="ROPE")
+    contract = (
+        row("1:0.02", of="CONTRACT"),
+        row("1:18", sku="STOOL", of="CONTRACT"),
+        row("1:1", sku="ROPE", of="CONTRACT"),
+    )
+    of = content(*rows, *contract, lists=(PUBLIC, CONTRACT), quantity_rules=(once,))
+    params = the("dearer_than_public", of, buyers=[INITECH]).params
+
+    assert (params["by"], params["sku"], params["count"], params["others"]) == ("CONTRACT", CHAIR.sku, "2", "STOOL")
+    assert (params["amount"], params["public"], params["currency"]) == ("0.02", "0.01", "EUR")
+
+
 def test_everyone_is_asked_in_the_buyers_own_country() -> None:
     spanish = public("ES", audience=only(countries=("ES",)))
     of = one_sku(row("1:10"), row("1:12", of="ES"), row("1:11", of="CONTRACT"), lists=(PUBLIC, spanish, CONTRACT))
@@ -278,6 +307,14 @@ def test_a_margin_below_the_threshold_is_told_at_its_lowest() -> None:
     assert "low_margin" not in codes(of, thresholds=Thresholds(margin_percent="-10"))
     assert "low_margin" not in codes(content(row("1:8"), skus=(CHAIR,), costs=costs[:1]))
     assert the("low_margin", of, thresholds=Thresholds(margin_percent="15")).params["threshold"] == "15"
+
+
+def test_a_margin_is_told_to_a_tenth_of_a_percent_for_any_unit() -> None:
+    costs = Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="8"), Cost(sku="ROPE", currency="EUR", cost="8")
+
+    assert the("low_margin", one_sku(row("1:1"), costs=costs[:1])).params["margin"] == "-700.0"
+    params = the("low_margin", content(row("0:1", sku="ROPE"), skus=(ROPE,), costs=costs[1:])).params
+    assert (params["margin"], params["by"], params["currency"]) == ("-700.0", "LIST", "EUR")
 
 
 def test_what_is_given_away_has_no_margin_at_all() -> None:
@@ -316,6 +353,20 @@ def test_a_jump_by_a_changed_rule_is_found_at_its_own_quantity() -> None:
     finding = the("price_jumps", one_sku(row("1:10")), current=book)
 
     assert (finding.params["quantity"], finding.params["percent"]) == ("7", "+100.0")
+
+
+def test_what_can_no_longer_be_bought_singly_has_not_become_cheap() -> None:
+    book = MemoryBook(one_sku(row("1:10")), root="r")
+    assert codes(one_sku(row("5:10")), current=book) == []
+
+
+def test_the_widest_jump_is_shown() -> None:
+    before = content(row("1:0.01"), row("1:10", sku="STOOL"), skus=(CHAIR, STOOL))
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
+    of = content(row("1:0.02"), row("1:18", sku="STOOL"), skus=(CHAIR, STOOL), quantity_rules=(once,))
+    params = the("price_jumps", of, current=MemoryBook(before, root="r")).params
+
+    assert (params["by"], params["sku"], params["percent"], params["count"]) == ("LIST", CHAIR.sku, "+100.0", "2")
 
 
 def test_what_is_new_or_was_free_and_what_did_not_change() -> None:

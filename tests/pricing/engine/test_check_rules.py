@@ -208,6 +208,19 @@ def test_a_rule_that_prices_decide_about_is_looked_for_in_every_sku() -> None:
     assert idle_rules(mixed) == {}
 
 
+def test_a_rule_between_two_amounts_is_seen_to_act_where_many_skus_pass_a_smaller_one() -> None:
+    skus = tuple(type(CHAIR)(sku=f"CHAIR-{number:02}") for number in range(30))
+    rules = (
+        rule("SMALL", "5", layer="line", conditions=in_euro(min_line_amount="50")),
+        rule(
+            "LARGE", "5", layer="line", group="second", conditions=in_euro(min_line_amount="195", max_line_amount="205")
+        ),
+    )
+    rows = [row("1:10", sku=facts.sku) for facts in skus]
+
+    assert codes(content(*rows, skus=skus, adjustments=rules, layers=(layer("line", "first", "second"),))) == []
+
+
 def test_a_rule_whose_window_lies_outside_its_lists_never_acts() -> None:
     later = public(starts_at=day(1, 12))
     of = one_sku(row("1:10"), lists=(later,), adjustments=(rule("A", "5", ends_at=day(30)),))
