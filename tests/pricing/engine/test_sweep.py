@@ -630,6 +630,40 @@ def test_numbers_at_the_edge_of_64_bits_come_out_right() -> None:
     assert 0 < found.by_scalar.sum() < 250
 
 
+def test_lines_too_large_for_64_bits_are_parted_from_the_others_by_their_prices() -> None:
+    """In the order of their sizes the first half is small, the other large, however the lines stood."""
+    prices = {"SMALL": "12.5", "LARGE": "999999999999.999999"}
+    of = columnar(
+        *(row(f"1:{price}", sku=sku, unit="each") for sku, price in prices.items()),
+        skus=tuple(SkuFacts(sku=sku) for sku in prices),
+    )
+
+    found = swept(of, *["1000000 SMALL", "1000000 LARGE"] * 32)
+
+    assert found.by_scalar.tolist() == [False, True] * 32
+
+
+def test_lines_too_large_for_64_bits_are_parted_from_the_others_by_price_times_quantity() -> None:
+    """A price is large where a quantity is small: only their product says what is too large."""
+    prices = {"ONE": "999999999999.99", "TWO": "100000000000", "THREE": "100300000000"}
+    unit = UnitFact(unit="each", decimals=2)
+    of = columnar(
+        *(row(f"0:{price}", sku=sku, unit="each") for sku, price in prices.items()),
+        skus=tuple(SkuFacts(sku=sku, units=(unit,)) for sku in prices),
+    )
+
+    found = swept(of, *["1000000000 TWO", "1000000000 THREE"] * 12, *["0.01 ONE"] * 40)
+
+    assert found.by_scalar.sum() == 32
+
+
+def test_an_amount_too_large_is_refused_by_columns_too() -> None:
+    found = swept(columnar(row("1:20000", sku="STOOL")), "1000000000 STOOL")
+
+    assert found.line(0).reason == "amount_too_large"
+    assert not found.by_scalar.any()
+
+
 def test_what_columns_do_not_hold_is_left_to_the_scalar_evaluator() -> None:
     halves = SkuFacts(sku="BAG", units=(UnitFact(unit="each"), UnitFact(unit="half", factor="0.5")))
     seventeen = " ".join(f"{begin}:{100 - begin}" for begin in range(1, 18))
@@ -834,7 +868,10 @@ def test_a_row_that_needs_more_now_and_begins_anew_later_is_left_to_the_scalar_e
 
 
 def test_a_currency_that_is_none_prices_nothing() -> None:
-    assert swept(ordinary(), "1 STOOL", "1 GHOST", currency="ZZZ").line(1).reason == "no_price_in_currency"
+    found = swept(ordinary(), "1 STOOL", "1 GHOST", currency="ZZZ")
+
+    assert found.line(1).reason == "no_price_in_currency"
+    assert found.decimals == 0
 
 
 def test_a_list_that_includes_tax_needs_its_rate() -> None:
@@ -855,17 +892,19 @@ def test_a_list_that_includes_tax_needs_its_rate() -> None:
         adjustments=(rule("LARGE", "10", layer="line", conditions=in_euro(min_line_amount="1000")),),
     )
     odd = TaxInput(rates=(TaxRate(category="standard", percent="7.125"), TaxRate(category="free", percent="1001")))
+    edges = TaxInput(rates=(TaxRate(category="standard", percent="1000"), TaxRate(category="free", percent="0")))
     lines = [f"{count} STOOL" for count in range(1, 20)] + ["1 FREE", "1 ROPE"]
 
     assert swept(of, *lines).line(0).reason == "tax_needed"
     assert swept(of, "1 STOOL").line(0).reason == "tax_needed"
     assert not swept(of, *lines, tax=VAT).by_scalar.any()
     assert swept(of, *lines, tax=odd).line(19).reason == "tax_rate_unknown"
+    assert not swept(of, *lines, tax=edges).reasons[:20].any()
     assert swept(of, *lines, tax=under("exempt")).line(20).reason is None
 
 
 def test_lines_of_one_scope_part_by_what_their_cost_is() -> None:
-    costs = {"A": "3", "B": "4.0000001", "C": None, "D": "5"}
+    costs = {"A": "3", "B": "4.0000001", "C": None, "D": "5", "E": "0"}
     of = columnar(
         *(row("1:5", sku=sku, unit="each") for sku in costs),
         skus=tuple(SkuFacts(sku=sku) for sku in costs),
@@ -873,7 +912,7 @@ def test_lines_of_one_scope_part_by_what_their_cost_is() -> None:
         costs=tuple(Cost(sku=sku, currency="EUR", cost=cost) for sku, cost in costs.items() if cost is not None),
     )
 
-    assert swept(of, "3 A", "3 B", "3 C", "3 D").by_scalar.tolist() == [False, True, False, False]
+    assert swept(of, "3 A", "3 B", "3 C", "3 D", "3 E").by_scalar.tolist() == [False, True, False, False, False]
     assert swept(of, "3 C").line(0).reason == "bound_not_covered"
     assert swept(of, "3 A", "1 GHOST", "3 C", "3 D").line(3).unit_price == "7.15"
 
@@ -1010,6 +1049,9 @@ def test_each_line_may_have_its_own_instant() -> None:
     found = swept(ordinary(), *lines, buyers=(GLOBEX,), at=at)
 
     assert not found.by_scalar.any()
+    # an instant that only one line has, the first or the last
+    at[:], at[0], at[-1] = ticks(NOW + 2 * DAY), ticks(NOW), ticks(NOW + DAY)
+    assert swept(ordinary(), *["20 CRUNCHY-ARMCHAIR"] * len(lines), buyers=(GLOBEX,), at=at).line(0).reason is None
 
 
 def test_many_blocks_say_what_one_line_says() -> None:
