@@ -231,9 +231,9 @@ class Cells:
             self.groups[key] = group
         return group
 
-    def first_seeing(self, code: str) -> int | None:
-        """The first asker who sees the list."""
-        return next(_bits(self._masks[code]), None)
+    def first_seeing(self, code: str) -> int:
+        """The first asker who sees the list: of every list there is one."""
+        return next(_bits(self._masks[code]))
 
     def seeing_alike(self, code: str) -> list[int]:
         """Of the askers who see the list, one for each that meets other rules."""
@@ -317,17 +317,10 @@ class Cells:
 
     def _offer(self, entry: SkuEntry, code: str, rows: list[int], of: Buyable) -> tuple[tuple[int, ...], bool]:
         """Of a list the rows that may price the unit, and whether no list after it is ever asked."""
-        noun, base = self.lists[code], entry.facts.units[0].unit
-        dated = noun.starts_at is not None or noun.ends_at is not None
-        found: list[int] = []
-        always = False
-        for at in rows:
-            row = entry.rows[at]
-            if row.unit in {of.unit, base}:
-                found.append(at)
-                dated_row = dated or row.starts_at is not None or row.ends_at is not None
-                always = always or (not dated_row and _reaches(row, of))
-        return tuple(found), always and self.rules.strategy is Strategy.MOST_SPECIFIC
+        found = [at for at in rows if entry.rows[at].unit in {of.unit, entry.facts.units[0].unit}]
+        decides = self.rules.strategy is Strategy.MOST_SPECIFIC and _is_undated(self.lists[code])
+        always = decides and any(_is_undated(entry.rows[at]) and _reaches(entry.rows[at], of) for at in found)
+        return tuple(found), always
 
     def shape(self, row: PriceRow) -> int:
         """Equal for rows that change a price at the same quantities and instants."""
@@ -400,6 +393,10 @@ def _taken(offers: dict[str, tuple[tuple[int, ...], bool]], codes: tuple[str, ..
         if always:
             break
     return found
+
+
+def _is_undated(noun: PriceList | PriceRow) -> bool:
+    return noun.starts_at is None and noun.ends_at is None
 
 
 def _reaches(row: PriceRow, of: Buyable) -> bool:

@@ -73,7 +73,7 @@ def _cases_of_row(cells: Cells, number: int, row: PriceRow) -> Iterator[Case]:
     """The first quantity that the row is for, asked by the first who sees its list."""
     asker, at = cells.first_seeing(row.list), cells.valid_from(row)
     of = next((one for one in _buyables(cells, cells.entries[number]) if one.unit == row.unit), None)
-    if asker is not None and at is not None and of is not None:
+    if at is not None and of is not None:
         first = min(of.at(found) for found in breaks_of_row(row, of.holds))
         yield Case(number, asker, of, at, min(max(of.first, first), of.last))
 
@@ -103,7 +103,7 @@ def _never_reached(cells: Cells) -> Iterator[Finding]:
         asker = cells.first_seeing(code)
         number, of = cases[0]
         sku = cells.entries[number].facts.sku
-        asked = None if asker is None else _witness(cells, Case(number, asker, of, cells.at, of.first))
+        asked = _witness(cells, Case(number, asker, of, cells.at, of.first))
         finding = warning("tier_never_reached", asked, list=code, sku=sku, unit=unit, begin=begin)
         yield of_several(finding, [cells.entries[one].facts.sku for one, _ in cases])
 

@@ -216,17 +216,18 @@ def test_where_the_first_list_does_not_decide_the_others_are_looked_at(strategy:
 
 
 def test_a_rule_for_one_sku_is_looked_at_in_it_alone() -> None:
-    other = replace(CHAIR, sku="CALM-ARMCHAIR")
-    of = content(
-        row("1:10"),
-        row("1:10", sku=other.sku),
-        skus=(CHAIR, other),
-        adjustments=(rule("TEN", "20", conditions=at_least("10"), scope=Scope(skus=(other.sku,))),),
-    )
-    finding = the("total_falls", of)
+    """In all else they are alike."""
+    skus = [replace(CHAIR, sku=sku) for sku in ("A", "B", "C")]
+    rules = [
+        rule(f"FOR-{sku}", "20", conditions=at_least(begin), scope=Scope(skus=(sku,)))
+        for sku, begin in (("B", "10"), ("C", "20"))
+    ]
+    rows = [row("1:10", sku=facts.sku) for facts in skus]
+    found = findings(content(*rows, skus=tuple(skus), adjustments=tuple(rules)))
+    told = [[finding.params[name] for name in ("by", "sku", "quantity", "more")] for finding in found]
 
-    assert (finding.params["by"], finding.params["sku"]) == ("TEN", other.sku)
-    assert "count" not in finding.params
+    assert told == [["FOR-B", "B", "9", "10"], ["FOR-C", "C", "19", "20"]]
+    assert not any("count" in finding.params for finding in found)
 
 
 @pytest.mark.parametrize("which", ["rows", "rules", "windows of rows", "windows of lists", "windows of rules"])
