@@ -300,7 +300,7 @@ class RowFinder:
             rank = self._ranks.take(asked.situation * self.depth + level)
             other = np.flatnonzero(chosen & (rank == mine) & (asked.level != level))
             for found in self._candidates(asked, level, other):
-                asked.by_scalar[slice(None) if found.places is None else found.places] = True
+                asked.by_scalar[found.places] = True
 
     def _merge(self, asked: Asked) -> None:
         """The highest break reached, of the mergeable lists that price the chosen row's unit."""

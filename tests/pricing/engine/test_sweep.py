@@ -780,6 +780,64 @@ def test_skus_under_the_same_quantity_rules_are_checked_together() -> None:
 # --- Refusals ---
 
 
+TIES = {
+    # what TOP, ONE, TWO and LOW ask; whether they tie by rank and by amount, for Globex, who may buy at TOP, and others
+    "A": ("5 6 7 8", "- rank", "- -"),
+    "B": ("- 5 5 -", "rank rank", "amount amount"),
+    "C": ("- 5 - -", "- -", "- -"),
+    "D": ("- - 5 -", "- -", "- -"),
+    "E": ("7 6 6 -", "- rank", "amount amount"),
+    "F": ("5 6 6 -", "- rank", "- amount"),
+    "G": ("- 6 6 5", "rank rank", "- -"),
+    "H": ("6 6 - 6", "- -", "- -"),
+    "I": ("4 - 5 4", "- -", "- -"),
+    "J": ("- 6 5 -", "rank rank", "- -"),
+    "K": ("9007199254.740993 9007199254.740992 - -", "- -", "- -"),
+}
+
+
+@pytest.mark.parametrize(("strategy", "tied_by"), [("most_specific", "rank"), ("lowest", "amount")])
+def test_lists_that_tie_are_left_to_the_scalar_evaluator_and_no_others_are(strategy: str, tied_by: str) -> None:
+    trade = Audience(segments=("trade",))
+    lists = (public("TOP", priority=2, audience=trade), public("ONE"), public("TWO"), public("LOW", priority=-1))
+    of = columnar(
+        *(
+            row(f"1:{price}", sku=sku, of=noun.code, unit="each")
+            for sku, (prices, _, _) in TIES.items()
+            for noun, price in zip(lists, prices.split(), strict=True)
+            if price != "-"
+        ),
+        lists=lists,
+        skus=tuple(SkuFacts(sku=sku) for sku in TIES),
+        strategy=Strategy(strategy),
+    )
+    lines = [f"3 {sku}" for sku in TIES]
+
+    both = swept(of, *lines, *lines, buyers=(GLOBEX, ACME), buyer_of=[0] * len(lines) + [1] * len(lines))
+
+    by = [(by_rank if tied_by == "rank" else by_amount).split() for _, by_rank, by_amount in TIES.values()]
+    expected = [globex == tied_by for globex, _ in by], [acme == tied_by for _, acme in by]
+    assert both.by_scalar.tolist() == expected[0] + expected[1]
+    assert swept(of, *lines, buyers=(GLOBEX,)).by_scalar.tolist() == expected[0]
+    assert swept(of, *lines).by_scalar.tolist() == expected[1]
+
+
+def test_the_lowest_of_prices_with_tax_and_without_is_found_by_the_scalar_evaluator() -> None:
+    trade = Audience(segments=("trade",))
+    of = columnar(
+        row("1:10", sku="STOOL"),
+        row("1:9", sku="STOOL", of="TILL"),
+        row("1:8", sku="STOOL", of="LATER"),
+        lists=(public(), public("TILL", audience=trade, tax_included=True), public("LATER", starts_at=NOW)),
+        strategy=Strategy.LOWEST,
+    )
+
+    found = swept(of, *["3 STOOL"] * 3, buyers=(ACME, GLOBEX, GUEST), buyer_of=[0, 1, 2], tax=VAT)
+
+    assert found.by_scalar.tolist() == [False, True, False]
+    assert not swept(of, "3 STOOL", "4 STOOL", tax=VAT).by_scalar.any()
+
+
 def test_each_reason_of_a_refusal_is_the_quotes() -> None:
     of = columnar(
         row("5:10", sku="STOOL"),
@@ -1077,15 +1135,26 @@ def test_many_blocks_say_what_one_line_says() -> None:
         assert swept(of, f"{quantity} {sku}", buyers=(BUYERS[number % 4],)).line(0) == found.line(number)
 
 
-def test_plans_are_looked_up_where_a_table_of_them_would_be_too_large() -> None:
+@pytest.mark.parametrize("most_cells", [1, 3, 4, 6, 7, 9])
+def test_plans_are_looked_up_where_a_table_of_them_would_be_too_large(most_cells: int) -> None:
     of = ordinary()
-    of.columns.memo["plans"] = PlanTables(of.rules, of.columns, most_cells=4)
+    assert of.columns.scope_count == 3
+    of.columns.memo["plans"] = PlanTables(of.rules, of.columns, most_cells=most_cells)
     lines = ordinary_lines()
 
     for _ in range(2):
         assert not swept(of, "10 STOOL", buyers=BUYERS).by_scalar.any()
     for _ in range(2):
         assert not swept(of, *lines, *lines, buyers=BUYERS, buyer_of=[0, 2] * len(lines)).by_scalar.any()
+
+
+def test_rules_met_again_are_the_same_row_of_the_table() -> None:
+    of = ordinary()
+    tables = PlanTables(of.rules, of.columns)
+
+    rows = [tables.row(of.rules.view("EUR", buyer), 0, 0) for buyer in (ACME, GLOBEX, ACME, GLOBEX)]
+
+    assert rows == [0, 1, 0, 1]
 
 
 def test_two_sweeps_at_once_share_no_tables() -> None:
