@@ -142,6 +142,14 @@ def _convert(line: Line, context: Context) -> None:
     offer = line.offer
     if offer is None:
         offer = line.offer = _offer(line, context)
+    _count(line, offer)
+
+
+def _count(line: Line, offer: Offer) -> None:
+    """Count the line's base units.
+
+    :raises Refusal: when such a quantity may not be bought
+    """
     number, denominator = line.quantity
     if denominator != 1 and number * offer.finest % denominator:
         raise Refusal("quantity_too_fine", {"decimals": str(offer.fact.decimals), "unit": offer.fact.unit})
@@ -292,19 +300,20 @@ def _ahead(line: Line, context: Context) -> Ahead | None:
             begin = ratio(tier.from_ if tier.from_ is not None else tier.above or "0")
             if line.factor is not ONE:
                 begin = times(begin, line.factor)
-            needed = _needed(line, context, begin, above=tier.from_ is None)
+            needed = _needed(line, begin, above=tier.from_ is None)
             if needed is None:
                 return None
             return Ahead(needed, text(needed), _price_text(price, context.view.exponent), _listed_at(line, needed))
     return None
 
 
-def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Ratio | None:
+def _needed(line: Line, counted: Ratio, *, above: bool = False) -> Ratio | None:
     """The least quantity of the asked unit that may be bought and brings the line (with its break group) to *counted*
     base units, or *above*; None when the quantity rules allow none.
     """
-    assert line.offer is not None
-    finest, rules = line.offer.finest, line.offer.quantity_rules
+    offer = line.offer
+    assert offer is not None
+    finest, rules = offer.finest, offer.quantity_rules
     wanted = counted if line.counted is line.base else minus(counted, minus(line.counted, line.base))
     if line.asked is not ONE:
         wanted = over(wanted, line.asked)
@@ -321,9 +330,11 @@ def _needed(line: Line, context: Context, counted: Ratio, *, above: bool) -> Rat
     needed = count * step[0], step[1]
     if not rules and needed[0] <= MAX_QUANTITY * needed[1]:
         return needed
-    other = line.at_quantity(needed, times(needed, line.asked), ZERO)
-    _attempt((other,), context, _convert)
-    return None if other.refusal is not None else needed
+    try:
+        _count(line.at_quantity(needed), offer)
+    except Refusal:
+        return None
+    return needed
 
 
 def _cliff(line: Line, context: Context, ahead: Ahead | None) -> Cliff | None:
@@ -336,10 +347,10 @@ def _cliff(line: Line, context: Context, ahead: Ahead | None) -> Cliff | None:
     for rule, counted in line.wanted:
         # a percentage can only pay for the units it needs if these, after it, are fewer than those asked for
         if rule.kind is not FACTOR or less(times(counted, rule.factor), line.counted):
-            needed = _needed(line, context, counted, above=False)
+            needed = _needed(line, counted)
             if needed is not None:
                 quantities.append(needed)
-    for quantity in sorted(quantities, key=lambda one: one[0] * 10**12 // one[1]):
+    for quantity in sorted(quantities):  # whose denominators are all the same
         amount = _amount_at(line, context, quantity)
         if amount is not None and amount < line.amount_units:
             return Cliff(quantity=text(quantity), subtotal=fixed(amount, context.line_places))
@@ -380,9 +391,10 @@ def _amount_at(line: Line, context: Context, quantity: Ratio) -> int | None:
     known = offer.amount_of(quantity, context.at)
     if known is not None:
         return known
-    base = times(quantity, line.asked)
-    counted = base if line.counted is line.base else plus(line.counted, minus(base, line.base))
-    other = line.at_quantity(quantity, base, counted)
+    other = line.at_quantity(quantity)
+    other.base = other.counted = times(quantity, line.asked)
+    if line.counted is not line.base:
+        other.counted = plus(line.counted, minus(other.base, line.base))
     subtotal = context.subtotal
     _attempt((other,), context, _to_extended)
     if other.refusal is None:

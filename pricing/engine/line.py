@@ -142,11 +142,10 @@ class Line:
         self.said = ""  # the quantity as asked, where it is not a number
         self.wanted: list[tuple[Rule, Ratio]] = []  # rules that would act from a larger (counted) quantity
 
-    def at_quantity(self, quantity: Ratio, base: Ratio, counted: Ratio) -> "Line":
+    def at_quantity(self, quantity: Ratio) -> "Line":
         """A fresh line like this one, of another quantity; its phases run from the beginning."""
         other = Line(self.sku, self.unit, self.entry)
-        other.offer, other.asked = self.offer, self.asked
-        other.quantity, other.base, other.counted = quantity, base, counted
+        other.offer, other.asked, other.quantity = self.offer, self.asked, quantity
         return other
 
     said_unit: str | None  # as asked: None for the base unit

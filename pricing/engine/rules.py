@@ -108,7 +108,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Stage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A layer made ready: *by_lowest* says of each group how it picks."""
 
-    code: str
     summed: bool
     by_lowest: tuple[bool, ...]
 
@@ -271,7 +270,7 @@ class Rules:
         }
         rule_group = self._rule_group(currency, buyer)
         return View(
-            group=self._number("lists", rule_group, frozenset(lists)),
+            group=self._number(rule_group, frozenset(lists)),
             rule_group=rule_group,
             buyer=buyer,
             currency=currency,
@@ -295,9 +294,10 @@ class Rules:
             for audience in self._audiences.get(part, ())
             if admits(audience, buyer)
         )
-        return self._number("rules", currency, buyer.country if buyer.country in self._countries else None, admitted)
+        return self._number(currency, buyer.country if buyer.country in self._countries else None, admitted)
 
     def _number(self, *key: Any) -> int:
+        """Of a group: of rules by three things, of lists by two, so that none is taken for another."""
         found = self._groups.get(key)
         return self._groups.keep(key, next(self._numbers)) if found is None else found
 
@@ -527,7 +527,6 @@ def _stage(layer: Layer) -> Stage:
     if len(set(codes)) != len(codes):
         raise BookError(f"Layer {layer.code} has two groups of one code.")
     return Stage(
-        code=layer.code,
         summed=layer.combine is Combine.SUM,
         by_lowest=tuple(group.pick is Pick.LOWEST for group in layer.groups),
     )

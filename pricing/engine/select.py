@@ -220,7 +220,7 @@ def _valid(line: Line, at: datetime, price_list: ReadyList, row: PriceRow, misse
 def _candidate(line: Line, price_list: ReadyList, row: PriceRow) -> Candidate:
     factor = line.asked if row.unit == line.unit else ONE
     row_quantity, tier_quantity = quantities(line, row, factor)
-    index = 0 if row.model is GRADUATED or row.model is PACKAGE else reached(row.tiers, tier_quantity)
+    index = reached(row.tiers, tier_quantity)
     return Candidate(price_list, row, row.tiers, index, factor, row_quantity, tier_quantity)
 
 

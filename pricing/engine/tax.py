@@ -71,7 +71,7 @@ def totals(lines: Sequence[Line], taxed: Sequence[Taxed], context: Context) -> T
         else:
             added += of_line.total - of_line.net
     added_minor = _minor(added, 10**finest, minor, tax_mode)
-    included_minor = _minor(included, 10**finest, minor, tax_mode) if included else 0
+    included_minor = _minor(included, 10**finest, minor, tax_mode)
     net += gross - included_minor
     tax = added_minor + (included_minor if context.treatment is _STANDARD else 0)
     return Totals(subtotal, net, tax, net + tax)
