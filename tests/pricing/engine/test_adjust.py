@@ -14,6 +14,7 @@ from pricing.engine.book import (
     Conditions,
     Cost,
     CurrencyPrice,
+    Effect,
     FixedPriceEffect,
     Group,
     Layer,
@@ -532,3 +533,46 @@ def test_the_longest_chain_of_rules_stays_short_enough_to_write(combine: str) ->
 
     assert line.subtotal == "30.00"
     assert max(len(step.after) for step in line.trace.steps) < 2_000
+
+
+# --- At the edges of bounds, windows and roundings ---
+
+
+def test_an_amount_off_or_a_fixed_price_that_begins_later_changes_nothing_yet() -> None:
+    effects: tuple[Effect, ...] = AmountEffect(amount="1"), FixedPriceEffect(price="3")
+    for number, effect in enumerate(effects):
+        soon = rule(f"SOON-{number}", effect, starts_at=day(1, 12), conditions=in_euro())
+        line = priced(book(TEN, adjustments=(soon,)), "1 CRUNCHY-ARMCHAIR")
+
+        assert line.unit_price == "10.00"
+        assert losers(line) == {soon.code: ("starts", {"at": "2026-12-01T00:00:00Z"})}
+
+
+@pytest.mark.parametrize(("price", "charged"), [("5", "12.00"), ("11", "12.00"), ("20", "12.00")])
+def test_a_floor_above_the_ceiling_is_the_price(price: str, charged: str) -> None:
+    of = book(row(f"0:{price}"), bounds=(floor("12"), ceiling("10")))
+
+    assert priced(of, "1 CRUNCHY-ARMCHAIR").unit_price == charged
+
+
+def test_percentages_that_come_out_even_leave_nothing_to_round() -> None:
+    of = book(
+        TEN, layers=(layer("unit", "a", "b"),), adjustments=(rule("A", "10", group="a"), rule("B", "50", group="b"))
+    )
+
+    steps = priced(of, "2 CRUNCHY-ARMCHAIR").trace.steps
+
+    assert [(step.phase, step.after) for step in steps] == [
+        ("price", "10"), ("unit", "9"), ("unit", "4.5"), ("extend", "9"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("disclosed", [True, False])
+def test_a_ceiling_is_named_where_it_is_disclosed(disclosed: bool) -> None:
+    top = ceiling("8", disclosed=disclosed)
+
+    (step,) = [
+        step for step in priced(book(TEN, bounds=(top,)), "1 CRUNCHY-ARMCHAIR").trace.steps if step.phase == "bound"
+    ]
+
+    assert (step.reason, step.rule, step.after) == ("ceiling", "CEILING-8" if disclosed else None, "8")

@@ -1,5 +1,7 @@
 """What was found for one question and kept is not taken for another; and the hints, at their edges."""
 
+import time
+from datetime import timedelta, timezone
 from fractions import Fraction
 
 import msgspec
@@ -115,3 +117,30 @@ def test_an_instant_without_time_zone_is_a_mistake() -> None:
 
     with pytest.raises(ValueError, match=r"^at needs a time zone$"):
         quote(request, book=book(row("1:10")), at=NOW.replace(tzinfo=None))
+
+
+def test_an_answer_says_its_instant_in_utc_wherever_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    of, somewhere = book(row("1:10")), timezone(timedelta(hours=5, minutes=30))
+    try:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("TZ", "America/New_York")
+            time.tzset()
+            answers = [ask(of, "1 CRUNCHY-ARMCHAIR", at=at) for at in (NOW, NOW.astimezone(somewhere))]
+    finally:
+        time.tzset()
+
+    assert [msgspec.to_builtins(answer)["at"] for answer in answers] == ["2026-11-21T12:00:00Z"] * 2
+
+
+def test_a_negative_quantity_is_repeated_as_it_was_written() -> None:
+    (line,) = ask(book(row("1:10")), "-5.0 CRUNCHY-ARMCHAIR").lines
+
+    assert isinstance(line, RefusedLine)
+    assert (line.quantity, line.reason) == ("-5.0", "quantity_negative")
+
+
+@pytest.mark.parametrize("quantity", ["10000000.01", "999999999.99", "1000000000"])
+def test_a_large_quantity_of_a_fine_unit_is_priced(quantity: str) -> None:
+    line = priced(book(row("0:0.5", sku="ROPE")), f"{quantity} ROPE")
+
+    assert line.quantity == quantity

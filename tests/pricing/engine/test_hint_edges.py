@@ -330,3 +330,35 @@ def test_a_rule_for_several_countries_or_currencies_names_them() -> None:
         "ABROAD": ("other_country", {"countries": "FR, IT"}),
         "DOLLARS": ("other_currency", {"currencies": "USD, CHF"}),
     }
+
+
+# --- Whether a next break may pay ---
+
+
+def test_a_discount_that_the_next_break_brings_along_is_counted_with_the_group() -> None:
+    """15 % off from 25 on, reached by 20 chairs beside 5 stools: 20 x 5.20 less 15 % are 88.40, 10 x 10.00 are more."""
+    some = rule("SOME", "15", conditions=at_least("25"), scope=Scope(skus=("CRUNCHY-ARMCHAIR",)))
+    of = seats(row("1:10 25:5.2"), row("1:20", sku="STOOL"), adjustments=(some,))
+
+    assert cliff_of(of, "10 CRUNCHY-ARMCHAIR", "5 STOOL") == ("20", "88.40")
+    assert cliff_of(of, "10 CRUNCHY-ARMCHAIR") is None
+
+
+def test_a_discount_before_the_next_break_that_does_not_pay_itself_pays_with_it() -> None:
+    some = rule("SOME", "15", conditions=at_least("12"))
+
+    assert cliff_of(book(row("1:10 20:5.2"), adjustments=(some,)), "10 CRUNCHY-ARMCHAIR") == ("20", "88.40")
+
+
+def test_a_break_of_a_row_by_the_box_is_looked_for_among_the_boxes() -> None:
+    of = book(row("1:110 3:60 30:200", unit="box"))
+
+    assert cliff_of(of, "2 box CRUNCHY-ARMCHAIR") == ("3", "180.00")
+
+
+def test_a_later_break_at_a_lower_price_is_the_next_one_and_an_earlier_is_not() -> None:
+    of = book(row("1:8 10:9 20:7"))
+
+    hints = [priced(of, f"{units} CRUNCHY-ARMCHAIR").trace.next_break for units in (5, 12, 20)]
+
+    assert [hint and hint.quantity for hint in hints] == ["20", "20", None]

@@ -22,8 +22,8 @@ from pricing.engine.book import (
     Scope,
     Side,
 )
-from pricing.engine.rules import BookError
-from tests.pricing.engine.cast import EVERYTHING, content, day, in_euro, layer, public, row, rule
+from pricing.engine.rules import BookError, ancestors, in_scope
+from tests.pricing.engine.cast import CHAIR, EVERYTHING, STOOL, content, day, in_euro, layer, public, row, rule
 
 HERE = timezone(timedelta(hours=1))
 
@@ -103,6 +103,17 @@ def steps(*said: tuple[str, str]) -> QuantityTableEffect:
             of_rule(AmountEffect(amount="5")),
             "Adjustment R: an amount of money needs exactly one currency among its conditions.",
         ),
+        (of_rule(AmountEffect(amount="-5"), conditions=in_euro()), "Adjustment R: -5 is negative."),
+        (of_rule(FixedPriceEffect(price="-5"), conditions=in_euro()), "Adjustment R: -5 is negative."),
+        (
+            of_rule(FixedPriceEffect(price="5")),
+            "Adjustment R: an amount of money needs exactly one currency among its conditions.",
+        ),
+        (
+            of_rule("5", layer="line", conditions=Conditions(min_subtotal="5")),
+            "Adjustment R: an amount of money needs exactly one currency among its conditions.",
+        ),
+        (of_rule("5", layer="line", conditions=in_euro(max_line_amount="-5")), "Adjustment R: -5 is negative."),
         (of_rule("5", conditions=Conditions(currencies=("XXX",))), "Adjustment R: XXX is no currency we know."),
         (
             of_rule("5", layer="order", conditions=Conditions(min_quantity="5")),
@@ -138,3 +149,32 @@ def test_a_book_whose_rules_cannot_be_loaded_says_what_to_mend(of: Any, said: st
 )
 def test_what_is_just_within_is_loaded(of: Any) -> None:
     MemoryBook(of, root="r")
+
+
+def test_a_category_stands_below_itself_and_each_before_it() -> None:
+    assert ancestors("seating") == ["seating"]
+    assert ancestors("seating/chairs/low") == ["seating", "seating/chairs", "seating/chairs/low"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "chair", "stool"),
+    [
+        (Scope(everything=True), True, True),
+        (Scope(everything=True, excluded_skus=("STOOL",)), True, False),
+        (Scope(everything=True, excluded_brands=("crunchy",)), False, True),
+        (Scope(brands=("crunchy",)), True, False),
+        (Scope(skus=("STOOL",)), False, True),
+        (Scope(categories=("seating",), excluded_categories=("seating/chairs",)), False, True),
+        (Scope(categories=("seating/chair",)), False, False),
+    ],
+)
+def test_a_scope_holds_what_it_names_and_does_not_exclude(scope: Scope, chair: bool, stool: bool) -> None:
+    assert (in_scope(scope, CHAIR), in_scope(scope, STOOL)) == (chair, stool)
+
+
+def test_a_book_keeps_the_rules_it_was_made_of() -> None:
+    of = of_quantities(minimum="2", multiple="2")
+    rules = MemoryBook(of, root="r").rules
+
+    assert (rules.frame.quantity_rules, rules.frame.lists) == (of.quantity_rules, of.lists)
+    assert [found.code for found in rules.quantity_rules_for(CHAIR)] == ["Q"]
