@@ -228,7 +228,9 @@ def _tie(
         for second in of_other:
             instant = _common_instant([one, other, first, second], at)
             if instant is not None and (first.unit == second.unit or base in {first.unit, second.unit}):
-                asked = _of_two(one, other, first, second, instant)
+                # rows of two units meet where the one that is not the base unit is asked for
+                rows = (second, first) if first.unit == base else (first, second)
+                asked = _of_two(one, other, *rows, instant)
                 return error("possible_tie", asked, one=one.code, other=other.code, sku=first.sku)
     return None
 
