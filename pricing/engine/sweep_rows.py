@@ -408,9 +408,9 @@ class RowFinder:
         zero = np.zeros(len(row), np.int64)
         amount, fees = Exact(zero, den * part, 0), Exact(zero, den, 0)
         begin = columns.bounds.take(ladder * columns.width) // halves
-        for tier in range(int(size.max(initial=0))):
-            # the rows of one tier and of none read what they do not use
-            entered = (tier < size) & (begin < whole.num)
+        for tier in range(int(size.max())):
+            # behind a row's last tier nothing begins; what is not entered reads a price that it does not use
+            entered = begin < whole.num
             last = tier + 1 >= columns.width
             end = whole.num if last else columns.bounds.take(ladder * columns.width + tier + 1) // halves
             at = np.where(entered, first + tier, 0)

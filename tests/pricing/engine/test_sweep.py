@@ -838,6 +838,26 @@ def test_the_lowest_of_prices_with_tax_and_without_is_found_by_the_scalar_evalua
     assert not swept(of, "3 STOOL", "4 STOOL", tax=VAT).by_scalar.any()
 
 
+@pytest.mark.parametrize("fees", [("", "", ""), ("+40", "", "+1"), ("", "+0.5", "+40"), ("", "+9", "")])
+def test_the_lowest_of_slices_and_of_whole_prices_is_exact_whatever_their_fees(fees: tuple[str, str, str]) -> None:
+    """Slices begin between whole quantities, so that their amounts have more decimals than the others'."""
+    one, two, sliced = fees
+    of = columnar(
+        row(f"0:3{one} 10:2.5{one}", sku="ROPE"),
+        row(f"0:2.75{two}", sku="ROPE", of="TWO"),
+        row(f">0:4 >0.5:2.5{sliced} >20:1", sku="ROPE", of="SLICED", model="graduated"),
+        row(">0:4 >0.5:2", of="SLICED", model="graduated"),
+        row("1:2.9", of="TWO"),
+        lists=(public("SLICED"), public("TWO", priority=1), public(priority=2)),
+        strategy=Strategy.LOWEST,
+    )
+    lines = [f"{count} {sku}" for count in (1, 2, 9, 10, 21, 40, 99) for sku in ("ROPE", "CRUNCHY-ARMCHAIR")]
+
+    assert not swept(of, *lines).by_scalar.any()
+    assert not swept(of, "0.25 ROPE", "0.5 ROPE", "0.75 ROPE").by_scalar.any()
+    assert not swept(of, "7 ROPE", "8 ROPE").by_scalar.any()
+
+
 def test_each_reason_of_a_refusal_is_the_quotes() -> None:
     of = columnar(
         row("5:10", sku="STOOL"),
