@@ -86,7 +86,11 @@ def feed_csv(
     at: datetime,
 ) -> Iterator[str]:
     """The feed as lines of a CSV file. *skus*: those on sale; None: all of the book."""
-    rows = feed_rows(book, book.skus() if skus is None else skus, buyer, currency=currency, tax=tax, at=at)
+    return csv_lines(feed_rows(book, book.skus() if skus is None else skus, buyer, currency=currency, tax=tax, at=at))
+
+
+def csv_lines(rows: Iterable[FeedRow]) -> Iterator[str]:
+    """Rows as lines of a CSV file, its header first."""
     return write_rows(COLUMNS, (_cells(row) for row in rows))
 
 

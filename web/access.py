@@ -73,6 +73,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/account/members/{person}", Access.COMPANY_ADMIN),
     ("POST", "/account/members/{person}/removal", Access.COMPANY_ADMIN),
     ("GET", "/api/v1/feed.csv", Access.PRICES_KEY),
+    ("GET", "/api/v1/feed.parquet", Access.PRICES_KEY),
     ("GET", "/api/v1/orders", Access.ORDERS_KEY),
     ("GET", "/api/v1/orders/{number}", Access.ORDERS_KEY),
     ("GET", "/api/v1/price-book", Access.PRICES_KEY),

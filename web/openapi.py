@@ -33,7 +33,7 @@ SCHEMAS: Final = "#/components/schemas/"
 KEY: Final = "apiKey"
 COUNTRY_CODE: Final = "CountryCode"
 VERSION: Final = "1.1.0"
-SUCCESSES: Final = {"200", "201"}
+SUCCESSES: Final = {"200", "201", "206"}
 ETAG: Final = {"type": "string", "maxLength": 66, "pattern": '^"[0-9a-f]{32}"$'}
 Json = dict[str, Any]
 
@@ -124,7 +124,10 @@ def _complete(operation: Json, about: Json, examples: list[tuple[str, Json]]) ->
     if about["query"] is not None:
         parameters += _query(about["query"])
     if about["cached"]:
-        parameters.append(_if_none_match())
+        parameters.append(_header("If-None-Match", "Entity tags of copies you have: 304 when one of them is right."))
+    if about["ranged"]:
+        parameters.append(_header("Range", "The part wanted, `bytes=FIRST-LAST`; for a file that is made already."))
+        parameters.append(_header("If-Range", "Entity tag of the copy that the part continues; 200 if another."))
     if parameters:
         operation["parameters"] = parameters
     if about["body"] is not None:
@@ -168,12 +171,27 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
 
 def _headers(status: str, about: Json) -> Json:
     headers: Json = {}
-    if about["cached"] and status in {"200", "304"}:
+    if about["cached"] and status in {"200", "206", "304"}:
         headers["ETag"] = {"description": "Strong: the same tag, the same bytes.", "schema": ETAG}
-    if about["answer"] is None and status in {"200", "304"}:
-        headers["Tarifa-Price-Root"] = {
-            "description": "The price book's root.",
-            "schema": {"type": "string", "maxLength": 71, "pattern": wire.ROOT},
+    if about["answer"] is None and about["ranged"] and status in {"200", "206", "304"}:
+        headers |= {
+            "Tarifa-Price-Root": {
+                "description": "The price book's root.",
+                "schema": {"type": "string", "maxLength": 71, "pattern": wire.ROOT},
+            },
+            "Tarifa-Feed-At": {
+                "description": "The feed's instant, to ask for changes since.",
+                "schema": {"type": "string", "maxLength": 27},
+            },
+            "Tarifa-Feed-Reader": {
+                "description": "Names what else the rows hang on, to ask for changes since.",
+                "schema": {"type": "string", "maxLength": 32},
+            },
+        }
+    if status in {"206", "416"}:
+        headers["Content-Range"] = {
+            "description": "Which bytes of how many.",
+            "schema": {"type": "string", "maxLength": 100},
         }
     if status == "201":
         headers["Location"] = {"description": "Where it stands.", "schema": {"type": "string", "maxLength": 200}}
@@ -207,11 +225,11 @@ def _query(of: type) -> list[Json]:
     ]
 
 
-def _if_none_match() -> Json:
+def _header(name: str, description: str) -> Json:
     return {
-        "name": "If-None-Match",
+        "name": name,
         "in": "header",
-        "description": "Entity tags of copies you have: 304 when one of them is still right.",
+        "description": description,
         "required": False,
         "schema": {"type": "string", "maxLength": 1000, "pattern": "^[ -~]*$"},
     }

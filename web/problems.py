@@ -70,6 +70,8 @@ def problem_response(problem: Problem) -> Response[bytes]:
         headers["www-authenticate"] = 'Bearer realm="tarifa"'
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and "allow" in problem.extra:
         headers["allow"] = str(problem.extra.pop("allow"))
+    if problem.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and "size" in problem.extra:
+        headers["content-range"] = f"bytes */{problem.extra['size']}"
     return Response(
         msgspec.json.encode(problem.document()), status_code=problem.status, media_type=PROBLEM_TYPE, headers=headers
     )

@@ -29,6 +29,7 @@ from kernel.mail import SEND_TASK, FolderTransport, PostOffice, SmtpTransport, T
 from kernel.settings import Settings, SettingsError
 from kernel.signing import Keyring
 from pricing.books import PriceBooks
+from pricing.feed_files import FeedFiles
 from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
 from pricing.reviews import Reviews
@@ -68,6 +69,7 @@ class Services(msgspec.Struct, kw_only=True):
     pricing: Pricing
     reviews: Reviews
     proofs: PublishedProofs
+    feed_files: FeedFiles
     quotes: Quotes
     agreements: Agreements
     carts: Carts
@@ -123,6 +125,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         pricing=Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval),
         reviews=Reviews(db, clock),
         proofs=PublishedProofs(db, keyring),
+        feed_files=FeedFiles(settings.var / "feeds"),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
         agreements=agreements,
         carts=Carts(db, clock, books, catalog),

@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.api import document, orders, price_books, price_feed, prices, problem_pages, signed_quotes
+from web.api import document, feed_files, orders, price_books, price_feed, prices, problem_pages, signed_quotes
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -12,6 +12,7 @@ def routes() -> list[ControllerRouterHandler]:
         *signed_quotes.HANDLERS,
         *price_books.HANDLERS,
         *price_feed.HANDLERS,
+        *feed_files.HANDLERS,
         *orders.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,

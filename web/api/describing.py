@@ -12,6 +12,7 @@ OPT: Final = "openapi"
 """Under this key of a handler's `opt`, `web.openapi` finds the rest."""
 
 _WHEN: Final = {
+    206: "The part of the file that `Range` named.",
     304: "The reader's copy, named by `If-None-Match`, is still right.",
     400: "The request is not as documented; `errors` says where.",
     401: "The API key is unknown, revoked or expired, or there is none and it is needed.",
@@ -20,6 +21,7 @@ _WHEN: Final = {
     410: "What was asked for is no longer at hand; `detail` says how to begin again.",
     413: "The body is larger than 2 MB.",
     415: "The body is not sent as JSON.",
+    416: "`Range` names no part of the file; `Content-Range` says how long it is.",
     422: "The request is as documented but against the rules, or names what does not exist, such as a country.",
     503: "Prices cannot be answered rightly at the moment. Try again after `Retry-After` seconds.",
 }
@@ -32,12 +34,14 @@ def documented(
     query: Any = None,
     media_type: str = "application/json",
     cached: bool = False,
+    ranged: bool = False,
     key: str = "optional",
 ) -> dict[str, Any]:
     """Return keyword arguments for a route: every status it may answer besides success, what it takes and gives.
 
     :param answer: wire type of the answer with success; None: text of *media_type*
     :param cached: it takes `If-None-Match` and gives `ETag`
+    :param ranged: it takes `Range` and `If-Range`
     :param key: `optional`, `needed` or `none`
     """
     return {
@@ -57,6 +61,7 @@ def documented(
                 "query": query,
                 "media_type": media_type,
                 "cached": cached,
+                "ranged": ranged,
                 "key": key,
             }
         },

@@ -1,39 +1,28 @@
-"""Prices for programs: a cart in one call, one SKU with its ladder, the whole feed, and which book is in force.
+"""Prices for programs: a cart in one call, one SKU with its ladder, and which book is in force.
 
 All ask the one engine on the book in force, as pages and carts do. Nothing is stored, and no database is read but to
 look an API key up.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
-from itertools import islice
 from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
 from litestar.params import PathParameter
-from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from kernel.canonical import canonical_json
 from kernel.errors import NotFound
 from pricing.engine import LineRequest, QuoteRequest, quote
 from pricing.engine.request import PricedLine, RefusedLine
-from pricing.feed import feed_csv
 from pricing.ladder import etag, ladder_of, price_of
 from web.api import shaping, wire
 from web.api.context import Context, context_of, tax_categories
 from web.api.decoding import QuoteDecoder
 from web.api.describing import documented
-from web.api.outline import outline_of
 from web.api.reading import answered, caching, given, is_fresh, not_modified, read_json, read_query
-from web.edge import is_head
 from web.http import AnyRequest, principal_of, services_of
 
-CSV: Final = "text/csv"
-CHUNK_ROWS: Final = 40
-ROOT_HEADER: Final = "tarifa-price-root"
 _quote_decoder: Final = QuoteDecoder()
 
 Sku = Annotated[
@@ -161,36 +150,6 @@ async def get_price(
 
 
 @get(
-    "/api/v1/feed.csv",
-    tags=["prices"],
-    operation_id="get_feed",
-    summary="Every price you may see, as CSV",
-    response_description="One row for every SKU, unit and rung of its ladder.",
-    **documented(304, 400, 401, 403, 422, 503, query=wire.FeedAsked, answer=None, media_type="text/csv", cached=True),
-)
-async def get_feed(request: AnyRequest) -> Response[bytes] | Stream:
-    """Stream the whole book as this buyer may see it. A quantity priced by its row comes to what a quote says of it.
-
-    The header `Tarifa-Price-Root` and every row name the book.
-    """
-    asked = read_query(request, wire.FeedAsked)
-    context = context_of(request, currency=given(asked.currency), country=given(asked.country))
-    outline = await outline_of(context.book)
-    tax = context.tax(outline.tax_categories)
-    question = QuoteRequest(buyer=context.buyer, currency=context.currency, lines=(), tax=tax)
-    since = outline.interval_start(context.at)
-    tag = _tag(sha256(canonical_json([context.book.root, question, since])).hexdigest()[:32], context, "feed")
-    headers = {**caching(request, tag), ROOT_HEADER: context.book.root}
-    if is_fresh(request, tag):
-        return not_modified(headers)
-    headers["content-disposition"] = 'attachment; filename="prices.csv"'
-    rows = feed_csv(context.book, context.buyer, currency=context.currency, tax=tax, at=context.at)
-    if is_head(request.scope):
-        rows = iter(())
-    return Stream(_chunks(rows), media_type=CSV, headers=headers)
-
-
-@get(
     "/api/v1/price-book",
     tags=["prices"],
     operation_id="get_price_book",
@@ -218,7 +177,7 @@ async def get_price_book(request: AnyRequest) -> Response[bytes]:
     return not_modified(headers) if is_fresh(request, tag) else answered(body, headers=headers)
 
 
-HANDLERS: list[ControllerRouterHandler] = [create_quote, get_price, get_feed, get_price_book]
+HANDLERS: list[ControllerRouterHandler] = [create_quote, get_price, get_price_book]
 
 
 def request_of(asked: wire.QuoteAsked, context: Context) -> QuoteRequest:
@@ -242,13 +201,6 @@ def _tag(of_price: str, context: Context, form: str) -> str:
 def _trimmed(quantity: str) -> str:
     """Without zeros at the end of the decimals, of which the wire takes more than the engine."""
     return quantity.rstrip("0").rstrip(".") if "." in quantity else quantity
-
-
-async def _chunks(rows: Iterator[str]) -> AsyncIterator[bytes]:
-    """Let other requests in between, for a large book takes a while."""
-    while chunk := "".join(islice(rows, CHUNK_ROWS)):
-        yield chunk.encode()
-        await asyncio.sleep(0)
 
 
 _SHAPE: Final = sha256(msgspec.json.encode(msgspec.json.schema(wire.PriceAnswer), order="sorted")).hexdigest()

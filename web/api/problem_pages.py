@@ -39,6 +39,7 @@ MEANING: Final = {
         "The body is not in a format this address reads.",
         "Send JSON in UTF-8 with `Content-Type: application/json`.",
     ),
+    416: ("The part asked for is not in the file.", "Ask for the whole file, without `Range`."),
     422: ("The request is well formed, but against the rules.", "Change what `detail` names; repeating it is no use."),
     429: ("Too many attempts in a short time.", "Wait, and try again later; `retry_at`, where given, says when."),
     500: ("Something failed on our side, and has been recorded.", "Try again; write to us if it goes on."),

@@ -10,7 +10,7 @@ from web.api.words import in_words
 from web.http import AnyRequest
 
 JSON: Final = "application/json"
-TAGS_LONGEST: Final = 1000
+HEADER_LONGEST: Final = 1000
 _Body = TypeVar("_Body")
 _Read_co = TypeVar("_Read_co", covariant=True)
 _Given = TypeVar("_Given")
@@ -95,13 +95,22 @@ def is_fresh(request: AnyRequest, etag: str) -> bool:
 
     :raises BodyMalformed: when the header cannot be a list of our tags
     """
-    header = request.headers.get("if-none-match")
+    header = header_text(request, "if-none-match")
     if header is None:
         return False
-    if len(header) > TAGS_LONGEST or not header.isascii() or not header.isprintable():
-        raise BodyMalformed(f"If-None-Match takes entity tags as we gave them, up to {TAGS_LONGEST} characters.")
     tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
     return "*" in tags or f'"{etag}"' in tags
+
+
+def header_text(request: AnyRequest, name: str) -> str | None:
+    """A header that readers repeat after us.
+
+    :raises BodyMalformed: when it cannot be one
+    """
+    header = request.headers.get(name)
+    if header is not None and (len(header) > HEADER_LONGEST or not header.isascii() or not header.isprintable()):
+        raise BodyMalformed(f"{name.title()} takes what we gave, up to {HEADER_LONGEST} characters.")
+    return header
 
 
 def not_modified(headers: dict[str, str]) -> Response[bytes]:
