@@ -1,7 +1,7 @@
 """`sweep` says of many lines what `quote` says of each alone."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.money import Mode
+from kernel.money import Mode, divide
 from pricing.engine import BookContent, Buyer, LineRequest, QuoteRequest, TaxInput, TaxRate, quote
 from pricing.engine.book import (
     Adjustment,
@@ -45,7 +45,7 @@ from pricing.engine.book import (
 from pricing.engine.columns import ColumnarBook, Columns, Ints, ticks
 from pricing.engine.request import RefusedLine, Treatment
 from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
-from pricing.engine.sweep_plans import LIMIT
+from pricing.engine.sweep_plans import LIMIT, Beyond, Exact, divided, exact, rounded
 from pricing.engine.sweep_rules import PlanTables
 from tests.pricing.engine.cast import (
     ACME,
@@ -775,6 +775,119 @@ def test_skus_under_the_same_quantity_rules_are_checked_together() -> None:
 
     assert (found.reasons == 0).tolist() == [number % 2 == 1 for number in range(9)]
     assert len(of.columns.memo["plans"].checks) == 1
+
+
+# --- Numbers and their bounds ---
+
+
+def ints(*numbers_of: int) -> Ints:
+    return np.array(numbers_of, np.int64)
+
+
+def test_a_bound_of_two_to_the_62_is_kept_and_what_passes_it_is_beyond() -> None:
+    one, half, whole = (exact(ints(0, number), 1) for number in (1, LIMIT // 2, LIMIT))
+
+    assert [one.times(LIMIT).top, one.times(ints(0, LIMIT)).top, half.times(2).top] == [LIMIT] * 3
+    assert [half.plus(half).top, half.minus(half).top, half.over(2).top] == [LIMIT] * 3
+    assert half.plus(half).num.tolist() == [0, LIMIT]
+    assert whole.over(1) is whole.times(10, 10) is whole
+    beyond: list[Callable[[], Exact]] = [
+        lambda: one.times(LIMIT + 1),
+        lambda: one.times(ints(LIMIT + 1, 0)),
+        lambda: whole.plus(one),
+        lambda: one.minus(whole),
+        lambda: whole.over(10),
+        lambda: half.plus(exact(ints(1, 1), 10)),
+    ]
+    for one_of_them in beyond:
+        with pytest.raises(Beyond):
+            one_of_them()
+
+
+def test_numbers_over_different_denominators_are_brought_to_the_larger() -> None:
+    units, tenths = exact(ints(3, 7), 1), exact(ints(31, 60), 10)
+
+    for found, numbers_of, top in (
+        (units.plus(tenths), [61, 130], 130),
+        (tenths.plus(units), [61, 130], 130),
+        (units.minus(tenths), [-1, 10], 130),
+        (tenths.minus(units), [1, -10], 130),
+        (units.where(np.array([True, False]), tenths), [31, 70], 70),
+        (tenths.where(np.array([True, False]), units), [30, 60], 70),
+        (units.times(5, 10), [15, 35], 35),
+        (units.times(50, 100), [15, 35], 35),
+        (units.times(ints(5, 6), 10), [15, 42], 42),
+    ):
+        assert (found.num.tolist(), found.den, found.top) == (numbers_of, 10, top)
+    assert units.times(20, 10).num.tolist() == [6, 14]
+    assert units.times(20, 10).den == 1
+    assert [units.below(tenths).tolist(), tenths.below(units).tolist()] == [[True, False], [False, True]]
+    assert [units.below(units).tolist(), exact(ints(), 1).top] == [[False, False], 0]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_quotients_are_those_of_the_scalar_evaluator(mode: Mode) -> None:
+    numerators = list(range(50))
+    for den in range(1, 13):
+        expected = [divide(number, den, mode) for number in numerators]
+        assert divided(ints(*numerators), 49, den, mode).tolist() == expected
+        assert divided(ints(*numerators), 49, ints(*[den] * 50), mode).tolist() == expected
+    for den, scale in ((1000, 100), (100, 1000), (1000, 30), (100, 100)):
+        expected = [divide(number * scale, den, mode) for number in numerators]
+        assert rounded(exact(ints(*numerators), den), scale, mode).tolist() == expected
+    largest = LIMIT // 2 - 4
+    dens: tuple[int | Ints, ...] = (4, ints(4, 3))
+    for den_of in dens:
+        assert divided(ints(largest, 0), largest, den_of, mode).tolist()[0] == divide(largest, 4, mode)
+        with pytest.raises(Beyond):
+            divided(ints(largest, 0), largest + 1, den_of, mode)
+    assert divided(ints(LIMIT), LIMIT, 1, mode).tolist() == [LIMIT]
+
+
+def test_rules_whose_numbers_alone_differ_have_one_shape() -> None:
+    """5 % and 12 % leave hundredths; 2.5 % and 1.25 % leave ten thousandths."""
+    skus = tuple(SkuFacts(sku=f"S{number}", categories=(f"c{number}",)) for number in range(4))
+    of = columnar(
+        *(row("1:5.55", sku=facts.sku, unit="each") for facts in skus),
+        skus=skus,
+        adjustments=tuple(
+            rule(f"R{number}", percent, scope=Scope(categories=(f"c{number}",)))
+            for number, percent in enumerate(("5", "12", "2.5", "1.25"))
+        ),
+    )
+
+    assert not swept(of, *(f"7 {facts.sku}" for facts in skus)).by_scalar.any()
+    assert len(of.columns.memo["plans"].shapes) == 2
+
+
+def test_a_rule_that_never_acts_need_not_be_one_of_the_columns() -> None:
+    free = rule("FREE", BuyGetEffect(buy="2", get="1"), layer="line")
+
+    for first, left in (("OFF", False), ("SOMETIMES", True)):
+        conditions = Conditions() if first == "OFF" else in_euro(min_quantity="5")
+        off = rule(first, "10", layer="line", priority=1, conditions=conditions)
+        assert swept(columnar(row("1:5", sku="STOOL"), adjustments=(off, free)), "3 STOOL").by_scalar.all() == left
+
+
+def test_limits_of_rules_are_exact_and_fit_into_two_to_the_62() -> None:
+    def of(**limit: str) -> ColumnarBook:
+        conditions = in_euro(**limit)
+        return columnar(
+            row("0:5", sku="NAIL", unit="gram"),
+            skus=(SkuFacts(sku="NAIL", units=(UnitFact(unit="gram", decimals=6),)),),
+            adjustments=(rule("LARGE", "10", layer="line", conditions=conditions),),
+        )
+
+    fine, whole = ("1 NAIL", "1.000001 NAIL", "9999.999999 NAIL"), ("1 NAIL", "7 NAIL")
+    for name, bound, lines, by_columns in (
+        ("min_line_amount", "46116860184273879.04", whole, True),
+        ("min_line_amount", "46116860184273879.05", whole, False),
+        ("max_quantity", "4611686018427.387904", fine, True),
+        ("max_quantity", "4611686018427.387905", fine, False),
+        ("min_quantity", "1.0000005", fine, True),
+        ("max_quantity", "1.0000005", fine, True),
+    ):
+        assert swept(of(**{name: bound}), *lines).by_scalar.any() != by_columns, bound
 
 
 # --- Refusals ---
