@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.db import Base, text_enum
@@ -210,6 +211,24 @@ class ApiKey(Base, kw_only=True):
     revoked_at: Mapped[datetime | None] = mapped_column(default=None)
     used_at: Mapped[datetime | None] = mapped_column(default=None)
     """Of the last use, to the minute."""
+
+
+class ApiCall(Base, kw_only=True):
+    """An unsafe call that named itself by an idempotency key, and what it was answered; see `repeated_calls.py`."""
+
+    __tablename__ = "api_call"
+    __table_args__ = (sa.UniqueConstraint("company_id", "idempotency_key"), sa.Index(None, "begun_at"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    """Also that of what the call makes, so that a call done again after a crash makes nothing twice."""
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    idempotency_key: Mapped[str]
+    request_sha256: Mapped[bytes]
+    begun_at: Mapped[datetime]
+    status: Mapped[int | None] = mapped_column(sa.SmallInteger, default=None)
+    """None until it is answered."""
+    headers: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), default=None)
+    body: Mapped[bytes | None] = mapped_column(default=None)
 
 
 class AttemptCounter(Base, kw_only=True):

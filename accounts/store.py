@@ -336,25 +336,33 @@ async def note_key_use(session: AsyncSession, key_id: str, now: datetime, *, not
 
 
 async def count_attempt(session: AsyncSession, limit: Limit, subject: str, now: datetime) -> datetime | None:
-    """Count one attempt and return None, or, beyond the limit, when the window ends.
+    """Count one attempt and return None, or, beyond the limit, when the window ends."""
+    ends_at, count = await count_attempts(session, limit, subject, now, 1)
+    return ends_at if count > limit.count else None
+
+
+async def count_attempts(
+    session: AsyncSession, limit: Limit, subject: str, now: datetime, some: int
+) -> tuple[datetime, int]:
+    """Count *some* attempts; return when the window ends and how many it has seen.
 
     Attempts at once are each counted, for the row is locked by its own change.
     """
     over = AttemptCounter.window_started_at <= now - limit.window
     statement = (
         insert(AttemptCounter)
-        .values(kind=limit.kind, subject_sha256=token_digest(subject), window_started_at=now, count=1)
+        .values(kind=limit.kind, subject_sha256=token_digest(subject), window_started_at=now, count=some)
         .on_conflict_do_update(
             index_elements=[AttemptCounter.kind, AttemptCounter.subject_sha256],
             set_={
-                "count": sa.case((over, 1), else_=AttemptCounter.count + 1),
+                "count": sa.case((over, some), else_=AttemptCounter.count + some),
                 "window_started_at": sa.case((over, now), else_=AttemptCounter.window_started_at),
             },
         )
         .returning(AttemptCounter.window_started_at, AttemptCounter.count)
     )
     started_at, count = (await session.execute(statement)).one()
-    return started_at + limit.window if count > limit.count else None
+    return started_at + limit.window, count
 
 
 async def forgive_attempts(session: AsyncSession, limit: Limit, subject: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 DEFAULT_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - production refuses it
 SECRET_MINIMUM = 32
+MINUTELY_MAXIMUM = 100_000_000
 Mode = Literal["demo", "production"]
 
 
@@ -35,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price_approval: bool
     workers: int
     quote_days_most: int
+    requests_a_minute: int
+    """Of one API key."""
+    guest_requests_a_minute: int
+    """Of programs without a key, by the network they call from."""
     webhooks_to_loopback: bool
     """Whether webhooks may go to plain http on this machine: for development."""
 
@@ -86,6 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
+            requests_a_minute=_integer(env, "API_REQUESTS_A_MINUTE", 1200, minimum=1, maximum=MINUTELY_MAXIMUM),
+            guest_requests_a_minute=_integer(
+                env, "API_GUEST_REQUESTS_A_MINUTE", 300, minimum=1, maximum=MINUTELY_MAXIMUM
+            ),
             webhooks_to_loopback=_switch(env, "WEBHOOKS_TO_LOOPBACK"),
         )
         if settings.production:

@@ -168,10 +168,12 @@ class Quotes:
         days: int | None = None,
         country_assumed: bool = False,
         language: str = "en",
+        quote_id: uuid.UUID | None = None,
     ) -> SignedQuote:
         """Price *request* as every channel does, and promise it for *days* (None: 30, or what the house allows).
 
         :param request: its buyer is *company*, and its tax is asked
+        :param quote_id: the id to sign under: a quote of this company that bears it already is the answer
         :raises QuoteNotSigned: when a line cannot be priced: the part that can be is never promised alone
         :raises ValidityTooLong: when *days* are more than the house promises
         :raises NoBookPublished, BookUnavailable: as `PriceBooks.at`
@@ -180,9 +182,11 @@ class Quotes:
             raise ValidityTooLong(
                 f"We promise prices for {self.days_most} days at most, not for {days}.", days_most=self.days_most
             )
+        if quote_id is not None and (signed_before := await self._signed(quote_id, company.id)) is not None:
+            return signed_before
         publication = self.books.in_force(at)
         answer = quote(request, book=self.books.by_root(publication.root), at=at)
-        quote_id, expires_at = new_id(), at + timedelta(days=days or min(DAYS, self.days_most))
+        quote_id, expires_at = quote_id or new_id(), at + timedelta(days=days or min(DAYS, self.days_most))
         unsigned = {
             "type": DOCUMENT_TYPE,
             "id": quote_id,
@@ -219,11 +223,15 @@ class Quotes:
 
     async def find(self, quote_id: uuid.UUID, *, company_id: uuid.UUID) -> SignedQuote:
         """:raises SignedQuoteNotFound: when there is none, or it is another company's"""
-        async with self.db.begin(for_company(company_id)) as session:
-            found = await store.find_signed_quote(session, quote_id)
-        if found is None or found.company_id != company_id:
+        found = await self._signed(quote_id, company_id)
+        if found is None:
             raise SignedQuoteNotFound("There is no such signed quote, or it is not yours.")
         return found
+
+    async def _signed(self, quote_id: uuid.UUID, company_id: uuid.UUID) -> SignedQuote | None:
+        async with self.db.begin(for_company(company_id)) as session:
+            found = await store.find_signed_quote(session, quote_id)
+        return found if found is not None and found.company_id == company_id else None
 
 
 def _lines(answer: Quote, language: str) -> tuple[QuotedLine, ...]:

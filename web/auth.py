@@ -12,6 +12,8 @@ from accounts.principal import Principal, PrincipalKind
 from kernel.errors import DomainError, NotFound
 from kernel.ids import new_id
 from web.access import KEY_SCOPES, TABLE, Access, allowed_methods, allows
+from web.api.rates import count_request
+from web.api.repeats import answer_once, idempotency_key
 from web.edge import require_text
 from web.http import AnyRequest, read_form, services_of, session_token_of
 from web.security import UNSAFE_METHODS, require_form_token, require_same_origin
@@ -48,6 +50,8 @@ class Authentication(ASGIMiddleware):
         access = TABLE[(request.method, scope["path_template"])]
         principal = await self._principal(request)
         scope["state"]["principal"] = principal
+        if request.url.path.startswith(API_PREFIX):
+            await count_request(request, principal)
         if not allows(access, principal):
             answer = _refuse(request, access, principal)
             await answer.to_asgi_response(app=None, request=request)(scope, receive, send)
@@ -61,6 +65,11 @@ class Authentication(ASGIMiddleware):
                 session_token_of(request),
                 vouched=vouched,
             )
+        if request.url.path.startswith(API_PREFIX):
+            name = idempotency_key(request, principal) if request.method in UNSAFE_METHODS else None
+            if name is not None:
+                await answer_once(request, principal, name, next_app, receive, send)
+                return
         scope["state"]["cart_lines"] = await self._cart_lines(request, principal)
         await next_app(scope, receive, send)
 

@@ -26,7 +26,10 @@ from web import openapi_changes as changes
 from web.api import wire
 from web.api.describing import OPT
 from web.api.document import COMMITTED
+from web.api.repeats import LONGEST
+from web.auth import API_PREFIX
 from web.problems import PROBLEM_TYPE
+from web.security import UNSAFE_METHODS
 
 EXAMPLES: Final = COMMITTED.parent / "examples"
 SCHEMAS: Final = "#/components/schemas/"
@@ -89,6 +92,8 @@ def document() -> Json:
         for method, operation in methods.items():
             about = handlers[path, method].opt[OPT]
             types += [each for each in (about["answer"], about["body"]) if each is not None]
+            if path.startswith(API_PREFIX):
+                _add_conventions(operation, about, unsafe=method.upper() in UNSAFE_METHODS)
             _complete(operation, about, examples.get(operation["operationId"], []))
     described["paths"] = dict(sorted(described["paths"].items()))
     _, schemas = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
@@ -113,6 +118,27 @@ def read_examples() -> dict[str, list[tuple[str, Json]]]:
 
 
 # --- What Litestar leaves out ---
+
+
+def _add_conventions(operation: Json, about: Json, *, unsafe: bool) -> None:
+    """What holds of every call: how many are left, and that an unsafe one may be repeated under its name."""
+    operation["responses"]["429"] = {"description": "There were too many requests. Wait `Retry-After` seconds."}
+    if unsafe and about["key"] != "none":
+        operation["responses"]["409"] = {
+            "description": "The state of things does not allow it now; or the `Idempotency-Key` names another call, or "
+            "this one, which is still being worked on."
+        }
+        name = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+        operation.setdefault("parameters", []).append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "A name for this call: sent again under it within a day, it is done once and answered "
+                "the same. Without an API key it is ignored.",
+                "required": False,
+                "schema": name,
+            }
+        )
 
 
 def _complete(operation: Json, about: Json, examples: list[tuple[str, Json]]) -> None:
@@ -171,6 +197,9 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
 
 def _headers(status: str, about: Json) -> Json:
     headers: Json = {}
+    if about["key"] != "none" and status in {"200", "201", "206", "304", "429"}:
+        headers["RateLimit-Policy"] = _text_header('Requests agreed in a minute, such as `"requests";q=1200;w=60`.')
+        headers["RateLimit"] = _text_header('Requests left, and seconds until all are again: `"requests";r=9;t=5`.')
     if about["cached"] and status in {"200", "206", "304"}:
         headers["ETag"] = {"description": "Strong: the same tag, the same bytes.", "schema": ETAG}
     if about["answer"] is None and about["ranged"] and status in {"200", "206", "304"}:
@@ -197,12 +226,16 @@ def _headers(status: str, about: Json) -> Json:
         headers["Location"] = {"description": "Where it stands.", "schema": {"type": "string", "maxLength": 200}}
     if status == "401":
         headers["WWW-Authenticate"] = {"description": "`Bearer`.", "schema": {"type": "string", "maxLength": 100}}
-    if status == "503":
+    if status in {"429", "503"}:
         headers["Retry-After"] = {
             "description": "Seconds to wait.",
             "schema": {"type": "integer", "minimum": 1, "maximum": 86400},
         }
     return headers
+
+
+def _text_header(description: str) -> Json:
+    return {"description": description, "schema": {"type": "string", "maxLength": 100}}
 
 
 def _parameter(parameter: Json) -> Json:

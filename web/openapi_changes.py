@@ -9,7 +9,7 @@ No program is at hand that compares documents of OpenAPI 3.1; this reads what ou
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -335,19 +335,28 @@ def changelog(current: Json, releases: Releases, *, folder: Path = FOLDER) -> st
             continue
         reasons = {each.change: each.reason for each in releases.breaking if each.release == version}
         for heading, breaks in (("### Breaking", True), ("### Compatible", False)):
-            some = [each for each in changes if each.breaks is breaks]
-            if some:
-                said += [heading, "", *(line for each in some for line in _lines(each, reasons)), ""]
+            lines = list(_lines([each for each in changes if each.breaks is breaks], reasons))
+            if lines:
+                said += [heading, "", *lines, ""]
         if not changes:
             said += ["Nothing that a program would notice.", ""]
     return "\n".join(said)
 
 
-def _lines(change: Change, reasons: Mapping[str, str]) -> Iterator[str]:
-    name, _, what = change.text.partition(": ")
-    yield f"- `{name}`: {what}"
-    if change.breaks and change.text in reasons:
-        yield f"  Why: {reasons[change.text]}"
+def _lines(changes: Sequence[Change], reasons: Mapping[str, str]) -> Iterator[str]:
+    """What was done to several operations alike is said once, with their names."""
+    alike: dict[tuple[str, str | None], list[str]] = {}
+    for change in changes:
+        name, _, what = change.text.partition(": ")
+        alike.setdefault((what, reasons.get(change.text)), []).append(name)
+    for (what, reason), names in alike.items():
+        if len(names) == 1:
+            yield f"- `{names[0]}`: {what}"
+        else:
+            yield f"- {what}:"
+            yield from (f"  - `{name}`" for name in names)
+        if reason is not None:
+            yield f"  Why: {reason}"
 
 
 def _steps(current: Json, releases: Releases, folder: Path) -> Iterator[tuple[str, str, list[Change] | None]]:

@@ -66,6 +66,8 @@ def problem_of(error: Exception) -> Problem:
 
 def problem_response(problem: Problem) -> Response[bytes]:
     headers = {"retry-after": "5"} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if "retry_after_seconds" in problem.extra:
+        headers["retry-after"] = str(problem.extra["retry_after_seconds"])
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="tarifa"'
     if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and "allow" in problem.extra:

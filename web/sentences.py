@@ -122,6 +122,8 @@ SENTENCES: Final[dict[str, str]] = {
     "forbidden": N_("Your role does not allow this."),
     "method-not-allowed": N_("This address is not meant to be opened like this. Start from the page before."),
     "too-large": N_("This is too long. Send it in parts."),
+    "idempotency-key-reused": N_("This cannot be done as things stand."),
+    "call-in-progress": N_("This does not work at the moment. Try again in a minute."),
     "too-many-requests": N_("Too many attempts. Wait a while and try again."),
     "internal": N_("The error is on our side and has been recorded. Nothing was charged."),
     "forged-request": N_("This page is from before you logged in or out. Reload it and send the form again."),

@@ -13,6 +13,8 @@ from accounts.key_service import ApiKeys
 from accounts.member_service import Members
 from accounts.model import Merchant
 from accounts.passwords import Passwords
+from accounts.repeated_calls import RepeatedCalls
+from accounts.request_rates import RequestRates
 from accounts.service import Accounts
 from agreements.service import Agreements
 from catalog.service import Catalog
@@ -64,6 +66,8 @@ class Services(msgspec.Struct, kw_only=True):
     accounts: Accounts
     members: Members
     api_keys: ApiKeys
+    repeated_calls: RepeatedCalls
+    request_rates: RequestRates
     catalog: Catalog
     books: PriceBooks
     pricing: Pricing
@@ -120,6 +124,8 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         accounts=Accounts(db, clock, passwords, base_url=settings.base_url),
         members=Members(db, clock, passwords, base_url=settings.base_url),
         api_keys=ApiKeys(db, clock),
+        repeated_calls=RepeatedCalls(db, clock),
+        request_rates=RequestRates(db, workers=settings.workers),
         catalog=catalog,
         books=books,
         pricing=Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval),
@@ -174,4 +180,5 @@ def _register_jobs(services: Services) -> None:
     for task, handler in services.payments.job_handlers().items():
         jobs.register(task, handler)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
+    jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)

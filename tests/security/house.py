@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts import store
 from accounts.model import KeyScope, MemberRole, StaffRole
 from accounts.principal import Principal
+from accounts.repeated_calls import Claim, KeptAnswer
 from agreements.model import DeclineReason
 from checkout.model import ShipTo
 from checkout.views import Details
@@ -307,6 +308,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         role=MemberRole.BUYER,
     )
     signed = await _signed_quote(services, principal)
+    await _repeatable_call(services, principal, signed)
     ids = await _ids_of(services, principal.company_id)
     return Belongings(
         company_id=principal.company_id,
@@ -322,6 +324,13 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
     )
+
+
+async def _repeatable_call(services: Services, principal: Principal, signed: SignedQuote) -> None:
+    assert principal.company_id is not None
+    claim = await services.repeated_calls.claim(principal.company_id, "a call of the house", bytes(32))
+    assert isinstance(claim, Claim)
+    await services.repeated_calls.keep(claim, KeptAnswer(201, {}, signed.document))
 
 
 async def _signed_quote(services: Services, principal: Principal) -> SignedQuote:

@@ -56,6 +56,12 @@ ADVICE: Final = {
     "sku-not-priced": "The book in force does not hold this SKU. `GET /api/v1/feed.csv` lists those that it holds.",
     "price-feed-gone": "A feed is read, and its changes are told, as long as few price books have come after the one "
     "it began with. Take the whole feed again, from its first page, and go on from there.",
+    "too-many-requests": "Requests are counted by the minute, for each API key, and for all programs without one that "
+    "call from one network. `RateLimit` says with every answer how many are left and when all are again.",
+    "idempotency-key-reused": "A key names one call, with its method, address and body, for a day. A new call needs a "
+    "new key: take a random one, such as a UUID, when the call is first made, and the same one when it is repeated.",
+    "call-in-progress": "Two calls at once under one key: one runs. Send it again after `Retry-After` seconds; the "
+    "answer is then that of the first.",
     "unknown-country": "Countries are ISO 3166-1 two-letter codes: `GB`, not `UK`; `GR`, not `EL`.",
     "order-unknown": "An order of another company answers exactly like one that does not exist.",
     "price-changed": "A new price book took effect between what was shown and what was sent. `old` and `new` are the "

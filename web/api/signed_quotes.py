@@ -17,6 +17,7 @@ from web.api.context import context_of
 from web.api.describing import documented
 from web.api.prices import request_of
 from web.api.reading import JSON, caching, is_fresh, not_modified, read_json, read_query
+from web.api.repeats import claim_of
 from web.http import AnyRequest, principal_of, services_of
 
 UUID: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -44,7 +45,7 @@ async def sign_quote(request: AnyRequest) -> Response[bytes]:
     """
     asked = await read_json(request, _decoder)
     context = context_of(request, currency=asked.currency, country=asked.country)
-    services = services_of(request)
+    services, claim = services_of(request), claim_of(request.scope)
     signed = await services.quotes.sign(
         request_of(asked, context),
         company=_company(request),
@@ -53,6 +54,7 @@ async def sign_quote(request: AnyRequest) -> Response[bytes]:
         days=None if asked.valid_days is None else int(asked.valid_days),
         country_assumed=context.country_assumed,
         language=asked.language,
+        quote_id=None if claim is None else claim.id,
     )
     services.journey.note(
         "priced", journey=principal_of(request).visitor_id, page="signed-quote", lines=len(asked.lines)
