@@ -504,8 +504,8 @@ class _Track:
             self._named(phase, step, _number(step["after"]))
 
     def _named(self, phase: str, step: Json, after: Fraction) -> None:
-        noun = None if step["rule"] is None else {"code": step["rule"]}
-        self._step(phase, "floor" if after > self.running else "ceiling", after, noun, {})
+        reason = "floor" if after > self.running else "ceiling" if after < self.running else "no step"
+        self._step(phase, reason, after, {"code": step["rule"]}, {})
 
     def _round(self, phase: str, name: str) -> None:
         places, mode = self.run.places[name], self.run.policy[name]["mode"]

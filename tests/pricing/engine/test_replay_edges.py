@@ -1,18 +1,40 @@
 """The separate program at edges: of periods, of cents, of its own texts."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from pricing.engine.book import RoundingPolicy, TaxLevel
+from pricing.engine.book import (
+    Adjustment,
+    AmountEffect,
+    BookContent,
+    Bound,
+    BuyGetEffect,
+    Conditions,
+    Cost,
+    CurrencyPrice,
+    FixedPriceEffect,
+    MarginLimit,
+    PercentEffect,
+    PriceLimit,
+    QuantityRule,
+    RoundingPolicy,
+    Scope,
+    Side,
+    TaxLevel,
+)
+from pricing.engine.replay import _LEFT_OUT as LEFT_OUT
 from pricing.engine.replay import main, replay
-from tests.pricing.engine.cast import NOW, VAT, content, public, row
+from tests.pricing.engine.cast import EVERYTHING, NOW, VAT, content, day, in_euro, only, public, row, rule
 from tests.pricing.engine.test_replay import RICH, ask, retold, rich
 
 HOUR = timedelta(hours=1)
+UP = PercentEffect(percent="10", surcharge=True)
 
 
 def two_lists(**dates: Any) -> tuple[dict[str, Any], bytes]:
@@ -57,6 +79,16 @@ def test_the_odd_cent_of_an_orders_tax_falls_where_the_engine_lets_it_fall() -> 
         assert replay(*ask(of, *asked, tax=VAT)).findings == ()
 
 
+def test_an_orders_tax_is_shared_by_the_amounts_as_they_are_rounded() -> None:
+    """0.03 of 0.17: 0.53 of three cents against 2.47, so one cent and two."""
+    of = content(row("0:0.03"), row("0:0.14", sku="STOOL"), policy=RoundingPolicy(tax_level=TaxLevel.ORDER))
+
+    answer, leaves = ask(of, "1 CRUNCHY-ARMCHAIR", "1 STOOL", tax=VAT)
+
+    assert [line["tax"] for line in json.loads(answer)["lines"]] == ["0.01", "0.02"]
+    assert replay(answer, leaves).findings == ()
+
+
 def test_the_command_says_each_thing_under_its_own_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer, leaves = ask(rich(), *RICH, tax=VAT)
     for name, document in (("answer", answer), ("leaves", leaves), ("wrong", answer.replace(b"8.25", b"8.26"))):
@@ -68,3 +100,235 @@ def test_the_command_says_each_thing_under_its_own_word(tmp_path: Path, capsys: 
 
     assert words == {"Taken as asked", "Checked", "Not checked", "WRONG"}
     assert capsys.readouterr().err == "Give two files: python -m pricing.engine.replay ANSWER.json LEAVES.json\n"
+
+
+# --- What the engine did at an edge is worked out again to the same end ---
+
+
+def follows(of: BookContent, *lines: str, **more: Any) -> bool:
+    """Whether everything of the answer follows from the shown leaves, hints apart."""
+    found = replay(*ask(of, *lines, **more))
+    return (found.findings, [said for said in found.unchecked if "the hint" not in said]) == ((), [LEFT_OUT])
+
+
+CHAIR_3 = "3 CRUNCHY-ARMCHAIR"
+BOX = "2 box CRUNCHY-ARMCHAIR"
+THIRTY = in_euro(min_line_amount="30", max_line_amount="30", min_subtotal="30", max_subtotal="30")
+
+
+def chairs(*rules: Adjustment, said: str = "1:10", **more: Any) -> BookContent:
+    return content(row(said, **more), adjustments=rules)
+
+
+def bound(price: str, side: Side, code: str) -> Bound:
+    """In dollars one less."""
+    prices = CurrencyPrice(currency="USD", price=str(int(float(price)) - 1)), CurrencyPrice(currency="EUR", price=price)
+    return Bound(code=code, side=side, scope=EVERYTHING, limit=PriceLimit(prices=prices), disclosed=True)
+
+
+HERE = public("HERE", audience=only(countries=("DE",)))
+FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, "CEILING")
+
+
+@pytest.mark.parametrize(
+    ("of", "lines"),
+    [
+        pytest.param(chairs(rule("NOW", "5", starts_at=NOW)), CHAIR_3, id="begins now"),
+        pytest.param(chairs(rule("OVER", "5", ends_at=NOW)), CHAIR_3, id="ends now"),
+        pytest.param(
+            chairs(rule("THREE", "5", conditions=Conditions(min_quantity="3", max_quantity="3"))), CHAIR_3, id="just 3"
+        ),
+        pytest.param(chairs(rule("THIRTY", "5", layer="line", conditions=THIRTY)), CHAIR_3, id="just 30.00"),
+        pytest.param(chairs(rule("SET", BuyGetEffect(buy="2", get="1"), layer="line")), CHAIR_3, id="a whole set"),
+        pytest.param(
+            chairs(rule("SETS", BuyGetEffect(buy="3", get="2"), layer="line"), said="1:10+3"),
+            "11 CRUNCHY-ARMCHAIR",
+            id="two sets of five beside a fee",
+        ),
+        pytest.param(
+            chairs(rule("OFF", AmountEffect(amount="5"), layer="line", conditions=in_euro()), said="1:100", unit="box"),
+            BOX,
+            id="money off a line of boxes",
+        ),
+        pytest.param(
+            chairs(rule("FIXED", FixedPriceEffect(price="6"), conditions=in_euro()), said="1:100", unit="box"),
+            BOX,
+            id="a fixed price of boxes",
+        ),
+        pytest.param(chairs(said=">0:10 >10:8", model="volume"), "10 CRUNCHY-ARMCHAIR", id="not above 10"),
+        pytest.param(chairs(said=">0:10 >5:8+3", model="graduated"), "5 CRUNCHY-ARMCHAIR", id="a slice not entered"),
+        pytest.param(
+            content(row("1:10"), row("1:11", of="HERE"), lists=(public(), HERE)),
+            CHAIR_3,
+            id="a list for a country",
+        ),
+        pytest.param(
+            content(row("1:10+5"), adjustments=(rule("DEAR", UP, layer="line"),), bounds=(CEILING,)),
+            CHAIR_3,
+            id="a ceiling beside a fee",
+        ),
+    ],
+)  # fmt: skip
+def test_what_stands_just_at_an_edge_follows(of: BookContent, lines: str) -> None:
+    assert follows(of, lines)
+
+
+@pytest.mark.parametrize("gross", [False, True])
+@pytest.mark.parametrize(("said", "limit"), [("1:100", FLOOR), ("1:200", CEILING)])
+def test_bounds_are_of_one_unit_before_tax_in_the_answers_currency(gross: bool, said: str, limit: Bound) -> None:
+    of = content(row(said, unit="box"), lists=(public(tax_included=gross),), bounds=(limit,))
+
+    answer, leaves = ask(of, BOX, tax=VAT)
+
+    assert json.loads(answer)["lines"][0]["trace"]["steps"][1]["phase"] == "bound"
+    assert replay(answer, leaves).findings == ()
+    assert follows(of, BOX, tax=VAT)
+
+
+def test_rules_of_the_line_set_an_edge_from_the_first_unit_on() -> None:
+    ending = rule("ENDS", "5", layer="line", ends_at=day(1, 12))
+    of = chairs(ending, said="0:10")
+
+    for quantity, edge in (("0", None), ("1", "2026-12-01T00:00:00Z"), ("2", "2026-12-01T00:00:00Z")):
+        answer, leaves = ask(of, f"{quantity} CRUNCHY-ARMCHAIR")
+        assert json.loads(answer)["valid_until"] == edge
+        assert replay(answer, leaves).findings == ()
+
+
+def order_rule(amount: str, *, surcharge: bool = False, skus: tuple[str, ...] = ()) -> Adjustment:
+    scope = Scope(skus=skus) if skus else EVERYTHING
+    effect = AmountEffect(amount=amount, surcharge=surcharge)
+    return rule("ORDER", effect, layer="order", conditions=in_euro(), scope=scope)
+
+
+THREE_LINES = "1 CRUNCHY-ARMCHAIR", "1 STOOL", "1 ROPE"
+ROWS = row("0:10"), row("0:10", sku="STOOL"), row("0:30", sku="ROPE")
+
+
+@pytest.mark.parametrize(
+    ("order", "bounds"),
+    [
+        pytest.param(order_rule("12"), (FLOOR,), id="two lines stop at their floors"),
+        pytest.param(order_rule("60"), (), id="more than everything"),
+        pytest.param(order_rule("5", surcharge=True, skus=("STOOL",)), (CEILING,), id="to a ceiling finer than a cent"),
+    ],
+)  # fmt: skip
+def test_an_order_rule_is_spread_up_to_the_shown_bounds_to_the_cent(
+    order: Adjustment, bounds: tuple[Bound, ...]
+) -> None:
+    few = tuple(msgspec.structs.replace(limit, scope=Scope(skus=("CRUNCHY-ARMCHAIR", "STOOL"))) for limit in bounds)
+
+    assert follows(content(*ROWS, adjustments=(order,), bounds=few), *THREE_LINES)
+
+
+def test_a_house_bound_may_move_a_share_to_another_line_and_the_lines_beside_stay() -> None:
+    order = order_rule("5", skus=("CRUNCHY-ARMCHAIR", "STOOL"))
+    house = msgspec.structs.replace(FLOOR, disclosed=False, scope=Scope(skus=("STOOL",)))
+    of = content(*ROWS, adjustments=(order,), bounds=(house,))
+
+    found = replay(*ask(of, *THREE_LINES))
+
+    assert found.findings == ()
+    assert found.unchecked == (
+        LEFT_OUT,
+        "Rule ORDER: its spread over the lines, which a house bound may have stopped",
+    )
+
+
+# --- What did not happen is found under its name ---
+
+
+def forged(of: BookContent, change: Callable[[Any], None], *lines: str) -> list[str]:
+    """What is found wrong, each by its name."""
+    answer, leaves = ask(of, *lines)
+    told = json.loads(answer)
+    change(told)
+    return [said.split(": ")[0] for said in retold(told, leaves).findings]
+
+
+def steps(told: Any) -> list[Any]:
+    found: list[Any] = told["lines"][0]["trace"]["steps"]
+    return found
+
+
+def test_a_step_by_a_bound_that_is_left_out_is_found() -> None:
+    named = "CRUNCHY-ARMCHAIR per each, within the shown bounds"
+    of = content(row("1:5"), bounds=(FLOOR,))
+
+    assert named in forged(of, lambda told: steps(told).pop(1), CHAIR_3)
+
+
+@pytest.mark.parametrize("price", ["0", "0.3", "5"])
+def test_a_price_that_was_not_below_zero_is_not_lifted_to_it(price: str) -> None:
+    lifted: dict[str, Any] = {
+        "phase": "bound", "reason": "never_below_zero", "rule": None, "titles": None, "before": price, "after": "0",
+        "params": {},
+    }  # fmt: skip
+
+    found = forged(content(row(f"1:{price}")), lambda told: steps(told).insert(1, lifted), CHAIR_3)
+
+    assert "CRUNCHY-ARMCHAIR per each, below zero" in found
+
+
+@pytest.mark.parametrize(("reason", "code"), [("floor", "FLOOR"), ("ceiling", "TEN"), ("ceiling", None)])
+def test_a_step_by_a_bound_that_moves_nothing_is_found(reason: str, code: str | None) -> None:
+    idle: dict[str, Any] = {
+        "phase": "bound",
+        "reason": reason,
+        "rule": code,
+        "titles": None,
+        "before": "10",
+        "after": "10",
+        "params": {},
+    }
+    of = content(row("1:10"), bounds=(bound("10", Side.FLOOR, "FLOOR"), bound("10", Side.CEILING, "TEN")))
+
+    found = forged(of, lambda told: steps(told).insert(1, idle), CHAIR_3)
+
+    assert found == ["CRUNCHY-ARMCHAIR per each, step 2"]
+
+
+def test_an_order_rule_that_moves_too_much_or_lines_beside_its_scope_is_found() -> None:
+    def more(told: Any) -> None:
+        steps(told)[-1]["after"] = "4"
+
+    def beside(told: Any) -> None:
+        told["lines"][1]["trace"]["steps"].append(steps(told)[-1])
+
+    of = content(*ROWS, adjustments=(order_rule("5", skus=("CRUNCHY-ARMCHAIR",)),))
+
+    assert "Rule ORDER, not more than it says" in forged(of, more, *THREE_LINES)
+    assert "Rule ORDER, lines outside its scope" in forged(of, beside, *THREE_LINES)
+
+
+def test_an_outcome_of_a_third_kind_is_found() -> None:
+    found = forged(content(), lambda told: told["lines"][0].update(outcome="perhaps"), "1 each SOFA")
+
+    assert "1 each SOFA, the outcome" in found
+
+
+# --- What could not be worked out is said in whole sentences ---
+
+
+def test_what_a_house_bound_did_is_said_with_its_name_where_that_is_shown() -> None:
+    hidden = msgspec.structs.replace(bound("11", Side.FLOOR, "SECRET"), disclosed=False)
+    margin = Bound(code="MARGIN", side=Side.FLOOR, scope=EVERYTHING, limit=MarginLimit(percent="50"), disclosed=True)
+    cost = Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="6")
+    said = "CRUNCHY-ARMCHAIR per each: a step by a house bound"
+
+    assert replay(*ask(content(row("1:10"), bounds=(hidden,)), CHAIR_3)).unchecked == (LEFT_OUT, f"{said}, 10 to 11")
+    named = content(row("1:10"), bounds=(margin,), costs=(cost,))
+    assert replay(*ask(named, CHAIR_3)).unchecked == (LEFT_OUT, f"{said} (MARGIN), 10 to 12")
+
+
+def test_what_was_left_out_or_refused_is_said_with_its_numbers() -> None:
+    many = [rule(f"R{number}", "1", conditions=Conditions(countries=("FR",))) for number in range(25)]
+    found = replay(*ask(chairs(*many), CHAIR_3))
+    assert found.unchecked == (LEFT_OUT, "CRUNCHY-ARMCHAIR per each: that 5 more did not act")
+
+    least = QuantityRule(code="Q", scope=EVERYTHING, minimum="5")
+    refused = content(row("1:10", ends_at=day(30)), quantity_rules=(least,))
+    assert replay(*ask(refused, CHAIR_3)).unchecked == (
+        LEFT_OUT,
+        "3 each CRUNCHY-ARMCHAIR: that it was refused (quantity_below_minimum: minimum 5, unit each), until None",
+    )
