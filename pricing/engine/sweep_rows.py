@@ -229,7 +229,7 @@ class RowFinder:
 
     def why_not(self, asked: Asked, places: Ints) -> tuple[Bools, Bools, Bools]:
         """Of the lines at *places*, which no row prices: whether a row of theirs begins later, whether in a list that
-        is valid now, and whether one has ended.
+        is valid now, and whether one has ended, where none is valid.
         """
         later, later_here, ended = (np.zeros(len(places), np.bool_) for _ in range(3))
         of_lines = np.broadcast_to(taken(asked.situation, places), len(places))
@@ -238,12 +238,12 @@ class RowFinder:
             mine = np.flatnonzero(of_lines == number)
             for noun in (*one.lists, *one.later, *one.ended):
                 for at, run in self._runs_of_list(asked, noun, places, mine):
-                    begins, is_over = self._windows(taken(asked.at, places.take(at)), run)
+                    begins = self._begins(taken(asked.at, places.take(at)), run)
                     if noun in one.later:
                         later[at] = True
                     else:
                         later[at] |= begins
-                        ended[at] |= ~begins if noun in one.ended else is_over
+                        ended[at] |= ~begins  # or is valid now and needs more, which is said first
                         later_here[at] |= begins & (noun in one.lists)
         return later, later_here, ended
 
@@ -257,16 +257,14 @@ class RowFinder:
             at, run = self._runs(sku, self._slots.take(ordinal * self._lists_and_none + noun), mine)
             yield mine if at is None else at, run
 
-    def _windows(self, at: Ints | int, run: Ints) -> tuple[Bools, Bools]:
-        """Of each run whether its last row begins later than *at*, and whether its first has ended."""
+    def _begins(self, at: Ints | int, run: Ints) -> Bools:
+        """Of each run whether its last row begins later than *at*."""
         columns = self._columns
         if not self._dated:
-            return np.zeros(len(run), np.bool_), np.zeros(len(run), np.bool_)
-        first = last = run
-        if len(columns.run_first):
-            first, last = columns.run_first.take(run), columns.run_first.take(run + 1) - 1
-        begins = columns.window_starts.take(columns.row_window.take(last)) > at
-        return begins, columns.window_ends.take(columns.row_window.take(first)) <= at
+            return np.zeros(len(run), np.bool_)
+        last = columns.run_first.take(run + 1) - 1 if len(columns.run_first) else run
+        begins: Bools = columns.window_starts.take(columns.row_window.take(last)) > at
+        return begins
 
     def _reached(self, asked: Asked, found: tuple[Ints | None, Ints], quantities: Ints) -> Found:
         """The tiers of rows, where their first is reached; a line that meets an odd row is left to the scalar."""

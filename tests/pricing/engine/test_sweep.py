@@ -1348,11 +1348,35 @@ def test_breaks_are_merged_by_the_scalar_evaluator_where_two_lists_have_equal_ra
     book = columnar(
         row("0:10 10:8"),
         row("0:20", sku="STOOL", of="OTHER"),
+        row(">0:7", sku="ROPE", model="package", package=Package(size="6")),
         lists=(public(mergeable=True), public("OTHER", mergeable=True)),
         strategy=Strategy.MERGE_BREAKS,
     )
 
-    assert swept(book, "9 CRUNCHY-ARMCHAIR", "10 CRUNCHY-ARMCHAIR", "3 STOOL").by_scalar.all()
+    assert swept(book, "9 CRUNCHY-ARMCHAIR", "10 CRUNCHY-ARMCHAIR", "3 STOOL", "12 ROPE").by_scalar.all()
+
+
+def test_breaks_are_merged_of_the_unit_that_prices_a_line() -> None:
+    """Boxes without a row of their own are counted in chairs, and so are the breaks of all lists."""
+    trade = Audience(segments=("trade",))
+    of = columnar(
+        row("1:10 30:8 100:7"),
+        row("1:9.5 20:9 60:7.5 200:6", of="TRADE"),
+        row("1:5 3:4", sku="SOFA", unit="each"),
+        row("1:4.5 2:4.25", sku="SOFA", unit="each", of="TRADE"),
+        row("1:50 3:44", sku="SOFA", unit="box"),
+        row("1:49 2:45", sku="SOFA", unit="box", of="TRADE"),
+        lists=(public(mergeable=True), public("TRADE", audience=trade, mergeable=True)),
+        skus=(CHAIR, msgspec.structs.replace(CHAIR, sku="SOFA")),
+        strategy=Strategy.MERGE_BREAKS,
+    )
+    asked_of = [f"{count} {sku}" for count in (1, 2, 3, 5, 9, 20) for sku in ("box CRUNCHY-ARMCHAIR", "box SOFA")]
+    asked_of += [f"{count} {sku}" for count in (1, 20, 30, 60, 100) for sku in ("CRUNCHY-ARMCHAIR", "SOFA")]
+
+    found = swept(of, *asked_of, *asked_of, buyers=(GLOBEX, GUEST), buyer_of=[0] * 22 + [1] * 22)
+
+    assert not found.by_scalar.any()
+    assert not swept(of, "5 box CRUNCHY-ARMCHAIR", buyers=(GLOBEX,)).by_scalar.any()
 
 
 def test_a_margin_of_many_decimals_over_a_tiny_cost_is_left_to_the_scalar_evaluator() -> None:
