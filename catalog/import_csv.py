@@ -6,7 +6,7 @@ so that rows referring to it are not called wrong as well. Nothing is applied wh
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -213,11 +213,36 @@ def _present(folder: Path) -> dict[str, Path] | None:
     return {name: folder / name for name in FILE_NAMES if (folder / name).is_file()} if folder.is_dir() else None
 
 
-async def known_codes(session: AsyncSession) -> KnownCodes:
-    """Return what there is, and within an import what its files name, wrong rows included."""
-    staged = await session.scalar(sa.text("SELECT to_regclass('pg_temp.import_sku') IS NOT NULL"))
+async def stage_known_units(session: AsyncSession) -> None:
+    """Make the temporary table `known_unit` of SKUs and the units they are sold in, those of an import included."""
+    query = _KNOWN_UNITS + (_STAGED_UNITS if await _staged_skus(session) else "")
+    await session.execute(sa.text("DROP TABLE IF EXISTS pg_temp.known_unit"))
+    await session.execute(
+        sa.text(
+            f"""
+            CREATE TEMPORARY TABLE known_unit ON COMMIT DROP AS
+            SELECT code COLLATE "C" AS sku, base_unit COLLATE "C" AS unit FROM ({query}) AS known
+            """  # noqa: S608 - our own SQL
+        )
+    )
+    await session.execute(sa.text("CREATE INDEX ON known_unit (sku, unit)"))
+    await session.execute(sa.text("ANALYZE known_unit"))
+
+
+async def _staged_skus(session: AsyncSession) -> bool:
+    return bool(await session.scalar(sa.text("SELECT to_regclass('pg_temp.import_sku') IS NOT NULL")))
+
+
+async def known_codes(session: AsyncSession, skus: Collection[str] | None = None) -> KnownCodes:
+    """Return what there is, and within an import what its files name, wrong rows included. *skus*: of SKUs these alone,
+    which `stage_known_units` has staged.
+    """
+    staged = await _staged_skus(session)
     units: dict[str, set[str]] = {}
-    for sku, unit in await session.execute(sa.text(_KNOWN_UNITS + (_STAGED_UNITS if staged else ""))):
+    query, asked = _KNOWN_UNITS + (_STAGED_UNITS if staged else ""), {}
+    if skus is not None:
+        query, asked = "SELECT sku, unit FROM known_unit WHERE sku = ANY (:skus)", {"skus": list(skus)}
+    for sku, unit in await session.execute(sa.text(query), asked):
         units.setdefault(sku, set())
         if unit is not None:
             units[sku].add(unit)

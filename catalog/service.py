@@ -98,12 +98,17 @@ class Catalog:
         """Do as `import_folder` within the caller's transaction, who rolls back when *report* has errors."""
         await import_csv.import_files(session, folder, report)
 
-    async def known_codes(self, session: AsyncSession) -> KnownCodes:
-        """Return what an import that follows in the same transaction may refer to.
+    async def stage_known_units(self, session: AsyncSession) -> None:
+        """Make the temporary table `known_unit` (sku, unit) of what `known_codes` knows, for checks of many rows."""
+        await import_csv.stage_known_units(session)
+
+    async def known_codes(self, session: AsyncSession, *, skus: Collection[str] | None = None) -> KnownCodes:
+        """Return what an import that follows in the same transaction may refer to; *skus*: of SKUs these alone, after
+        `stage_known_units`.
 
         Rows that were refused for another reason count as known, so that one mistake is reported once.
         """
-        return await import_csv.known_codes(session)
+        return await import_csv.known_codes(session, skus)
 
     def sku_facts_for_book(self, session: AsyncSession) -> AsyncIterator[BookFacts]:
         """Stream what price rules may ask of every SKU, by code."""

@@ -1,8 +1,9 @@
-"""CSV files from outside, row by row, and CSV files for outside.
+"""Tables from outside, row by row, and CSV files for outside.
 
-`read_rows` streams a file and turns each row into checked values. What is wrong is added to an `ImportReport` with its
-file, line, column, value and what to do, and reading goes on, so that one run reports everything. `write_rows` writes
-what `read_rows` reads back, in a form no spreadsheet takes for a formula.
+`read_rows` streams a CSV file and turns each row into checked values; `read_table` does so with the cells of any table
+(`kernel.xlsx_read` has those of workbooks). What is wrong is added to an `ImportReport` with its file, line, column,
+value and what to do, and reading goes on, so that one run reports everything. `write_rows` writes what `read_rows`
+reads back, in a form no spreadsheet takes for a formula.
 """
 
 import csv
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import msgspec
 
@@ -24,9 +25,10 @@ MAX_LINE_BYTES: Final = 256 * 1024
 MAX_SHOWN: Final = 60
 
 _SAVE_AS: Final = "save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
+_NO_HEADER: Final = "the first line must hold the column names, and it is empty"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _CODE: Final = re.compile(r"[A-Za-z0-9._/+-]{1,64}")
-_DECIMAL: Final = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,12}))?")
+_DECIMAL: Final = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,30}))?")
 _CURRENCIES: Final = frozenset(currencies())
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -39,7 +41,8 @@ _ESCAPED_FORMULA: Final = re.compile(r"''*[=+\-@\t\r]")
 
 class RowError(msgspec.Struct, frozen=True):
     """What is wrong in one place. *line* is the line of the file the row starts on, the header being line 1; *column*
-    is empty where the row or the file as a whole is meant; *value* is cut to what fits a message.
+    is empty where the row or the file as a whole is meant; *value* is cut to what fits a message; *cell* is where a
+    spreadsheet shows it, such as `C5`, empty for other files.
     """
 
     file: str
@@ -47,11 +50,12 @@ class RowError(msgspec.Struct, frozen=True):
     column: str
     value: str
     message: str
+    cell: str = ""
 
     def __str__(self) -> str:
         column = f"{self.column}: " if self.column else ""
         value = f" (found {self.value!r})" if self.value else ""
-        return f"{self.file}:{self.line}: {column}{self.message}{value}"
+        return f"{self.file}:{self.cell or self.line}: {column}{self.message}{value}"
 
 
 class FileCount(msgspec.Struct, frozen=True):
@@ -73,7 +77,10 @@ class ImportReport:
         self.errors_total = 0
         self.notes: list[str] = []
         self.counts: dict[str, FileCount] = {}
-        self._max_errors = max_errors
+        self.letters: dict[str, dict[str, str]] = {}
+        """Of each sheet of a workbook: the letters that a spreadsheet shows above a column."""
+        self.most = max_errors
+        """So many errors are kept; the rest is counted."""
         self._files: list[str] = []
 
     @property
@@ -83,8 +90,10 @@ class ImportReport:
     def refuse(self, file: str, line: int, column: str, value: object, message: str) -> None:
         """Add an error; beyond the cap it is only counted."""
         self.errors_total += 1
-        if len(self.errors) < self._max_errors:
-            self.errors.append(RowError(file, line, column, _shown(value), message))
+        if len(self.errors) < self.most:
+            letters = self.letters.get(file, {}).get(column, "")
+            cell = f"{letters}{line}" if letters and line else ""
+            self.errors.append(RowError(file, line, column, _shown(value), message, cell))
 
     def sort(self) -> None:
         """Order the errors by file, as they were read, and line."""
@@ -124,6 +133,36 @@ class Row(msgspec.Struct, frozen=True):
     whole: bool
 
 
+class OddCell(str):
+    """The text of a cell that a spreadsheet holds as something else: a date, a truth value, an error. Columns of other
+    parsers than those of *fits* refuse it as *shown*, and say what to do: *advice*.
+    """
+
+    __slots__ = ("advice", "fits", "shown")
+
+    shown: str
+    advice: str
+    fits: frozenset[Parser]
+
+    def __new__(cls, text: str, *, shown: str, advice: str, fits: frozenset[Parser] = frozenset()) -> Self:
+        made = super().__new__(cls, text)
+        made.shown, made.advice, made.fits = shown, advice, fits
+        return made
+
+
+Cells = tuple[int, Sequence[str]]
+"""A line's number and what stands in it."""
+
+
+class Unreadable(Exception):
+    """The file is not the table it should be from *line* on. The message says what to do."""
+
+    def __init__(self, message: str, *, line: int = 0, value: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.value = value
+
+
 def read_rows(
     path: Path,
     columns: Sequence[Column],
@@ -139,54 +178,87 @@ def read_rows(
     says so. A row with errors is yielded, not `whole`, when all of its *key* columns are right, and left out otherwise.
     """
     file = path.name
-    report.reading(file)
     size = path.stat().st_size
     if size > max_bytes:
+        report.reading(file)
         report.refuse(file, 0, "", "", f"the file has {size:,} bytes, more than the {max_bytes:,} allowed; split it")
         return
     with path.open("rb") as stream:
-        yield from _read(file, stream, columns, report, frozenset(key))
+        yield from read_table(file, csv_cells(file, stream, report), columns, report, key=key)
 
 
-def _read(
-    file: str, stream: BinaryIO, columns: Sequence[Column], report: ImportReport, key: frozenset[str]
+def read_table(
+    file: str,
+    cells: Iterator[Cells],
+    columns: Sequence[Column],
+    report: ImportReport,
+    *,
+    key: Collection[str] = (),
+    sheet: bool = False,
 ) -> Iterator[Row]:
-    lines = _Lines(stream)
-    line = 1
+    """Do as `read_rows` with the lines of a table, the first of which is the header. *sheet*: it is one of a workbook,
+    whose cells have letters, and whose rows end with their last value.
+    """
+    report.reading(file)
     try:
-        header = lines.header()
-        delimiter = ";" if ";" in header and "," not in header else ","
-        if delimiter == ";":
-            report.notes.append(f"{file} is separated by semicolons and was read so; decimals still take a point.")
-        reader = csv.reader(lines.rest(header), delimiter=delimiter, strict=True)
-        order = _columns(file, next(reader), columns, report)
+        header_line, header = _header(cells)
+        if sheet:
+            report.letters[file] = {name.strip(): letters_of(at) for at, name in enumerate(header)}
+        order = _columns(file, header_line, header, columns, report)
         if order is None:
             return
-        line = lines.line + 1
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                row = _row(file, line, cells, columns, order, report, key)
+        width, keys = order[-1] or 0, frozenset(key)
+        for line, values in cells:
+            if any(cell.strip() for cell in values):
+                padded = [*values, *[""] * (width - len(values))] if sheet and len(values) < width else values
+                row = _row(file, line, padded, columns, order, report, keys)
                 if row is not None:
                     yield row
+    except Unreadable as error:
+        report.refuse(file, error.line, "", error.value, f"{error}; the rest of the file was not read")
+
+
+def _header(cells: Iterator[Cells]) -> Cells:
+    line, header = next(cells, (1, ()))
+    if not any(name.strip() for name in header):
+        raise Unreadable(_NO_HEADER, line=line)
+    return line, header
+
+
+def letters_of(at: int) -> str:
+    """What a spreadsheet writes above its column number *at*, counted from 0."""
+    letters = ""
+    at += 1
+    while at:
+        at, letter = divmod(at - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return letters
+
+
+def csv_cells(file: str, stream: BinaryIO, report: ImportReport) -> Iterator[Cells]:
+    """The lines of a CSV file, the header first.
+
+    :raises Unreadable: while they are read, from where on it is none
+    """
+    lines = _Lines(stream)
+    header = lines.header()
+    delimiter = ";" if ";" in header and "," not in header else ","
+    if delimiter == ";":
+        report.notes.append(f"{file} is separated by semicolons and was read so; decimals still take a point.")
+    reader = csv.reader(lines.rest(header), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
             line = lines.line + 1
     except csv.Error as error:
-        report.refuse(file, line, "", "", f"{_csv_advice(str(error))}; the rest of the file was not read")
-    except _Unreadable as error:
-        report.refuse(file, lines.line + 1, "", error.value, f"{error}; the rest of the file was not read")
-
-
-class _Unreadable(Exception):
-    """The file is not the text it should be from here on."""
-
-    def __init__(self, message: str, value: str = "") -> None:
-        super().__init__(message)
-        self.value = value
+        raise Unreadable(_csv_advice(str(error)), line=line) from None
 
 
 class _Lines:
     """Decoded lines of a stream. *line* is the number of the last one given.
 
-    :raises _Unreadable: at the first line that is no text
+    :raises Unreadable: at the first line that is no text
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -196,39 +268,39 @@ class _Lines:
     def header(self) -> str:
         raw = self._stream.readline(MAX_LINE_BYTES + 1)
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise _Unreadable(f"the file is UTF-16; {_SAVE_AS}")
+            raise Unreadable(f"the file is UTF-16; {_SAVE_AS}", line=1)
         if raw.startswith(b"PK\x03\x04"):
-            raise _Unreadable(f"this is a spreadsheet, not a CSV file; {_SAVE_AS}")
-        header = _decode(raw.removeprefix(_BYTE_ORDER_MARK))
+            raise Unreadable(f"this is a spreadsheet, not a CSV file; {_SAVE_AS}", line=1)
+        header = _decode(raw.removeprefix(_BYTE_ORDER_MARK), 1)
         if not header.strip():
-            raise _Unreadable("the first line must hold the column names, and it is empty")
+            raise Unreadable(_NO_HEADER, line=1)
         if "\t" in header and "," not in header:
-            raise _Unreadable("the file is separated by tabs; save it separated by commas")
+            raise Unreadable("the file is separated by tabs; save it separated by commas", line=1)
         return header
 
     def rest(self, header: str) -> Iterator[str]:
         self.line = 1
         yield header
         while raw := self._stream.readline(MAX_LINE_BYTES + 1):
-            line = _decode(raw)
+            line = _decode(raw, self.line + 1)
             self.line += 1
             yield line
 
 
-def _decode(raw: bytes) -> str:
+def _decode(raw: bytes, line: int) -> str:
     if len(raw) > MAX_LINE_BYTES:
-        raise _Unreadable(f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+        raise Unreadable(f"the line is longer than {MAX_LINE_BYTES:,} bytes", line=line)
     if b"\0" in raw:
-        raise _Unreadable("the line holds a NUL byte, so this is no text file")
+        raise Unreadable("the line holds a NUL byte, so this is no text file", line=line)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         message = f"byte {error.start + 1} of the line is not UTF-8; {_SAVE_AS}"
-        raise _Unreadable(message, f"0x{raw[error.start]:02x}") from None
+        raise Unreadable(message, line=line, value=f"0x{raw[error.start]:02x}") from None
 
 
 def _columns(
-    file: str, header: Sequence[str], columns: Sequence[Column], report: ImportReport
+    file: str, line: int, header: Sequence[str], columns: Sequence[Column], report: ImportReport
 ) -> tuple[int | None, ...] | None:
     """Where each of *columns* stands in the file; the last element is the number of cells of a row."""
     names = [name.strip() for name in header]
@@ -240,12 +312,12 @@ def _columns(
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known columns: {', '.join(c.name for c in columns)}"
-            report.refuse(file, 1, name, "", f"unknown column; {hint}")
+            report.refuse(file, line, name, "", f"unknown column; {hint}")
     for name in dict.fromkeys(name for name in names if name in known and names.count(name) > 1):
-        report.refuse(file, 1, name, "", "the column is there twice; keep one")
+        report.refuse(file, line, name, "", "the column is there twice; keep one")
     for column in columns:
         if not column.optional and column.name not in names:
-            report.refuse(file, 1, column.name, "", "the column is missing")
+            report.refuse(file, line, column.name, "", "the column is missing")
     if report.errors_total > before:
         return None
     return (*(names.index(c.name) if c.name in names else None for c in columns), len(names))
@@ -263,23 +335,28 @@ def _row(
     width = order[-1]
     assert width is not None
     if len(cells) != width and (len(cells) < width or any(cell.strip() for cell in cells[width:])):
-        advice = (
-            "a value that holds the separator needs double quotes" if len(cells) > width else "add the missing ones"
-        )
+        advice = "add the missing ones"
+        if len(cells) > width:
+            sheet = file in report.letters
+            advice = "delete the others" if sheet else "a value that holds the separator needs double quotes"
         report.refuse(file, line, "", "", f"the row has {len(cells)} values, the header has {width}; {advice}")
         return None
     values: list[Any] = []
     whole = keyed = True
     for column, place in zip(columns, order, strict=False):
-        cell = "" if place is None else cells[place].strip()
+        found = "" if place is None else cells[place]
+        cell = found.strip()
         try:
-            if cell:
+            if isinstance(found, OddCell) and column.parse not in found.fits:
+                report.refuse(file, line, column.name, found.shown, found.advice)
+            elif cell:
                 values.append(column.parse(cell[1:] if _ESCAPED_FORMULA.match(cell) else cell))
                 continue
-            if column.optional:
+            elif column.optional:
                 values.append(column.empty)
                 continue
-            report.refuse(file, line, column.name, "", "must not be empty")
+            else:
+                report.refuse(file, line, column.name, "", "must not be empty")
         except CellError as error:
             report.refuse(file, line, column.name, cell, str(error))
         values.append(None)
@@ -428,7 +505,7 @@ def write_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iter
     writer.writerow(columns)
     yield echo.line
     for row in rows:
-        writer.writerow([_written(value) for value in row])
+        writer.writerow([written(value) for value in row])
         yield echo.line
 
 
@@ -441,7 +518,8 @@ class _Echo:
         self.line = line
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A value as a file holds it: see `write_rows`."""
     if value is None:
         return ""
     if isinstance(value, bool):

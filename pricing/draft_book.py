@@ -1,12 +1,13 @@
 """A draft as a book: the changed leaves laid over the book they change, so that a preview rebuilds nothing."""
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
+from pricing.compiled import CompiledBook
 from pricing.content import (
     LeafName,
     Leaves,
@@ -16,12 +17,13 @@ from pricing.content import (
     derivations_of,
     entry_leaves,
     frame_leaves,
+    key_of,
     sku_of,
     stated_leaves,
 )
 from pricing.engine.book import Cost, PriceRow, SkuEntry, SkuFacts
 from pricing.engine.derive import Derived, check_derivations, derive
-from pricing.engine.memory import Book, entries_of, frame_of
+from pricing.engine.memory import entries_of, frame_of
 from pricing.engine.rules import BookError, Rules
 from pricing.findings import finding_text
 
@@ -34,7 +36,7 @@ class DraftBase:
     None: nothing; *source* None: all of *book* was stated outright.
     """
 
-    def __init__(self, book: Book | None, source: Source | None) -> None:
+    def __init__(self, book: CompiledBook | None, source: Source | None) -> None:
         self.book = book
         self._source = source
         self._gave = None if source is None else source.gave()
@@ -49,6 +51,14 @@ class DraftBase:
         entry = None if self.book is None else self.book.entry(sku)
         leaves = {} if entry is None else entry_leaves(entry)
         return leaves if self._gave is None else {name: leaves[name] for name in leaves if not self._gave(name)}
+
+    def stated_rows(self) -> Iterator[tuple[LeafName, PriceRow]]:
+        """The rows of every SKU, one SKU after the other, in the memory of one."""
+        for entry in () if self.book is None else self.book.entries():
+            for row in entry.rows:
+                name = ("row", key_of("row", row))
+                if self._gave is None or not self._gave(name):
+                    yield name, row
 
     def leaf(self, name: LeafName) -> Any:
         """None: no such leaf."""

@@ -1,13 +1,13 @@
 """A book's prices as the files of docs/import-files.md: import them again and nothing changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kernel.csv_rows import write_rows
 from kernel.errors import Refused
-from pricing.content import Leaves
+from pricing.content import LeafName, Leaves
 from pricing.engine.book import (
     Adjustment,
     AmountEffect,
@@ -41,11 +41,30 @@ class NotExportable(Refused):
     title = "The import files cannot say this"
 
 
-def export_prices(leaves: Leaves) -> Iterator[tuple[str, Iterator[str]]]:
-    """(file name, its lines) of every price file, rows by key. A list without titles gets its code as one. *leaves* are
-    those of a draft: with derivations, and without the rows that follow from them.
+class Table(NamedTuple):
+    """A table as a file or sheet holds it. *name*: with `.csv`."""
 
-    :raises NotExportable: while a file's lines are read, when a scope names nothing at all
+    name: str
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[object, ...]]
+
+    def lines(self) -> Iterator[str]:
+        """As a CSV file."""
+        return write_rows(self.columns, self.rows)
+
+
+def export_prices(leaves: Leaves, rows: Iterable[PriceRow] | None = None) -> Iterator[tuple[str, Iterator[str]]]:
+    """(file name, its lines) of every price file: see `export_tables`."""
+    for table in export_tables(leaves, rows):
+        yield table.name, table.lines()
+
+
+def export_tables(leaves: Mapping[LeafName, Any], rows: Iterable[PriceRow] | None = None) -> Iterator[Table]:
+    """Every price file, its rows by key. A list without titles gets its code as one. *leaves* are those of a draft:
+    with derivations, and without the rows that follow from them. *rows*: in the place of those among the leaves, as
+    they come.
+
+    :raises NotExportable: while a table's rows are read, when a scope names nothing at all
     """
     made: dict[str, Any] = {
         "list": _price_list,
@@ -56,28 +75,31 @@ def export_prices(leaves: Leaves) -> Iterator[tuple[str, Iterator[str]]]:
         "quantity_rule": _quantity_rule,
     }
     for file in FILES:
-        columns = [column.name for column in file.columns]
-        rows: Iterator[Cells]
+        found: Iterator[Cells]
         if file.name == "policy.csv":
-            rows = iter([_policy(leaves)] if ("policy", ()) in leaves else [])
+            found = iter([_policy(leaves)] if ("policy", ()) in leaves else [])
         elif file.name == "layers.csv":
-            rows = _layers(leaves.get(("layers", ()), ()))
+            found = _layers(leaves.get(("layers", ()), ()))
+        elif file.name == "price_rows.csv" and rows is not None:
+            found = map(_price_row, rows)
         else:
-            rows = _of_kind(leaves, file.kinds[0], made[file.kinds[0]])
-        yield file.name, _lines(columns, rows)
+            found = _of_kind(leaves, file.kinds[0], made[file.kinds[0]])
+        columns = tuple(column.name for column in file.columns)
+        yield Table(file.name, columns, _in_order(columns, found))
 
 
-def _lines(columns: list[str], rows: Iterator[Cells]) -> Iterator[str]:
-    return write_rows(columns, ([row.get(column) for column in columns] for row in rows))
+def _in_order(columns: tuple[str, ...], rows: Iterator[Cells]) -> Iterator[tuple[object, ...]]:
+    for row in rows:
+        yield tuple(row.get(column) for column in columns)
 
 
-def _of_kind(leaves: Leaves, kind: str, make: Any) -> Iterator[Cells]:
+def _of_kind(leaves: Mapping[LeafName, Any], kind: str, make: Any) -> Iterator[Cells]:
     for name in sorted(leaves):
         if name[0] == kind:
             yield make(leaves[name])
 
 
-def _policy(leaves: Leaves) -> Cells:
+def _policy(leaves: Mapping[LeafName, Any]) -> Cells:
     policy: RoundingPolicy = leaves["policy", ()]
     strategy: Strategy = leaves.get(("strategy", ()), Strategy.MOST_SPECIFIC)
     cells: Cells = {

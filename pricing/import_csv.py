@@ -24,12 +24,12 @@ from kernel.csv_rows import (
     decimal,
     instant,
     many,
-    read_rows,
     text,
     whole,
     yes_no,
 )
 from kernel.money import Mode, normal
+from kernel.tables import FolderTables, Tables
 from pricing.content import LeafName, Leaves, changed, key_of
 from pricing.engine.book import (
     Adjustment,
@@ -71,6 +71,8 @@ from pricing.facts import category_path, decimal_text
 from pricing.findings import finding_text
 
 TITLE_LENGTH: Final = 300
+NO_SUCH_LIST: Final = "there is no such list in price_lists.csv"
+NO_SUCH_SKU: Final = "the catalogue has no such SKU; import it first, or with this"
 PERCENT_MOST: Final = Decimal(100)
 _PRICE: Final = decimal(12, least=Decimal(0))
 _QUANTITY: Final = decimal(6, least=Decimal(0))
@@ -190,7 +192,7 @@ class _Refused(Exception):
 _Values = Mapping[str, Any]
 
 
-class _File(NamedTuple):
+class PriceFile(NamedTuple):
     """A file's columns, the leading ones of its key, the kinds of leaves it holds the whole of, and what makes nouns
     of a row.
     """
@@ -201,22 +203,22 @@ class _File(NamedTuple):
     kinds: tuple[str, ...]
     make: Callable[[_Values], tuple[tuple[str, Any], ...]]
 
-
-def has_price_files(folder: Path) -> bool:
-    return any((folder / file.name).is_file() for file in FILES)
+    def values(self, row: Row) -> _Values:
+        return dict(zip((column.name for column in self.columns), row.values, strict=True))
 
 
 def read_changes(folder: Path, base: Leaves, known: KnownCodes, report: ImportReport) -> dict[LeafName, Any]:
     """What the price files of *folder* change in *base*; None for a leaf that goes. What is wrong stands in *report*,
     and then the changes are not to be used.
     """
-    found = _Import(base, report)
+    found = Reading(base, report)
     kinds: list[str] = []
+    tables = FolderTables(folder, KNOWN_TABLES)
     for file in FILES:
-        if (folder / file.name).is_file():
+        if file.name in tables.parts:
             kinds += file.kinds
-            found.read(folder, file)
-    _check(found, known)
+            found.read(tables, file)
+    check_together(found, known)
     changes = changed(base, found.wanted, kinds)
     gone = sum(1 for noun in changes.values() if noun is None)
     if gone:
@@ -224,7 +226,7 @@ def read_changes(folder: Path, base: Leaves, known: KnownCodes, report: ImportRe
     return changes
 
 
-class _Import:
+class Reading:
     """One import on its way: what it has read so far, and on which line."""
 
     def __init__(self, base: Leaves, report: ImportReport) -> None:
@@ -238,7 +240,8 @@ class _Import:
             layer.code: {group.code for group in layer.groups} for layer in base.get(("layers", ()), ())
         }
 
-    def read(self, folder: Path, file: _File) -> None:
+    def read(self, tables: Tables, file: PriceFile) -> None:
+        """Read all of a file, however many sheets hold it."""
         rows = 0
         mine: Leaves = {}
         layers: list[tuple[Level, int, Layer]] = []
@@ -246,20 +249,21 @@ class _Import:
             self.lists.clear()
         if file.name == "layers.csv":
             self.groups.clear()
-        for row in read_rows(folder / file.name, file.columns, self.report, key=file.key):
-            rows += 1
-            values = dict(zip((column.name for column in file.columns), row.values, strict=True))
-            self._mention(file, values)
-            for name, noun in self._made(file, row, values):
-                self.lines[name] = (file.name, row.line)
-                if name[0] == "layer":
-                    layers.append((noun.level, values["position"], noun))
-                else:
-                    mine[name] = noun
+        for part in tables.parts[file.name]:
+            for row in tables.rows(part, file.columns, self.report, key=file.key):
+                rows += 1
+                values = file.values(row)
+                self._mention(file, values)
+                for name, noun in self._made(file, part, row, values):
+                    self.lines[name] = (part, row.line)
+                    if name[0] == "layer":
+                        layers.append((noun.level, values["position"], noun))
+                    else:
+                        mine[name] = noun
         if file.name == "layers.csv":
             mine["layers", ()] = self._in_order(layers)
         if file.name == "policy.csv" and not rows and self.report.ok:
-            self.report.refuse(file.name, 1, "", "", "the file must hold one row")
+            self.report.refuse(tables.parts[file.name][0], 1, "", "", "the file must hold one row")
         self.wanted.update(mine)
         self.report.counts[file.name] = FileCount(
             rows=rows,
@@ -268,27 +272,18 @@ class _Import:
             unchanged=sum(1 for name, noun in mine.items() if self.base.get(name) == noun),
         )
 
-    def _mention(self, file: _File, values: _Values) -> None:
+    def _mention(self, file: PriceFile, values: _Values) -> None:
         if file.name == "price_lists.csv":
             self.lists.add(values["code"])
         if file.name == "layers.csv":
             self.groups[values["code"]] = values["groups"] and {group.code for group in values["groups"]}
 
-    def _made(self, file: _File, row: Row, values: _Values) -> Iterator[tuple[LeafName, Any]]:
+    def _made(self, file: PriceFile, part: str, row: Row, values: _Values) -> Iterator[tuple[LeafName, Any]]:
         """The nouns of a row whose every value is right and whose key is new."""
-        if not row.whole:
-            return
-        try:
-            made = file.make(values)
-        except _Refused as error:
-            self.report.refuse(file.name, row.line, error.column, _cell(values, error.column), str(error))
-            return
-        for kind, noun in made:
-            name = (kind, (noun.code,) if kind == "layer" else key_of(kind, noun))
+        for name, noun in nouns_of(file, part, row, values, self.report):
             if name in self.lines:
-                message = f"line {self.lines[name][1]} has the same key; keep one of the two"
                 column = file.key[-1] if file.key else ""
-                self.report.refuse(file.name, row.line, column, values.get(column, ""), message)
+                self.report.refuse(part, row.line, column, values.get(column, ""), same_key(self.lines[name][1]))
                 return
             yield name, noun
 
@@ -302,10 +297,29 @@ class _Import:
         return tuple(layer for _, _, layer in layers)
 
 
+def nouns_of(
+    file: PriceFile, part: str, row: Row, values: _Values, report: ImportReport
+) -> Iterator[tuple[LeafName, Any]]:
+    """What a row whose every value is right says, when its values make sense together."""
+    if not row.whole:
+        return
+    try:
+        made = file.make(values)
+    except _Refused as error:
+        report.refuse(part, row.line, error.column, _cell(values, error.column), str(error))
+        return
+    for kind, noun in made:
+        yield (kind, (noun.code,) if kind == "layer" else key_of(kind, noun)), noun
+
+
+def same_key(line: int) -> str:
+    return f"line {line} has the same key; keep one of the two"
+
+
 # --- What rows say of each other and of the catalogue ---
 
 
-def _check(found: _Import, known: KnownCodes) -> None:
+def check_together(found: Reading, known: KnownCodes) -> None:
     report = found.report
     windows: dict[tuple[str, str, str], list[PriceRow]] = {}
     scopes = _Scopes(
@@ -320,7 +334,7 @@ def _check(found: _Import, known: KnownCodes) -> None:
         if isinstance(noun, PriceRow):
             windows.setdefault((noun.list, noun.sku, noun.unit), []).append(noun)
             if noun.list not in found.lists:
-                report.refuse(file, line, "list", noun.list, "there is no such list in price_lists.csv")
+                report.refuse(file, line, "list", noun.list, NO_SUCH_LIST)
             _check_unit(file, line, noun.sku, noun.unit, known, report)
         elif isinstance(noun, Adjustment):
             if noun.layer not in found.groups:
@@ -338,9 +352,13 @@ def _check(found: _Import, known: KnownCodes) -> None:
 def _check_unit(file: str, line: int, sku: str, unit: str, known: KnownCodes, report: ImportReport) -> None:
     units = known.units.get(sku)
     if units is None:
-        report.refuse(file, line, "sku", sku, "the catalogue has no such SKU; import it first, or with this")
+        report.refuse(file, line, "sku", sku, NO_SUCH_SKU)
     elif unit not in units:
-        report.refuse(file, line, "unit", unit, f"{sku} is sold in {', '.join(sorted(units))}")
+        report.refuse(file, line, "unit", unit, other_units(sku, units))
+
+
+def other_units(sku: str, units: Collection[str]) -> str:
+    return f"{sku} is sold in {', '.join(sorted(units))}"
 
 
 class _Scopes(NamedTuple):
@@ -374,11 +392,14 @@ def _check_overlaps(
             if overlap([(one.starts_at, one.ends_at), (other.starts_at, other.ends_at)]):
                 _, first = lines["row", key_of("row", one)]
                 file, line = lines["row", key_of("row", other)]
-                message = f"the period overlaps that of line {first} for the same list, SKU and unit"
-                report.refuse(file, line, "valid_from", other.starts_at or "", message)
+                report.refuse(file, line, "valid_from", other.starts_at or "", overlapping(first))
 
 
-def _check_levels(found: _Import) -> None:
+def overlapping(line: int) -> str:
+    return f"the period overlaps that of line {line} for the same list, SKU and unit"
+
+
+def _check_levels(found: Reading) -> None:
     """Effects and conditions that the rule's layer cannot have."""
     report, lines = found.report, found.lines
     own = found.wanted.get(("layers", ()))
@@ -411,7 +432,7 @@ def _check_levels(found: _Import) -> None:
                 report.refuse(file, line, column, value, f"cannot be asked in {layer.code}, a {layer.level} layer")
 
 
-def _check_derivations(found: _Import) -> None:
+def _check_derivations(found: Reading) -> None:
     """Each by itself and all together; what they lack to derive from is seen when the draft is checked."""
     report = found.report
     derivations = {name[1][0]: noun for name, noun in found.wanted.items() if name[0] == "derivation"}
@@ -419,7 +440,7 @@ def _check_derivations(found: _Import) -> None:
         file, line = found.lines["derivation", (name,)]
         for column, named in (("list", name), ("base", noun.base)):
             if named is not None and named not in found.lists:
-                report.refuse(file, line, column, named, "there is no such list in price_lists.csv")
+                report.refuse(file, line, column, named, NO_SUCH_LIST)
     lists = [noun for (kind, _), noun in {**found.base, **found.wanted}.items() if kind == "list"]
     for finding in check_derivations(lists, derivations.values()):
         if finding.code not in {"derivation_unknown_list", "derivation_unknown_base"}:  # or its own row is wrong
@@ -705,7 +726,7 @@ _LEVELS: Final[dict[type[Any], tuple[tuple[Level, ...], str]]] = {
 }
 
 FILES: Final = (
-    _File(
+    PriceFile(
         "policy.csv",
         (),
         (
@@ -722,7 +743,7 @@ FILES: Final = (
         ("strategy", "policy"),
         _policy,
     ),
-    _File(
+    PriceFile(
         "price_lists.csv",
         ("code",),
         (
@@ -738,7 +759,7 @@ FILES: Final = (
         ("list",),
         _price_list,
     ),
-    _File(
+    PriceFile(
         "derivations.csv",
         ("list",),
         (
@@ -754,7 +775,7 @@ FILES: Final = (
         ("derivation",),
         _derivation,
     ),
-    _File(
+    PriceFile(
         "price_rows.csv",
         ("list", "sku", "unit"),
         (
@@ -772,7 +793,7 @@ FILES: Final = (
         ("row",),
         _price_row,
     ),
-    _File(
+    PriceFile(
         "layers.csv",
         ("code",),
         (
@@ -785,7 +806,7 @@ FILES: Final = (
         ("layers",),
         _layer,
     ),
-    _File(
+    PriceFile(
         "adjustments.csv",
         ("code",),
         (
@@ -810,7 +831,7 @@ FILES: Final = (
         ("adjustment",),
         _adjustment,
     ),
-    _File(
+    PriceFile(
         "bounds.csv",
         ("code",),
         (
@@ -824,7 +845,7 @@ FILES: Final = (
         ("bound",),
         _bound,
     ),
-    _File(
+    PriceFile(
         "quantity_rules.csv",
         ("code",),
         (
@@ -839,3 +860,5 @@ FILES: Final = (
         _quantity_rule,
     ),
 )
+KNOWN_TABLES: Final = {file.name: tuple(column.name for column in file.columns) for file in FILES}
+"""What `kernel.tables` looks for: the files and their columns."""

@@ -29,8 +29,9 @@ from kernel.errors import Conflict, NotFound, Refused
 from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.signing import Keyring
+from kernel.tables import FolderTables, Tables, open_tables
 from pricing import content as leaf
-from pricing import export_csv, facts, import_csv, ladder, store
+from pricing import export_csv, facts, import_csv, ladder, staging, store
 from pricing.books import PriceBooks
 from pricing.content import Key, LeafName, Leaves
 from pricing.draft_book import DraftBase, DraftBook
@@ -630,13 +631,16 @@ class Pricing:
 
         :raises PublicationNotFound: when there is no such publication
         """
-        if number is None:
-            async with self.db.begin(for_staff()) as session:
-                last = await store.find_last_publication(session)
-            if last is None:
-                raise PublicationNotFound("Nothing is published yet.")
-            number = last.number
-        return dict(export_csv.export_prices(leaf.stated_leaves(*await self._published(number))))
+        async with self.db.begin(for_staff()) as session:
+            if number is None:
+                found = await store.find_last_publication(session)
+            else:
+                found = await store.find_publication(session, number)
+            if found is None:
+                told = "Nothing is published yet." if number is None else f"There is no publication {number}."
+                raise PublicationNotFound(told)
+            base = await self.base_of(session, found.root, found.source)
+        return dict(export_csv.export_prices(dict(base.frame_leaves), (row for _, row in base.stated_rows())))
 
     async def import_folder(
         self,
@@ -649,45 +653,54 @@ class Pricing:
         """Import catalogue and price files of *folder*: all of them, or with one error in them nothing. Prices go into
         a new draft. *progress*: called now and then with a file's name and how many of its rows were read.
         """
-        report = ImportReport(progress=progress)
-        async with self.db.begin(for_staff()) as session:
-            await self.catalog.import_into(session, folder, report)
-            draft_id = await self.import_into(session, folder, report, by=by, title=title)
-            if not report.ok:
-                await session.rollback()
-                draft_id = None
-        report.sort()
-        return Imported(report=report, draft_id=draft_id)
+        return await self._import(folder, by=by, title=title, report=ImportReport(progress=progress), catalogue=True)
 
     async def import_prices(self, folder: Path, *, by: uuid.UUID | None, title: str = "") -> Imported:
         """Import the price files of *folder* into a new draft, or with one error in them nothing."""
-        report = ImportReport()
+        return await self._import(folder, by=by, title=title, report=ImportReport(), catalogue=False)
+
+    async def import_file(
+        self,
+        path: Path,
+        *,
+        by: uuid.UUID | None,
+        title: str = "",
+        progress: Callable[[str, int], None] | None = None,
+    ) -> Imported:
+        """Import a workbook, a CSV file or a zip of them into a new draft, or with one error nothing."""
+        report = ImportReport(progress=progress)
+        return await self._import(path, by=by, title=title, report=report, catalogue=False)
+
+    async def _import(
+        self, path: Path, *, by: uuid.UUID | None, title: str, report: ImportReport, catalogue: bool
+    ) -> Imported:
+        draft_id = None
         async with self.db.begin(for_staff()) as session:
-            draft_id = await self.import_into(session, folder, report, by=by, title=title)
+            if catalogue:
+                await self.catalog.import_into(session, path, report)
+            tables = await asyncio.to_thread(_tables, path, report)
+            if tables is not None:
+                try:
+                    draft_id = await self._import_into(session, tables, report, by=by, title=title or _title(path))
+                finally:
+                    tables.close()
             if not report.ok:
                 await session.rollback()
                 draft_id = None
         report.sort()
         return Imported(report=report, draft_id=draft_id)
 
-    async def import_into(
-        self, session: AsyncSession, folder: Path, report: ImportReport, *, by: uuid.UUID | None, title: str = ""
+    async def _import_into(
+        self, session: AsyncSession, tables: Tables, report: ImportReport, *, by: uuid.UUID | None, title: str
     ) -> uuid.UUID | None:
-        """Do as `import_prices` within the caller's transaction, who rolls back when *report* has errors."""
-        if not import_csv.has_price_files(folder):
+        """Put what *tables* say into a new draft, unless *report* has errors then; the caller rolls back."""
+        if not tables.parts:
             return None
-        known = await self.catalog.known_codes(session)
-        draft = await self._open_draft(session, title=title or f"Import of {folder.name}", by=by)
-        base = await self._stated(session, draft.base_root, draft.base_source)
-        changes = await asyncio.to_thread(import_csv.read_changes, folder, base, known, report)
+        draft = await self._open_draft(session, title=title, by=by)
+        base = await self._base(session, draft)
+        await staging.compare(session, self.catalog, tables, base, draft.id, report)
         if report.ok:
-            await store.put_changes(
-                session,
-                draft.id,
-                [_stored(name, noun) for name, noun in sorted(changes.items(), key=lambda item: item[0])],
-                by=by,
-                at=self.clock.now(),
-            )
+            await staging.put_into_draft(session, draft.id, by=by, at=self.clock.now())
         return draft.id
 
     # --- Below ---
@@ -710,8 +723,7 @@ class Pricing:
         return draft
 
     async def _base(self, session: AsyncSession, draft: PriceDraft) -> DraftBase:
-        book = None if draft.base_root is None else await self.books.load(leaf.root_text(draft.base_root))
-        return DraftBase(book, await _source(session, draft.base_source))
+        return await self.base_of(session, draft.base_root, draft.base_source)
 
     async def _laid_over(
         self, session: AsyncSession, draft: PriceDraft, changes: Mapping[LeafName, Any], skus: Sequence[str]
@@ -741,6 +753,11 @@ class Pricing:
         if not self.books.published() or self.books.published()[0].effective_at > at:
             return None
         return await self.books.past(at)
+
+    async def base_of(self, session: AsyncSession, root: bytes | None, source: bytes | None) -> DraftBase:
+        """What was stated of a published content; of no root, nothing."""
+        book = None if root is None else await self.books.load(leaf.root_text(root))
+        return DraftBase(book, await _source(session, source))
 
     async def _leaves(self, session: AsyncSession, root: bytes | None) -> Leaves:
         if root is None:
@@ -939,6 +956,16 @@ async def _source(session: AsyncSession, digest: bytes | None) -> leaf.Source | 
 
 
 def _stored(name: LeafName, noun: Any) -> tuple[str, str, Any]:
+def _tables(path: Path, report: ImportReport) -> Tables | None:
+    if path.is_dir():
+        return FolderTables(path, import_csv.KNOWN_TABLES)
+    return open_tables(path, path.name, import_csv.KNOWN_TABLES, report)
+
+
+def _title(path: Path) -> str:
+    return f"Import of {path.name}"
+
+
     return name[0], leaf.key_text(name[1]), None if noun is None else leaf.plain(noun)
 
 

@@ -1,13 +1,15 @@
 """Every query of pricing outside the engine."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
 
 from kernel.signing import Signature
 from pricing.content import Kept, KeptSource
@@ -92,6 +94,29 @@ async def list_changes(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[P
 
 
 async def put_changes(
+async def list_frame_changes(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceDraftChange]:
+    """The changes of what is not per SKU, by kind and key."""
+    query = (
+        sa.select(PriceDraftChange)
+        .where(PriceDraftChange.draft_id == draft_id, PriceDraftChange.kind != "row")
+        .order_by(PriceDraftChange.kind, PriceDraftChange.key)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def stream_row_changes(session: AsyncSession, draft_id: uuid.UUID) -> AsyncIterator[Sequence[tuple[str, Any]]]:
+    """(key, content) of the changed rows, by SKU and key, some thousand at a time."""
+    sku = sa.cast(PriceDraftChange.key, postgresql.JSONB)[1].astext
+    query = (
+        sa.select(PriceDraftChange.key, PriceDraftChange.content)
+        .where(PriceDraftChange.draft_id == draft_id, PriceDraftChange.kind == "row")
+        .order_by(sku.collate("C"), PriceDraftChange.key)
+        .execution_options(yield_per=_BATCH)
+    )
+    async for rows in (await session.stream(query)).partitions():
+        yield [(row.key, row.content) for row in rows]
+
+
     session: AsyncSession,
     draft_id: uuid.UUID,
     changes: Iterable[tuple[str, str, Any]],

@@ -55,13 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     importing = commands.add_parser("import", help="import catalogue and price files (docs/import-files.md)")
-    importing.add_argument("folder", help="holds the CSV files; absent ones are left as they are")
+    importing.add_argument(
+        "folder", help="holds the CSV files; absent ones are left as they are. Or a workbook (.xlsx) with price sheets"
+    )
     importing.add_argument("--title", default="", help="title of the price draft it makes")
     importing.set_defaults(run=_asynchronous("import_files"))
 
     export = commands.add_parser("export", help="write the published prices as files that `import` reads")
-    export.add_argument("folder", help="a new folder, or one that holds none of the files yet")
-    export.add_argument("--publication", type=int, default=None, metavar="NUMBER", help="the last one unless said")
+    export.add_argument("folder", help="a new folder, or one that holds none of the files yet; a new file with --xlsx")
+    what = export.add_mutually_exclusive_group()
+    what.add_argument("--publication", type=int, default=None, metavar="NUMBER", help="the last one unless said")
+    what.add_argument("--draft", default=None, metavar="ID", help="a draft as it stands; with --xlsx")
+    export.add_argument("--xlsx", action="store_true", help="as one workbook")
     export.set_defaults(run=_asynchronous("export_files"))
 
     price = commands.add_parser("price", help="price a SKU, with the trace that says why")

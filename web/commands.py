@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import psycopg
@@ -25,12 +26,14 @@ from pricing.engine import Buyer, LineRequest, Quote, QuoteRequest, disclosed, q
 from pricing.engine.explain import explain
 from pricing.engine.proofs import delta, prove, view, view_lines
 from pricing.engine.request import PricedLine
+from pricing.exports import Form, PriceExports
 from pricing.findings import finding_text
 from pricing.model import DraftState
 from pricing.proving import published_content, published_leaves
 from pricing.replay_orders import Evaluator, replay
 from pricing.service import WarningsNotAcknowledged
 from web.cli import FOUND, CommandFailed, called_from
+from web.desk.sheet_words import about_lines
 from web.serve import HOST, prepare_environment
 from web.services import Services, build
 
@@ -39,13 +42,16 @@ SHOWN_GROUPS = 20
 
 
 async def import_files(arguments: argparse.Namespace) -> int:
-    """Import a folder's files: all, or with one error nothing."""
-    folder = called_from(arguments.folder)
-    if not folder.is_dir():
-        raise CommandFailed(f"{arguments.folder} is no folder. Name the folder that holds the CSV files.")
+    """Import a folder's files, or a workbook's sheets: all, or with one error nothing."""
+    path = called_from(arguments.folder)
+    if not path.exists():
+        raise CommandFailed(
+            f"{arguments.folder} is no folder and no file. Name the folder that holds the CSV files, or a workbook."
+        )
     async with _services() as services:
-        imported = await services.pricing.import_folder(
-            folder, by=None, title=arguments.title, progress=lambda file, rows: _say_progress(f"{file}: {rows:,} rows")
+        importing = services.pricing.import_folder if path.is_dir() else services.pricing.import_file
+        imported = await importing(
+            path, by=None, title=arguments.title, progress=lambda file, rows: _say_progress(f"{file}: {rows:,} rows")
         )
     _end_progress()
     if not imported.report.ok:
@@ -67,19 +73,46 @@ async def import_files(arguments: argparse.Namespace) -> int:
 
 
 async def export_files(arguments: argparse.Namespace) -> int:
-    """Write the price files of a publication. What was derived is left out; the formulas are among them."""
-    folder = called_from(arguments.folder)
+    """Write the price files of a publication or draft. What was derived is left out; the formulas are among them."""
+    target = called_from(arguments.folder)
+    if arguments.xlsx:
+        return await _export_workbook(arguments, target)
+    if arguments.draft is not None:
+        raise CommandFailed("A draft is exported as a workbook: add --xlsx.")
     async with _services() as services:
         files = await services.pricing.export_prices(arguments.publication)
-    standing = [name for name in files if (folder / name).exists()]
+    standing = [name for name in files if (target / name).exists()]
     if standing:
         raise CommandFailed(f"{arguments.folder} holds a {standing[0]} already. Name a new folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     for name, lines in files.items():
-        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+        with (target / name).open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
     print(f"{len(files)} files are in {arguments.folder}. Import them again: bin/tarifa import {arguments.folder}")
     return 0
+
+
+async def _export_workbook(arguments: argparse.Namespace, path: Path) -> int:
+    _require_new_file(path, arguments.folder)
+    async with _services() as services:
+        exports = PriceExports(services.pricing)
+        if arguments.draft is not None:
+            draft = await services.pricing.find_draft(await _draft(services, arguments.draft))
+            about = about_lines(f"{draft.title} ({draft.id})", services.clock.now(), "en")
+            await exports.write_draft(draft.id, path, form=Form.WORKBOOK, about=about)
+        else:
+            named = f"publication {arguments.publication}" if arguments.publication else "the last publication"
+            about = about_lines(named, services.clock.now(), "en")
+            await exports.write_publication(arguments.publication, path, form=Form.WORKBOOK, about=about)
+    print(f"The workbook is in {arguments.folder}. Import it again: bin/tarifa import {arguments.folder}")
+    return 0
+
+
+def _require_new_file(path: Path, named: str) -> None:
+    if path.exists():
+        raise CommandFailed(f"{named} is there already. Name a new file.")
+    if not path.parent.is_dir():
+        raise CommandFailed(f"{named} cannot be written: its folder does not exist.")
 
 
 async def price(arguments: argparse.Namespace) -> int:
