@@ -66,6 +66,7 @@ class KeyScope(StrEnum):
     PRICES_READ = "prices:read"
     QUOTES_CREATE = "quotes:create"
     ORDERS_READ = "orders:read"
+    WEBHOOKS_MANAGE = "webhooks:manage"
 
 
 class Merchant(Base, kw_only=True):

@@ -6,7 +6,7 @@ is one idempotent step.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
@@ -22,34 +22,45 @@ from kernel.db import libpq_url
 Handler = Callable[..., Awaitable[None]]
 log = structlog.get_logger(__name__)
 
+DEFAULT: Final = "default"
 ATTEMPTS: Final = 14  # waits of 2, 4, 8 ... seconds: the last one some four hours
 STALLED_SWEEP_CRON: Final = "* * * * *"
 SHUTDOWN_SECONDS: Final = 5.0
 
 _ENQUEUE = text(
-    "select procrastinate_defer_jobs_v1(array[row('default', :task, 0, cast(:lock as text), null,"
+    "select procrastinate_defer_jobs_v1(array[row(:queue, :task, 0, cast(:lock as text), null,"
     " cast(:args as jsonb), cast(:run_at as timestamptz))::procrastinate_job_to_defer_v1])"
 )
 
 
 async def enqueue(
-    session: AsyncSession, task: str, args: dict[str, Any], *, lock: str | None = None, run_at: datetime | None = None
+    session: AsyncSession,
+    task: str,
+    args: dict[str, Any],
+    *,
+    lock: str | None = None,
+    run_at: datetime | None = None,
+    queue: str = DEFAULT,
 ) -> None:
     """Put a job into the caller's transaction.
 
     *lock*: jobs of one lock run one at a time, in order. *run_at*: not before this instant of the database's clock.
+    *queue*: jobs of one queue wait for each other's workers, not for those of another.
     """
     encoded = msgspec.json.encode(args).decode()
-    await session.execute(_ENQUEUE, {"task": task, "lock": lock, "args": encoded, "run_at": run_at})
+    values = {"queue": queue, "task": task, "lock": lock, "args": encoded, "run_at": run_at}
+    await session.execute(_ENQUEUE, values)
 
 
 class Jobs:
     """The worker side: handlers by task name, run beside the web server or in a process of their own."""
 
-    def __init__(self, url: str, *, concurrency: int = 4) -> None:
-        self._concurrency = concurrency
+    def __init__(self, url: str, *, concurrency: int = 4, queues: Mapping[str, int] | None = None) -> None:
+        """*queues*: those besides the default one, and how many of its jobs each does at once."""
+        self._queues = {DEFAULT: concurrency, **(queues or {})}
+        size = sum(self._queues.values()) + 2 * len(self._queues)
         self._app = procrastinate.App(
-            connector=procrastinate.PsycopgConnector(conninfo=libpq_url(url), min_size=1, max_size=concurrency + 2)
+            connector=procrastinate.PsycopgConnector(conninfo=libpq_url(url), min_size=1, max_size=size)
         )
         self.periodic("retry_stalled_jobs", STALLED_SWEEP_CRON, self._retry_stalled)
 
@@ -70,20 +81,15 @@ class Jobs:
     async def worker(self) -> AsyncIterator[None]:
         """Work while the block lasts; what is in hand at its end gets a few seconds."""
         async with self._app.open_async():
-            task = asyncio.create_task(
-                self._app.run_worker_async(
-                    concurrency=self._concurrency,
-                    install_signal_handlers=False,
-                    delete_jobs="successful",
-                    shutdown_graceful_timeout=SHUTDOWN_SECONDS,
-                )
-            )
+            tasks = [asyncio.create_task(self._work(queue, number)) for queue, number in self._queues.items()]
             try:
                 yield
             finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                for task in tasks:
+                    task.cancel()
+                for task in tasks:
+                    with suppress(asyncio.CancelledError):
+                        await task
 
     async def run_pending(self) -> None:
         """Do what is due now and return: for tests and for the command line."""
@@ -91,6 +97,16 @@ class Jobs:
             await self._app.run_worker_async(
                 wait=False, listen_notify=False, install_signal_handlers=False, delete_jobs="successful"
             )
+
+    async def _work(self, queue: str, concurrency: int) -> None:
+        await self._app.run_worker_async(
+            queues=[queue],
+            name=queue,
+            concurrency=concurrency,
+            install_signal_handlers=False,
+            delete_jobs="successful",
+            shutdown_graceful_timeout=SHUTDOWN_SECONDS,
+        )
 
     async def _retry_stalled(self) -> None:
         for job in await self._app.job_manager.get_stalled_jobs():

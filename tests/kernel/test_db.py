@@ -79,6 +79,7 @@ def test_a_failpoint_has_one_place() -> None:
 async def test_the_mapped_classes_say_what_the_migrations_made(database: Database) -> None:
     for room in ("accounts", "agreements", "catalog", "checkout", "pricing"):
         importlib.import_module(f"{room}.model")  # fills the metadata
+    importlib.import_module("accounts.webhooks.model")
 
     def differences(connection: sa.Connection) -> list[str]:
         inspector = sa.inspect(connection)
