@@ -722,6 +722,11 @@ class Pricing:
         await store.add_author(session, draft.id, by)
         return draft
 
+    async def base_of(self, session: AsyncSession, root: bytes | None, source: bytes | None) -> DraftBase:
+        """What was stated of a published content; of no root, nothing."""
+        book = None if root is None else await self.books.load(leaf.root_text(root))
+        return DraftBase(book, await _source(session, source))
+
     async def _base(self, session: AsyncSession, draft: PriceDraft) -> DraftBase:
         return await self.base_of(session, draft.base_root, draft.base_source)
 
@@ -753,11 +758,6 @@ class Pricing:
         if not self.books.published() or self.books.published()[0].effective_at > at:
             return None
         return await self.books.past(at)
-
-    async def base_of(self, session: AsyncSession, root: bytes | None, source: bytes | None) -> DraftBase:
-        """What was stated of a published content; of no root, nothing."""
-        book = None if root is None else await self.books.load(leaf.root_text(root))
-        return DraftBase(book, await _source(session, source))
 
     async def _leaves(self, session: AsyncSession, root: bytes | None) -> Leaves:
         if root is None:
@@ -923,6 +923,16 @@ class Pricing:
         )
 
 
+def _tables(path: Path, report: ImportReport) -> Tables | None:
+    if path.is_dir():
+        return FolderTables(path, import_csv.KNOWN_TABLES)
+    return open_tables(path, path.name, import_csv.KNOWN_TABLES, report)
+
+
+def _title(path: Path) -> str:
+    return f"Import of {path.name}"
+
+
 def _found(draft: PriceDraft | None) -> PriceDraft:
     if draft is None:
         raise DraftNotFound("There is no such draft.")
@@ -956,16 +966,6 @@ async def _source(session: AsyncSession, digest: bytes | None) -> leaf.Source | 
 
 
 def _stored(name: LeafName, noun: Any) -> tuple[str, str, Any]:
-def _tables(path: Path, report: ImportReport) -> Tables | None:
-    if path.is_dir():
-        return FolderTables(path, import_csv.KNOWN_TABLES)
-    return open_tables(path, path.name, import_csv.KNOWN_TABLES, report)
-
-
-def _title(path: Path) -> str:
-    return f"Import of {path.name}"
-
-
     return name[0], leaf.key_text(name[1]), None if noun is None else leaf.plain(noun)
 
 

@@ -93,7 +93,6 @@ async def list_changes(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[P
     return (await session.scalars(query)).all()
 
 
-async def put_changes(
 async def list_frame_changes(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceDraftChange]:
     """The changes of what is not per SKU, by kind and key."""
     query = (
@@ -117,6 +116,7 @@ async def stream_row_changes(session: AsyncSession, draft_id: uuid.UUID) -> Asyn
         yield [(row.key, row.content) for row in rows]
 
 
+async def put_changes(
     session: AsyncSession,
     draft_id: uuid.UUID,
     changes: Iterable[tuple[str, str, Any]],
