@@ -534,12 +534,8 @@ class _Track:
                 by = [code for code in others if run.leaf("adjustment", code)["layer"] == rule["layer"]]
                 named = loser["params"].get("by")
                 expected = "beaten", {"by": named if named in by else by}
-            self._loser(loser, rule, *expected)
+            run.same(f"{self.state.where}, why {rule['code']} did not act", loser, _loser(level, rule, *expected))
         run.same(f"{self.state.where}, losing rules that were not shown", list(losers), [])
-
-    def _loser(self, loser: Json, noun: Json, reason: str, params: Json) -> None:
-        expected = _loser(loser["phase"], noun, reason, params)
-        self.run.same(f"{self.state.where}, why {noun['code']} did not act", loser, expected)
 
     def _list_losers(self) -> None:
         run, state, trace = self.run, self.state, self.state.line["trace"]
@@ -548,13 +544,14 @@ class _Track:
             if loser["phase"] != "price":
                 continue
             noun = run.leaf("list", loser["rule"])
-            reasons = {
-                reason: params
+            possible = [
+                _loser("price", noun, reason, params)
                 for row, owner in run.rows(state.line["sku"], units)
                 if owner is noun
                 for reason, params in self._list_reasons(row, noun)
-            }
-            self._loser(loser, noun, loser["reason"], reasons.get(loser["reason"], {}))
+            ]
+            found = loser if loser in possible else possible
+            run.same(f"{state.where}, why {noun['code']} did not act", loser, found)
 
     def _list_reasons(self, row: Json, noun: Json) -> Iterator[tuple[str, Json]]:
         """What may be said of a list that did not price the line."""

@@ -163,6 +163,28 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
             id="a list for a country",
         ),
         pytest.param(
+            content(
+                row("1:10"),
+                row("1:9", of="PAST", ends_at=day(3)),
+                row("1:9", of="NEXT", starts_at=day(3, 12)),
+                lists=(public(), public("PAST", ends_at=day(2)), public("NEXT", starts_at=day(2, 12))),
+            ),
+            CHAIR_3,
+            id="a list and its row that both ended or begin later",
+        ),
+        pytest.param(
+            chairs(
+                rule("FIVE", "5"),
+                rule("FOUR", "4", priority=-1),
+                rule("FIXED", FixedPriceEffect(price="6"), conditions=in_euro()),
+                said=">0:10",
+                model="graduated",
+            ),
+            CHAIR_3,
+            id="rules beaten or without a unit price on slices",
+        ),
+        pytest.param(chairs(said="1:110 3:60", unit="box"), BOX, id="a next break of boxes"),
+        pytest.param(
             content(row("1:10+5"), adjustments=(rule("DEAR", UP, layer="line"),), bounds=(CEILING,)),
             CHAIR_3,
             id="a ceiling beside a fee",
@@ -286,6 +308,45 @@ def test_a_step_by_a_bound_that_moves_nothing_is_found(reason: str, code: str | 
     found = forged(of, lambda told: steps(told).insert(1, idle), CHAIR_3)
 
     assert found == ["CRUNCHY-ARMCHAIR per each, step 2"]
+
+
+def house(price: str, side: Side) -> BookContent:
+    """Chairs at 10 under a bound that is not shown."""
+    secret = msgspec.structs.replace(bound(price, side, "SECRET"), disclosed=False)
+    return content(row("1:10"), bounds=(secret,))
+
+
+@pytest.mark.parametrize(("price", "side", "other"), [("11", Side.FLOOR, "ceiling"), ("9", Side.CEILING, "floor")])
+def test_a_house_bound_lifts_to_a_floor_and_lowers_to_a_ceiling(price: str, side: Side, other: str) -> None:
+    of = house(price, side)
+
+    assert replay(*ask(of, CHAIR_3)).findings == ()
+    found = forged(of, lambda told: steps(told)[1].update(reason=other), CHAIR_3)
+    assert "CRUNCHY-ARMCHAIR per each, the house bound's direction" in found
+
+
+@pytest.mark.parametrize("made_up", [{"reason": "dull", "params": {}}, {"params": {"by": "NOBODY"}}])
+def test_a_list_that_lost_for_a_made_up_reason_is_found_wherever_it_stands(made_up: dict[str, Any]) -> None:
+    of = content(row("1:10"), row("1:9", of="TRADE"), lists=(public(priority=1), public("TRADE")))
+    of = msgspec.structs.replace(of, adjustments=(rule("LATE", "5", ends_at=day(1)),))
+
+    def last(told: Any) -> None:
+        lost = told["lines"][0]["trace"]["losers"]
+        assert [loser["phase"] for loser in lost] == ["price", "unit"]
+        lost[0].update(made_up)
+        lost.reverse()
+
+    assert forged(of, last, CHAIR_3) == ["CRUNCHY-ARMCHAIR per each, why TRADE did not act"]
+
+
+@pytest.mark.parametrize("price", ["10.00", "7.00"])
+def test_the_next_break_is_one_that_its_quantity_reaches_and_the_line_does_not(price: str) -> None:
+    def other(told: Any) -> None:
+        told["lines"][0]["trace"]["next_break"]["unit_price"] = price
+
+    found = forged(content(row("1:10 10:8 20:7")), other, CHAIR_3)
+
+    assert found == ["CRUNCHY-ARMCHAIR per each, price of the next break"]
 
 
 def test_an_order_rule_that_moves_too_much_or_lines_beside_its_scope_is_found() -> None:
