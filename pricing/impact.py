@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from math import gcd
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -39,6 +39,16 @@ _REASON: Final = {reason: number for number, reason in enumerate(REASONS)}
 
 Progress = Callable[[int], None]
 """Called with how many lines were priced since it was called last; a line counts once for each book."""
+
+
+class SoldOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One order. *lines*: SKU, unit and quantity in millionths; a SKU and unit once."""
+
+    name: str
+    buyer: Buyer
+    currency: str
+    tax: TaxInput
+    lines: tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +76,44 @@ class Sold:
     def __len__(self) -> int:
         """How many lines."""
         return len(self.line_order)
+
+    @classmethod
+    def of(cls, orders: Iterable[SoldOrder]) -> "Sold":
+        names: list[str] = []
+        buyers, currencies, taxes, skus, units = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
+        by_order: list[tuple[int, int, int]] = []
+        by_line: list[tuple[int, int, int, int]] = []
+        for number, order in enumerate(orders):
+            names.append(order.name)
+            by_order.append((buyers.of(order.buyer), currencies.of(order.currency), taxes.of(order.tax)))
+            by_line += [(number, skus.of(sku), units.of(unit), quantity) for sku, unit, quantity in order.lines]
+        order_columns = np.array(by_order, np.int64).reshape(-1, 3).T
+        line_columns = np.array(by_line, np.int64).reshape(-1, 4).T
+        return cls(
+            orders=names,
+            buyers=list(buyers.known),
+            currencies=list(currencies.known),
+            taxes=list(taxes.known),
+            skus=list(skus.known),
+            units=list(units.known),
+            order_buyer=order_columns[0],
+            order_currency=order_columns[1],
+            order_tax=order_columns[2],
+            line_order=line_columns[0],
+            line_sku=line_columns[1],
+            line_unit=line_columns[2],
+            quantities=line_columns[3],
+        )
+
+
+class _Numbers:
+    """Numbers things in the order they come in."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, int] = {}
+
+    def of(self, thing: object) -> int:
+        return self.known.setdefault(thing, len(self.known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -390,6 +438,11 @@ class _Grouped:
             values = values.astype(np.int64)
         found: list[int] = np.add.reduceat(_roomy(values, len(values)).take(self._order), self._starts).tolist()
         return found
+
+
+def micros(quantity: str) -> int:
+    """A quantity in millionths, as *Sold* counts; finer ones do not exist."""
+    return _units(quantity, QUANTITY_DECIMALS)
 
 
 # --- Pricing ---

@@ -136,6 +136,28 @@ class PriceReview(Base):
     taken_at: Mapped[datetime]
 
 
+class PriceImpact(Base, kw_only=True):
+    """What a draft would do to what was sold in the last *months*: asked for, and worked out by a job. *as_of*: the
+    instant of the prices; None: when it was asked. Once *finished_at* there is a *result* (`pricing.impacts.Report`,
+    compressed) or a *problem*. Staff alone may learn of it: it holds margins.
+    """
+
+    __tablename__ = "price_impact"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    draft_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("price_draft.id"))
+    months: Mapped[int] = mapped_column(sa.Integer)
+    as_of: Mapped[datetime | None]
+    requested_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
+    requested_at: Mapped[datetime]
+    lines_done: Mapped[int] = mapped_column(default=0)
+    lines_all: Mapped[int | None] = mapped_column(default=None)
+    finished_at: Mapped[datetime | None] = mapped_column(default=None)
+    problem: Mapped[str | None] = mapped_column(default=None)
+    detail: Mapped[str | None] = mapped_column(default=None)
+    result: Mapped[bytes | None] = mapped_column(deferred=True, default=None)
+
+
 class PricePublication(Base):
     """One entry of the append-only log: from *effective_at* on, until the next one's, prices are those of *root*.
 

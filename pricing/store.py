@@ -20,6 +20,7 @@ from pricing.model import (
     PriceDraft,
     PriceDraftAuthor,
     PriceDraftChange,
+    PriceImpact,
     PricePublication,
     PriceReview,
     PriceSource,
@@ -230,6 +231,36 @@ async def list_publications_after(session: AsyncSession, number: int) -> list[tu
         .order_by(log.number)
     )
     return [(row.number, row.root, row.effective_at, row.signature, row.key_id) for row in await session.execute(query)]
+
+
+async def find_impact(session: AsyncSession, impact_id: uuid.UUID) -> PriceImpact | None:
+    """With its result."""
+    return await session.get(PriceImpact, impact_id, options=[undefer(PriceImpact.result)])
+
+
+async def find_last_impact(session: AsyncSession, draft_id: uuid.UUID) -> PriceImpact | None:
+    """The one of the draft that was asked for last, with its result."""
+    query = sa.select(PriceImpact).where(PriceImpact.draft_id == draft_id).options(undefer(PriceImpact.result))
+    return await session.scalar(query.order_by(PriceImpact.requested_at.desc(), PriceImpact.id.desc()).limit(1))
+
+
+async def note_impact_progress(
+    session: AsyncSession, impact_id: uuid.UUID, lines_done: int, lines_all: int | None
+) -> None:
+    query = sa.update(PriceImpact).where(PriceImpact.id == impact_id)
+    await session.execute(query.values(lines_done=lines_done, lines_all=lines_all))
+
+
+async def finish_impact(session: AsyncSession, impact_id: uuid.UUID, **outcome: Any) -> None:
+    """Write how it ended, and forget what was worked out for the same draft before."""
+    of_draft = sa.select(PriceImpact.draft_id).where(PriceImpact.id == impact_id).scalar_subquery()
+    asked = sa.select(PriceImpact.requested_at).where(PriceImpact.id == impact_id).scalar_subquery()
+    await session.execute(
+        sa.delete(PriceImpact).where(
+            PriceImpact.draft_id == of_draft, PriceImpact.requested_at < asked, PriceImpact.finished_at.is_not(None)
+        )
+    )
+    await session.execute(sa.update(PriceImpact).where(PriceImpact.id == impact_id).values(outcome))
 
 
 async def find_signed_quote(session: AsyncSession, quote_id: uuid.UUID) -> SignedQuote | None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +21,7 @@ from pricing.engine.book import (
 )
 from pricing.engine.columns import ColumnarBook
 from pricing.engine.request import PricedLine
-from pricing.impact import Block, Compared, Figures, Impact, Side, Sold, compare
+from pricing.impact import Block, Compared, Figures, Impact, Side, Sold, SoldOrder, compare
 from tests.pricing.engine.cast import (
     ACME,
     GLOBEX,
@@ -47,29 +46,15 @@ Line = tuple[str, str, str]
 
 def sold(*orders: tuple[Buyer, str, Sequence[Line]]) -> Sold:
     """Orders as (buyer, currency, lines)."""
-    lines = [(number, *line) for number, (_, _, of_order) in enumerate(orders) for line in of_order]
-    buyers = list(dict.fromkeys(buyer for buyer, _, _ in orders))
-    currencies = list(dict.fromkeys(currency for _, currency, _ in orders))
-    skus = list(dict.fromkeys(sku for _, sku, _, _ in lines))
-    units = list(dict.fromkeys(unit for _, _, unit, _ in lines))
-
-    def places(found: Sequence[int]) -> Any:
-        return np.array(found, np.int64)
-
-    return Sold(
-        orders=[f"T-{number}" for number in range(len(orders))],
-        buyers=buyers,
-        currencies=currencies,
-        taxes=[ALL_RATES],
-        skus=skus,
-        units=units,
-        order_buyer=places([buyers.index(buyer) for buyer, _, _ in orders]),
-        order_currency=places([currencies.index(currency) for _, currency, _ in orders]),
-        order_tax=places([0] * len(orders)),
-        line_order=places([number for number, *_ in lines]),
-        line_sku=places([skus.index(sku) for _, sku, _, _ in lines]),
-        line_unit=places([units.index(unit) for _, _, unit, _ in lines]),
-        quantities=places([int(Decimal(quantity) * 10**6) for *_, quantity in lines]),
+    return Sold.of(
+        SoldOrder(
+            name=f"T-{number}",
+            buyer=buyer,
+            currency=currency,
+            tax=ALL_RATES,
+            lines=tuple((sku, unit, int(Decimal(quantity) * 10**6)) for sku, unit, quantity in lines),
+        )
+        for number, (buyer, currency, lines) in enumerate(orders)
     )
 
 
