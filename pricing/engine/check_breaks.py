@@ -9,7 +9,7 @@ from math import lcm
 from typing import NamedTuple
 
 from kernel.money import ratio, ratio_text
-from pricing.engine.book import PriceRow, RowModel, UnitFact
+from pricing.engine.book import PriceRow, UnitFact
 from pricing.engine.evaluate import MAX_QUANTITY
 from pricing.engine.line import less, over, plus, times
 from pricing.engine.rules import BUY_GET, TABLE, Matched, Ratio, ReadyQuantityRule, Rule
@@ -98,18 +98,18 @@ def points(of: Buyable, breaks: Iterable[Break], *, also_after: bool = False) ->
 
 
 def breaks_of_row(row: PriceRow, holds: Ratio) -> Iterator[Break]:
-    package = row.package
     """One of each tier. *holds*: base units in the row's unit."""
+    package = row.package
     for tier in row.tiers:
-        begin = ratio(tier.from_ if tier.from_ is not None else tier.above or "0")
-        if row.model is RowModel.PACKAGE and package is not None:
-            # tiers count packages, which begin after the free units
-            size, free = ratio(package.size), ratio(package.free)
-            if not package.round_up:
-                begin = begin[0] // begin[1] + 1, 1  # a tier above 2 packages is reached by 3 whole ones
-            yield Break(times(plus(free, times(begin, size)), holds), above=package.round_up, rule=None)
-        else:
+        begin = ratio(str(tier.from_ or tier.above))
+        if package is None:
             yield Break(times(begin, holds), above=tier.from_ is None, rule=None)
+        else:
+            # tiers count whole packages, which begin after the free units: what lies above 2 of them, or 2.5, begins
+            # with the first unit of the third or, rounded down, with its last
+            count = begin[0] // begin[1] + (not package.round_up), 1
+            units = plus(ratio(package.free), times(count, ratio(package.size)))
+            yield Break(times(units, holds), above=package.round_up, rule=None)
 
 
 def breaks_of(rules: Iterable[Rule]) -> Iterator[Break]:

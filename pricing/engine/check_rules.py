@@ -119,7 +119,7 @@ def _empty_tiers(cells: Cells, entry: SkuEntry, row: PriceRow) -> Iterator[tuple
     for tier, (begin, end) in zip(row.tiers, pairwise([*begins, None]), strict=True):
         assert begin is not None
         if asking and not any(_has_quantity(of, begin, None if slices else end) for of in asking):
-            yield tier.from_ or tier.above or "0", asking[0]
+            yield str(tier.from_ or tier.above), asking[0]
 
 
 def _has_quantity(of: Buyable, begin: Break, end: Break | None) -> bool:

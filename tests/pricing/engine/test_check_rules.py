@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from pricing.engine import BookContent, Buyer, finding_text
+from pricing.engine import BookContent, Buyer, Finding, finding_text
 from pricing.engine.book import (
     Adjustment,
     AmountEffect,
@@ -16,6 +17,7 @@ from pricing.engine.book import (
     Scope,
     Strategy,
 )
+from pricing.engine.check import Witness
 from pricing.engine.request import PricedLine
 from tests.pricing.engine.cast import (
     ACME,
@@ -24,6 +26,7 @@ from tests.pricing.engine.cast import (
     GLOBEX,
     INITECH,
     NOW,
+    ROPE,
     STOOL,
     acting,
     at_least,
@@ -161,7 +164,233 @@ def test_tiers_that_boxes_or_a_break_group_reach_are_none() -> None:
     assert "tier_never_reached" not in codes(one_sku(row("1:10 10:9.5"), skus=(grouped,), quantity_rules=(most,)))
 
 
+def test_what_never_prices_is_asked_for_as_the_row_has_it_by_who_sees_the_list() -> None:
+    """The second list prices chairs, the first one nothing."""
+    lists = public("FIRST", priority=2), public("TRADE"), public("USD", "USD")
+    boxes = (CHAIR, replace(CHAIR, sku="OTHER"), STOOL)
+    rows = [
+        *(row("1:100", sku=facts.sku, of="FIRST", unit="box") for facts in boxes[:2]),
+        row("1:8", sku="STOOL", of="FIRST"),
+        row("2:110", sku="OTHER", of="TRADE", unit="box"),
+        row("3:110", sku=CHAIR.sku, of="TRADE", unit="box"),
+        row("1:9", sku="STOOL", of="TRADE", starts_at=day(30)),
+        row("1:7", sku="STOOL", of="USD"),
+    ]
+    of = content(*rows, skus=boxes, lists=lists)
+
+    assert the("list_never_prices", of).params == {
+        "list": "TRADE", "sku": CHAIR.sku, "by": "FIRST", "count": "3", "others": "OTHER, STOOL",
+    }  # fmt: skip
+    assert the("list_never_prices", of).witness == Witness(
+        buyer=Buyer(), currency="EUR", sku=CHAIR.sku, unit="box", quantity="3", at=NOW
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "quantity"),
+    [
+        ((), "5"),
+        ((QuantityRule(code="Q", scope=EVERYTHING, maximum="3"),), "3"),
+        ((QuantityRule(code="Q", scope=EVERYTHING, minimum="7"),), "7"),
+        ((QuantityRule(code="Q", scope=EVERYTHING, multiple="3"),), "6"),
+    ],
+)
+def test_a_row_is_asked_for_with_its_least_quantity_that_may_be_bought(
+    rules: tuple[QuantityRule, ...], quantity: str
+) -> None:
+    newer = public("NEWER", priority=1, audience=only(segments=("trade",)))
+    older = public("OLDER", audience=only(segments=("trade",)))
+    rows = row("5:10", of="OLDER"), row("1:9", of="NEWER"), row("1:9", of="OLDER", sku="STOOL")
+    of = content(*rows, skus=(CHAIR, STOOL), lists=(older, newer), quantity_rules=rules)
+
+    finding = the("row_never_prices", of)
+    assert finding.params == {"list": "OLDER", "sku": CHAIR.sku, "unit": "each", "by": "NEWER"}
+    assert finding.witness == Witness(
+        buyer=Buyer(segments=("trade",)), currency="EUR", sku=CHAIR.sku, unit="each", quantity=quantity, at=NOW
+    )
+
+
+def test_rows_of_a_unit_that_cannot_be_bought_are_passed_by_for_one_that_can() -> None:
+    newer = public("NEWER", priority=1)
+    none = QuantityRule(code="Q", scope=EVERYTHING, unit="box", minimum="9", maximum="8")
+    rows = (
+        row("1:100", unit="box"),
+        row("1:9", sku="STOOL"),
+        row("1:9", of="NEWER"),
+        row("1:8", sku="STOOL", of="NEWER"),
+    )
+    of = content(*rows, skus=(CHAIR, STOOL), lists=(PUBLIC, newer), quantity_rules=(none,))
+    finding = the("list_never_prices", of)
+
+    assert (finding.params["sku"], finding.params["others"]) == ("STOOL", CHAIR.sku)
+
+
+def test_tiers_of_many_skus_that_nothing_reaches_are_told_once_with_a_question() -> None:
+    most = QuantityRule(code="Q", scope=Scope(skus=("STOOL", "SEAT")), minimum="2", maximum="9")
+    skus = (CHAIR, replace(CHAIR, sku="SEAT"), replace(CHAIR, sku="STOOL"))
+    rows = [row("1:10 10:9.5", sku=facts.sku, of="TRADE") for facts in skus]
+    of = content(*rows, skus=skus, lists=(TRADE,), quantity_rules=(most,))
+    finding = the("tier_never_reached", of)
+
+    assert finding.params == {
+        "list": "TRADE", "sku": "SEAT", "unit": "each", "begin": "10", "count": "2", "others": "STOOL",
+    }  # fmt: skip
+    assert finding.witness == Witness(
+        buyer=Buyer(segments=("trade",)), currency="EUR", sku="SEAT", unit="each", quantity="2", at=NOW
+    )
+
+
+@pytest.mark.parametrize(
+    ("of_row", "begins"),
+    [
+        (row(">0:10 >1:9 >1.5:8", model="package", package=Package(size="10", whole_quantity=True)), ["1"]),
+        (row(">0:10 >1:9 >1.5:8", model="package", package=Package(size="10")), []),
+        (row(">0:10 >1:9 >1.5:8", model="graduated"), []),
+        (row("1:10 2:9 2.5:8 3:7"), ["2.5"]),
+        (row("0:10 1:9"), ["0"]),
+        (row(">0:10 >0.5:9"), ["0"]),
+        (row("1:100 2:90 2.5:80 3:70", unit="box"), ["2.5"]),
+        (row("1:10 500:9"), []),
+        (row("1:100 50:99", unit="box"), ["50"]),
+        (row("1:10 601:9"), ["601"]),
+    ],
+)
+def test_a_tier_is_reached_by_any_quantity_in_any_unit_that_its_row_is_for(of_row: Any, begins: list[str]) -> None:
+    few = (
+        QuantityRule(code="Q", scope=EVERYTHING, unit="box", maximum="49"),
+        QuantityRule(code="R", scope=EVERYTHING, unit="each", maximum="600"),
+    )
+    found = [one for one in findings(one_sku(of_row, quantity_rules=few)) if one.code == "tier_never_reached"]
+
+    assert [one.params["begin"] for one in found] == begins
+    assert {one.params["unit"] for one in found} <= {of_row.unit}
+
+
 # --- Rules ---
+
+
+@pytest.mark.parametrize("level", ["unit", "line", "order"])
+def test_a_rule_of_any_level_is_seen_to_act(level: str) -> None:
+    assert idle_rules(one_sku(row("1:10"), adjustments=(rule("A", "5", layer=level),))) == {}
+
+
+def test_a_rule_acts_once_its_list_is_valid() -> None:
+    later = public(starts_at=day(30))
+    assert idle_rules(one_sku(row("1:10"), lists=(later,), adjustments=(rule("A", "5"),))) == {}
+
+
+def test_the_rule_most_often_in_the_way_is_named_and_of_equal_ones_the_first() -> None:
+    def against(*others: Adjustment) -> Finding:
+        return the("rule_never_acts", one_sku(row("1:10"), adjustments=(rule("A", "5"), *others)))
+
+    often = against(
+        rule("B", "10", priority=1, conditions=Conditions(max_quantity="1")),
+        rule("Z", "9", priority=1, conditions=at_least("2")),
+    )
+    assert often.params["by"] == "Z"
+    assert often.witness is not None
+    assert often.witness.quantity == "2"
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="2")
+    halves = (
+        rule("Z", "9", priority=1, conditions=Conditions(max_quantity="1")),
+        rule("B", "9", priority=1, conditions=at_least("2")),
+    )
+    equal = one_sku(row("1:10"), adjustments=(rule("A", "5"), *halves), quantity_rules=(once,))
+    assert the("rule_never_acts", equal).params["by"] == "B"
+
+
+def test_a_rule_without_any_case_is_shown_by_a_question_of_whom_it_is_for() -> None:
+    dollars = rule(
+        "A", "5", scope=Scope(skus=("NEW", "STOOL")), audience=only(segments=("trade",)),
+        conditions=Conditions(currencies=("USD",)),
+    )  # fmt: skip
+    new = replace(STOOL, sku="NEW")
+    of = content(row("1:10"), row("2:30", sku="STOOL"), skus=(CHAIR, new, STOOL), adjustments=(dollars,))
+
+    assert the("rule_never_acts", of).witness == Witness(
+        buyer=Buyer(segments=("trade",)), currency="EUR", sku="STOOL", unit="each", quantity="1", at=NOW
+    )
+
+
+def test_a_rule_between_amounts_that_exclude_each_other_is_shown_just_past_one() -> None:
+    never = rule("A", "5", layer="line", conditions=in_euro(min_line_amount="95", max_line_amount="94"))
+    finding = the("rule_never_acts", one_sku(row("1:10"), adjustments=(never,)))
+
+    assert finding.params["reason"] == "unable"
+    assert finding.witness is not None
+    assert finding.witness.quantity == "10"
+
+
+ONE_EURO = AmountEffect(amount="1")
+
+
+@pytest.mark.parametrize(
+    ("prices", "rules", "more"),
+    [
+        (("10", "30"), [rule("A", "5", layer="line", conditions=in_euro(min_line_amount="20"))], {}),
+        (("30", "10"), [rule("A", "5", layer="line", conditions=in_euro(max_line_amount="20"))], {}),
+        (("10", "30"), [rule("A", "5", layer="line", conditions=in_euro(min_subtotal="20"))], {}),
+        (("30", "10"), [rule("A", "5", layer="line", conditions=in_euro(max_subtotal="20"))], {}),
+        (("20", "5"), [rule("A", ONE_EURO, conditions=in_euro()), rule("B", "10")], {}),
+        (
+            ("20", "5"),
+            [rule("A", ONE_EURO, conditions=in_euro()), rule("B", "10", priority=1)],
+            {"layers": (layer("unit", pick="lowest"),)},
+        ),
+        (("20", "5"), [rule("A", ONE_EURO, conditions=in_euro()), rule("B", "10", priority=1, exclusive=True)], {}),
+        (
+            ("20", "5"),
+            [rule("A", ONE_EURO, conditions=in_euro())],
+            {"lists": (PUBLIC, public("STEPS")), "strategy": Strategy.LOWEST},
+        ),
+    ],
+)
+def test_a_rule_that_acts_by_the_price_alone_is_looked_for_in_every_sku(
+    prices: tuple[str, str], rules: list[Adjustment], more: dict[str, Any]
+) -> None:
+    """Of the first alone it never acts."""
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
+    skus = replace(STOOL, sku="A"), replace(STOOL, sku="B")
+    rows = [row(f"1:{price}", sku=facts.sku) for price, facts in zip(prices, skus, strict=True)]
+    if "lists" in more:
+        rows += [row(">0:9", sku=facts.sku, of="STEPS", model="graduated") for facts in skus]
+
+    def idle(number: int) -> set[str]:
+        chosen = skus[:number]
+        mine = [one for one in rows if one.sku in {facts.sku for facts in chosen}]
+        return set(idle_rules(content(*mine, skus=chosen, adjustments=tuple(rules), quantity_rules=(once,), **more)))
+
+    assert idle(1) == ({"A"} if "lists" not in more else set()), "what a row without a unit price passes over is told"
+    assert "A" not in idle(2)
+
+
+def test_what_is_passed_over_is_told_of_unit_amounts_alone_for_each_list_and_rule() -> None:
+    package = row(">0:30", sku="STOOL", model="package", package=Package(size="1"))
+    steps = row(">0:20", sku="ROPE", model="graduated", of="TRADE"), row(">0:20", model="graduated", of="TRADE")
+    rules = (
+        rule("UNIT", ONE_EURO, conditions=in_euro()),
+        rule("FIXED", FixedPriceEffect(price="5"), group="second", conditions=in_euro(min_quantity="7")),
+        rule("LINE", ONE_EURO, layer="line", conditions=in_euro()),
+        rule("PERCENT", "1", group="third"),
+    )
+    layers = layer("unit", "first", "second", "third"), layer("line")
+    of = content(
+        row("1:10"), package, *steps, skus=(CHAIR, ROPE, STOOL), lists=(PUBLIC, TRADE), adjustments=rules, layers=layers
+    )
+    found = [one for one in findings(of) if one.code == "effect_passed_over"]
+    each = "STOOL", "each"
+
+    assert [
+        (one.params["rule"], one.params["list"], one.params["sku"], one.params.get("others", "")) for one in found
+    ] == [
+        ("FIXED", "LIST", "STOOL", ""),
+        ("FIXED", "TRADE", CHAIR.sku, "ROPE"),
+        ("UNIT", "LIST", "STOOL", ""),
+        ("UNIT", "TRADE", CHAIR.sku, "ROPE"),
+    ]
+    assert found[0].witness == Witness(buyer=Buyer(), currency="EUR", sku=each[0], unit=each[1], quantity="7", at=NOW)
+    assert found[3].witness is not None
+    assert found[3].witness.buyer == Buyer(segments=("trade",))
 
 
 @pytest.mark.parametrize(
