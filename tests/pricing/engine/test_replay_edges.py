@@ -30,7 +30,7 @@ from pricing.engine.book import (
 )
 from pricing.engine.replay import _LEFT_OUT as LEFT_OUT
 from pricing.engine.replay import main, replay
-from tests.pricing.engine.cast import EVERYTHING, NOW, VAT, content, day, in_euro, only, public, row, rule
+from tests.pricing.engine.cast import EVERYTHING, NOW, VAT, content, day, in_euro, layer, only, public, row, rule
 from tests.pricing.engine.test_replay import RICH, ask, retold, rich
 
 HOUR = timedelta(hours=1)
@@ -360,6 +360,47 @@ def test_an_order_rule_that_moves_too_much_or_lines_beside_its_scope_is_found() 
 
     assert "Rule ORDER, not more than it says" in forged(of, more, *THREE_LINES)
     assert "Rule ORDER, lines outside its scope" in forged(of, beside, *THREE_LINES)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda told: told["order_steps"].reverse(), "Rule ORDER in the order of layers and groups"),
+        (
+            lambda told: told["order_steps"].insert(0, told["order_steps"][0]),
+            "Rule ORDER in the order of layers and groups",
+        ),
+        (lambda told: told["order_steps"][1].update(rule="LATER"), "Rule LATER acts where nothing stands against it"),
+        (
+            lambda told: told["order_losers"][-1].update(params={"by": "FIRST"}),
+            "Why rule THIRD did not act on the order",
+        ),
+    ],
+)
+def test_an_order_rule_out_of_turn_or_beaten_by_nobody_is_found(change: Callable[[Any], None], named: str) -> None:
+    rules = (
+        order_rule("1"),
+        rule("SECOND", "5", layer="order", group="second", priority=1),
+        rule("THIRD", "5", layer="order", group="second"),
+        rule("LATER", "5", layer="order", group="second", starts_at=day(1, 12)),
+    )
+    of = content(*ROWS, layers=(layer("order", "first", "second"),), adjustments=rules)
+
+    assert named in forged(of, change, *THREE_LINES)
+
+
+def test_who_lost_to_a_rule_that_itself_lost_is_believed() -> None:
+    rules = (
+        rule("BEST", "20", layer="order", exclusive=True),
+        rule("GOOD", "10", layer="order", priority=1),
+        rule("FAIR", "5", layer="order"),
+    )
+    of = content(*ROWS, adjustments=rules)
+    answer, leaves = ask(of, *THREE_LINES)
+
+    lost = {loser["rule"]: loser["params"]["by"] for loser in json.loads(answer)["order_losers"]}
+    assert lost == {"FAIR": "GOOD", "GOOD": "BEST"}
+    assert replay(answer, leaves).findings == ()
 
 
 def test_an_outcome_of_a_third_kind_is_found() -> None:
