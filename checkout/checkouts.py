@@ -31,6 +31,7 @@ from checkout.model import (
     StockReservation,
 )
 from checkout.offer import DEFAULT_TABLES, Books, Tables, base_quantities, base_quantity, price_cart
+from checkout.order_news import announce_created
 from checkout.settlement import finish_sale
 from checkout.states import Event, State, advance
 from checkout.totals import Totals
@@ -471,6 +472,7 @@ class Checkouts:
             session, "agreement_accepted", journey=order.visitor_id, at=now, locale=order.locale, order=order.number
         )
         events.record(session, "order_placed", journey=order.visitor_id, at=now, order=order.number)
+        await announce_created(session, order, now=now, base_url=self.base_url)
         if order.state is State.PAID:
             await finish_sale(session, self.catalog, order, entry_id=order.id, now=now, base_url=self.base_url)
             return

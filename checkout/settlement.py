@@ -11,6 +11,7 @@ from catalog.service import Catalog
 from checkout import store
 from checkout.mails import order_mail
 from checkout.model import Account, LedgerPosting, Liability, LiabilityReason, Order, ReservationState
+from checkout.order_news import announce_closed, announce_paid
 from kernel import events
 from kernel.ids import new_id
 from kernel.mail import queue_mail
@@ -41,6 +42,7 @@ async def finish_sale(
         await catalog.sell(session, held)
         await store.close_reservations(session, order.id, ReservationState.SOLD, now)
     await queue_mail(session, order_mail("order_paid", order, base_url=base_url), now=now)
+    await announce_paid(session, order, now=now, base_url=base_url)
     events.record(session, "payment_settled", journey=order.visitor_id, at=now, order=order.number)
 
 
@@ -52,6 +54,7 @@ async def give_up(session: AsyncSession, catalog: Catalog, order: Order, *, now:
         await store.close_reservations(session, order.id, ReservationState.RETURNED, now)
     order.closed_at = now
     await queue_mail(session, order_mail(f"order_{order.state.value}", order, base_url=base_url), now=now)
+    await announce_closed(session, order, now=now, base_url=base_url)
 
 
 def hold_as_liability(

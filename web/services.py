@@ -16,6 +16,9 @@ from accounts.passwords import Passwords
 from accounts.repeated_calls import RepeatedCalls
 from accounts.request_rates import RequestRates
 from accounts.service import Accounts
+from accounts.webhooks.delivery import Deliveries
+from accounts.webhooks.outbox import QUEUE
+from accounts.webhooks.service import Webhooks
 from agreements.service import Agreements
 from catalog.service import Catalog
 from checkout.carts import Carts
@@ -28,6 +31,7 @@ from kernel.clock import Clock, SystemClock
 from kernel.db import Database, for_accounts
 from kernel.jobs import Jobs
 from kernel.mail import SEND_TASK, FolderTransport, PostOffice, SmtpTransport, Transport
+from kernel.outgoing import Sender
 from kernel.settings import Settings, SettingsError
 from kernel.signing import Keyring
 from pricing.books import PriceBooks
@@ -42,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 HOURLY: Final = "7 * * * *"
 EVERY_MINUTE: Final = "* * * * *"
+WEBHOOKS_AT_ONCE: Final = 8
 
 UNNAMED: Final = Merchant(
     legal_name="Tarifa",
@@ -82,6 +87,8 @@ class Services(msgspec.Struct, kw_only=True):
     order_files: OrderFiles
     gateway: StripeGateway
     payments: Payments
+    webhooks: Webhooks
+    deliveries: Deliveries
     jobs: Jobs
     post_office: PostOffice
     journey: Journey
@@ -140,7 +147,11 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         order_files=OrderFiles(db),
         gateway=gateway,
         payments=Payments(db, clock, catalog, gateway, base_url=settings.base_url),
-        jobs=Jobs(settings.database_url),
+        webhooks=Webhooks(db, clock, keyring, loopback=settings.webhooks_to_loopback),
+        deliveries=Deliveries(
+            db, clock, keyring, Sender(loopback=settings.webhooks_to_loopback), base_url=settings.base_url
+        ),
+        jobs=Jobs(settings.database_url, queues={QUEUE: WEBHOOKS_AT_ONCE}),
         post_office=PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}"),
         journey=Journey(db, clock),
     )
@@ -177,8 +188,10 @@ async def load_merchant(services: Services) -> None:
 def _register_jobs(services: Services) -> None:
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
-    for task, handler in services.payments.job_handlers().items():
+    for task, handler in (services.payments.job_handlers() | services.deliveries.job_handlers()).items():
         jobs.register(task, handler)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
+    jobs.periodic("sweep_webhooks", EVERY_MINUTE, services.deliveries.sweep)
+    jobs.periodic("delete_old_webhooks", HOURLY, services.deliveries.delete_old)
