@@ -131,14 +131,16 @@ class Amounts:
         )
         return quote(request, book=self.book, at=at).lines[0]
 
+    def line_of(self, sku: int, asker: int, of: Buyable, number: int, at: datetime) -> PricedLine | RefusedLine:
+        return self.line(self._askers[asker], self._entries[sku].facts.sku, of.unit, of.text(number), at)
+
     def one(self, sku: int, asker: int, of: Buyable, number: int, at: datetime) -> tuple[int, int]:
         """The amount and the list of one question, as in `Costs`."""
-        who = self._askers[asker]
-        line = self.line(who, self._entries[sku].facts.sku, of.unit, of.text(number), at)
+        line = self.line_of(sku, asker, of, number, at)
         if isinstance(line, RefusedLine):
             return REFUSED, REFUSED
         net, over = ratio(line.net)
-        amount = net * 10 ** self.decimals(who.currency) // over
+        amount = net * 10 ** self.decimals(self._askers[asker].currency) // over
         return amount if amount <= _MOST else REFUSED, self._lists[line.trace.list]
 
     def _one_by_one(self, asked: Asked, costs: Costs, rows: Iterable[int]) -> None:

@@ -262,7 +262,7 @@ def _of_two(one: PriceList, other: PriceList, first: PriceRow, second: PriceRow,
     quantity: Ratio = (1, 1)
     for row in (first, second):
         tier = row.tiers[0]
-        begin = ratio(tier.from_) if tier.from_ is not None else plus(ratio(tier.above or "0"), (1, 1))
+        begin = ratio(tier.from_) if tier.from_ is not None else plus(ratio(str(tier.above)), (1, 1))
         quantity = begin if less(quantity, begin) else quantity
     return Witness(
         buyer=Buyer(

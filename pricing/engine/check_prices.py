@@ -14,10 +14,11 @@ import numpy as np
 from kernel.money import Mode, fixed, ratio
 from pricing.engine.book import Level, Rounding
 from pricing.engine.check_amounts import REFUSED, Amounts, Array, Asked, Costs, EntriesBook, Ints
-from pricing.engine.check_cells import ALONE, Case, Cells, Group
+from pricing.engine.check_cells import ALONE, Case, Cells, Group, RuleSet
 from pricing.engine.check_classes import who
 from pricing.engine.check_findings import Finding, Thresholds, Witness, of_several, warning
 from pricing.engine.memory import Book
+from pricing.engine.request import PricedLine
 from pricing.engine.rules import Ratio, Rules
 
 PORTION = 1 << 20
@@ -317,12 +318,19 @@ class PriceChecks:
             if name < 0:
                 rule_set = self.cells.rule_sets[-1 - name]
                 rule = (
-                    rule_set.naming(answers.threshold)
-                    if answers.threshold is not None
-                    else rule_set.causing(group.of, number)
+                    rule_set.causing(group.of, number) or self._switched(answers, rule_set, int(some[0]), column)
+                    if answers.threshold is None
+                    else rule_set.naming(answers.threshold)
                 )
-                by = noun.code if rule is None else rule
+                by = rule or noun.code
             yield by, noun.currency, some
+
+    def _switched(self, answers: _Answers, rule_set: RuleSet, row: int, column: int) -> str | None:
+        """The first rule that acts at one of two neighbouring quantities alone: between them an amount is passed."""
+        cases = [self._case(answers, row, at) for at in (column, column + 1)]
+        lines = [self.amounts.line_of(case.sku, case.asker, case.of, case.number, case.at) for case in cases]
+        acting = [{step.rule for step in line.trace.steps} for line in lines if isinstance(line, PricedLine)]
+        return next((one.code for one in rule_set.rules if len([of for of in acting if one.code in of]) == 1), None)
 
     def _by_list(self, rows: Ints, lists: Ints) -> Iterator[tuple[str, Ints]]:
         for number in np.unique(lists).tolist():

@@ -401,6 +401,17 @@ def test_a_bound_by_margin_counts_with_the_cost_in_its_own_currency() -> None:
     ]
 
 
+def test_bounds_that_cross_are_told_beside_one_that_is_not_covered() -> None:
+    bounds = (
+        bound("A", Side.FLOOR, "", CHF="1"),
+        bound("F", Side.FLOOR, "", EUR="7"),
+        bound("C", Side.CEILING, "", EUR="6"),
+    )
+    found = told(content(row("1:10"), skus=(CHAIR,), bounds=bounds), "bound", "floor", "ceiling")
+
+    assert found == [("bound_not_covered", "A", "", ""), ("floor_above_ceiling", "", "F", "C")]
+
+
 def test_what_a_book_with_faults_would_sell_is_not_looked_at() -> None:
     of = content(row("1:10 10:5"), row("1:9", sku="NONE"), skus=(CHAIR,))
 

@@ -100,6 +100,10 @@ def falls(of: BookContent) -> dict[str, tuple[str, str]]:
             {"LIST": ("11", "12")},
         ),
         (one_sku(row(">0:10 >1:4", model="package", package=Package(size="5"))), {}),
+        (
+            one_sku(row(">0:10 >1.5:4", model="package", package=Package(size="5", whole_quantity=True))),
+            {"LIST": ("5", "6")},
+        ),
         (one_sku(row("0:10"), adjustments=(rule("TEN", "15", conditions=at_least("10")),)), {"TEN": ("9", "10")}),
         (
             one_sku(
@@ -167,6 +171,21 @@ def falls(of: BookContent) -> dict[str, tuple[str, str]]:
 )
 def test_a_total_that_falls_is_shown_by_its_neighbours(of: BookContent, fall: dict[str, tuple[str, str]]) -> None:
     assert falls(of) == fall
+
+
+def test_a_fall_past_an_amount_is_found_however_close_the_breaks_around_it_are() -> None:
+    """One step after it the total is above what it was one step before."""
+    rules = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="100")),)
+    assert falls(one_sku(row("1:10 9:10 12:10"), adjustments=rules)) == {"R": ("9", "10")}
+
+
+def test_an_amount_of_many_decimals_is_passed_to_the_last_of_them() -> None:
+    finest = RoundingPolicy(unit=Rounding(decimals=12), line=Rounding(decimals=12), round_unit=False)
+    rules = (rule("R", "60", layer="line", conditions=in_euro(min_line_amount="246913.578024691356")),)
+    of = one_sku(row("1:123456.789012345678"), adjustments=rules, policy=finest)
+    assert falls(of) == {"R": ("1", "2")}
+    later = rule("R", "60", layer="line", conditions=in_euro(min_line_amount="246913.578024691357"))
+    assert falls(replace(of, adjustments=(later,))) == {"R": ("2", "3")}
 
 
 def test_a_total_falls_across_the_first_tier_of_another_list() -> None:
@@ -337,6 +356,9 @@ def test_a_jump_against_the_book_in_force_is_told_with_both_prices() -> None:
     book = MemoryBook(before, root="r")
     of = one_sku(row("1:10"))
 
+    half = Thresholds(jump_percent="12.5")
+    assert codes(one_sku(row("1:11.25 10:9")), current=book, thresholds=half) == ["total_falls"]
+    assert the("price_jumps", one_sku(row("1:11.26 10:8")), current=book, thresholds=half).params["percent"] == "+12.6"
     assert codes(one_sku(row("1:12.5 10:8")), current=book) == ["total_falls"], "25 % is not more than 25 %"
     risen = the("price_jumps", one_sku(row("1:12.51 10:8")), current=book)
     assert risen.params["percent"] == "+25.1"
