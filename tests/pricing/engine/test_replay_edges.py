@@ -185,6 +185,11 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
         ),
         pytest.param(chairs(said="1:110 3:60", unit="box"), BOX, id="a next break of boxes"),
         pytest.param(
+            content(row("1:10", ends_at=day(30)), adjustments=(rule("ENDS", "5", ends_at=day(30) + HOUR / 7200),)),
+            CHAIR_3,
+            id="an end half a second after another",
+        ),
+        pytest.param(
             content(row("1:10+5"), adjustments=(rule("DEAR", UP, layer="line"),), bounds=(CEILING,)),
             CHAIR_3,
             id="a ceiling beside a fee",
@@ -401,6 +406,13 @@ def test_who_lost_to_a_rule_that_itself_lost_is_believed() -> None:
     lost = {loser["rule"]: loser["params"]["by"] for loser in json.loads(answer)["order_losers"]}
     assert lost == {"FAIR": "GOOD", "GOOD": "BEST"}
     assert replay(answer, leaves).findings == ()
+
+
+def test_totals_beside_a_refused_line_are_found() -> None:
+    def summed(told: Any) -> None:
+        told["subtotal"] = {"minor": 3000, "currency": "EUR"}
+
+    assert forged(content(row("1:10")), summed, CHAIR_3, "1 each SOFA") == ["Totals beside a refused line"]
 
 
 def test_an_outcome_of_a_third_kind_is_found() -> None:

@@ -71,6 +71,7 @@ CHAIR = "CRUNCHY-ARMCHAIR per each"
         ((*LINE, "subtotal"), "1.00", f"{CHAIR}, subtotal", "'101.00'"),
         ((*LINE, "order_adjustment"), "-1.00", f"{CHAIR}, order adjustment", "'0.00'"),
         ((*LINE, "net"), "1.00", f"{CHAIR}, net", "'101.00'"),
+        ((*LINE, "subtotal"), "101.005", f"{CHAIR}, net", "'101.005'"),
         ((*LINE, "tax"), "1.00", f"{CHAIR}, tax", "'19.19'"),
         ((*LINE, "total"), "1.00", f"{CHAIR}, total", "'120.19'"),
         ((*LINE, "valid_until"), None, f"{CHAIR}, valid until", "'2026-11-30T00:00:00Z'"),
