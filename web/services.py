@@ -26,6 +26,7 @@ from checkout.checkouts import Checkouts
 from checkout.order_files import OrderFiles
 from checkout.orders import Orders
 from checkout.payments import Payments
+from checkout.sold_lines import read_open_quotes, read_orders
 from checkout.stripe_gateway import StripeGateway
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database, for_accounts
@@ -36,6 +37,8 @@ from kernel.settings import Settings, SettingsError
 from kernel.signing import Keyring
 from pricing.books import PriceBooks
 from pricing.feed_files import FeedFiles
+from pricing.impacts import WORK as IMPACT_WORK
+from pricing.impacts import Impacts
 from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
 from pricing.reviews import Reviews
@@ -77,6 +80,7 @@ class Services(msgspec.Struct, kw_only=True):
     books: PriceBooks
     pricing: Pricing
     reviews: Reviews
+    impacts: Impacts
     proofs: PublishedProofs
     feed_files: FeedFiles
     quotes: Quotes
@@ -137,6 +141,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         books=books,
         pricing=Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval),
         reviews=Reviews(db, clock),
+        impacts=Impacts(db, clock, books, catalog, read_orders=read_orders, read_quotes=read_open_quotes),
         proofs=PublishedProofs(db, keyring),
         feed_files=FeedFiles(settings.var / "feeds"),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
@@ -188,6 +193,7 @@ async def load_merchant(services: Services) -> None:
 def _register_jobs(services: Services) -> None:
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
+    jobs.register(IMPACT_WORK, services.impacts.work)
     for task, handler in (services.payments.job_handlers() | services.deliveries.job_handlers()).items():
         jobs.register(task, handler)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)

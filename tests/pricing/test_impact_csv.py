@@ -1,6 +1,7 @@
 """What is exported of an impact: exact amounts, reasons, and no cell that a spreadsheet runs."""
 
 import csv
+from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
@@ -29,8 +30,8 @@ def small() -> Compared:
     return compared(orders, before, after, {("CRUNCHY-ARMCHAIR", "EUR"): Decimal("60.5")})
 
 
-def read(file: object) -> list[dict[str, str]]:
-    return list(csv.DictReader(file))  # type: ignore[arg-type] # an iterator of lines
+def read(file: Iterable[str]) -> list[dict[str, str]]:
+    return list(csv.DictReader(file))
 
 
 def test_every_line_stands_with_both_prices_or_the_reason_why_not(small: Compared) -> None:
