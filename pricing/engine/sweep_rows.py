@@ -168,8 +168,7 @@ class RowFinder:
     def _candidates(self, asked: Asked, level: int, places: Ints | None) -> list[Found]:
         """Of one list: the asked unit's row, else the base unit's, where the quantity reaches its first tier."""
         if asked.ordinal is None:
-            found = self._reached(asked, self._rows(asked, level, places, None), asked.base)
-            return [found._replace(own=True)]
+            return [self._reached(asked, self._rows(asked, level, places, None), asked.base)]
         ordinal = taken(asked.ordinal, places)
         own = self._reached(asked, self._rows(asked, level, places, ordinal), asked.quantity)
         others = ordinal != 0
@@ -178,7 +177,7 @@ class RowFinder:
         others &= ~taken(have | asked.by_scalar, places)
         at = np.flatnonzero(others) if places is None else places[others]
         base = self._reached(asked, self._rows(asked, level, at, None), asked.base)
-        return [own._replace(own=True), base._replace(own=False)]
+        return [own, base._replace(own=False)]
 
     def _rows(self, asked: Asked, level: int, places: Ints | None, ordinal: Ints | None) -> tuple[Ints | None, Ints]:
         """Rows of the list at *level* that are valid, and the places of the lines that have one."""

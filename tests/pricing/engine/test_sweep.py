@@ -777,6 +777,60 @@ def test_skus_under_the_same_quantity_rules_are_checked_together() -> None:
     assert len(of.columns.memo["plans"].checks) == 1
 
 
+def test_rows_are_found_among_thousands_of_skus() -> None:
+    """SKUs at both ends of words of 64 and pages of 512; every second one has a row."""
+    skus = tuple(SkuFacts(sku=f"S{number:04}") for number in range(1300))
+    rows = [row(f"1:{number + 1}", sku=f"S{number:04}", unit="each") for number in range(0, 1300, 2)]
+    of = columnar(*rows, row("1:9", sku="S0003", unit="each", of="NEW"), lists=(public(), public("NEW")), skus=skus)
+
+    found = swept(
+        of, *(f"1 S{number:04}" for number in (0, 2, 3, 62, 63, 64, 66, 510, 511, 512, 514, 1022, 1024, 1298))
+    )
+
+    assert not found.by_scalar.any()
+    assert [place for place, code in enumerate(found.reasons) if code] == [4, 8]
+
+
+def test_tiers_begin_where_they_say_beyond_the_numbers_a_float_holds() -> None:
+    gram = (UnitFact(unit="gram", decimals=6), UnitFact(unit="low", factor="16", decimals=6))
+    of = columnar(
+        row("1:0.05 9007199254.740993:0.04", sku="OIL", unit="gram"),
+        row("1:0.05 9007199254.740992:0.04", sku="TEA", unit="gram"),
+        skus=(SkuFacts(sku="OIL", units=gram), SkuFacts(sku="TEA", units=gram)),
+    )
+
+    found = swept(of, "562949953.421312 low OIL", "562949953.421312 low TEA")
+
+    assert found.list_prices.tolist() == [5, 4]
+    assert not found.by_scalar.any()
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+@pytest.mark.parametrize("bounds", [{"floor": "7 9 8"}, {"ceiling": "5 3 4"}, {"floor": "7 9 8", "ceiling": "5 10 4"}])
+def test_of_several_bounds_the_strictest_holds(bounds: dict[str, str], rounds: bool) -> None:
+    found_bounds = [
+        Bound(
+            code=f"{side}-{price}",
+            side=Side(side),
+            scope=EVERYTHING,
+            limit=PriceLimit(prices=(CurrencyPrice(currency="EUR", price=f"{price}.005"),)),
+        )
+        for side, prices in bounds.items()
+        for price in prices.split()
+    ]
+    of = columnar(
+        row("1:6.125", sku="STOOL"),
+        row("1:3.333", unit="each"),
+        row("1:42", sku="ROPE"),
+        bounds=tuple(found_bounds),
+        policy=RoundingPolicy(round_unit=rounds),
+    )
+
+    assert not swept(
+        of, *(f"{count} {sku}" for count in (1, 7) for sku in ("STOOL", CHAIR.sku, "ROPE"))
+    ).by_scalar.any()
+
+
 # --- Numbers and their bounds ---
 
 
