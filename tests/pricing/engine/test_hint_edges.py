@@ -362,3 +362,25 @@ def test_a_later_break_at_a_lower_price_is_the_next_one_and_an_earlier_is_not() 
     hints = [priced(of, f"{units} CRUNCHY-ARMCHAIR").trace.next_break for units in (5, 12, 20)]
 
     assert [hint and hint.quantity for hint in hints] == ["20", "20", None]
+
+
+def test_a_discount_by_the_amount_that_only_the_next_break_reaches_is_counted() -> None:
+    """20 x 5.30 are 106.00, of which 15 % go: 90.10."""
+    dear = rule("DEAR", "15", layer="line", conditions=in_euro(min_line_amount="105"))
+
+    assert cliff_of(book(row("1:10 20:5.3")), "10 CRUNCHY-ARMCHAIR") is None
+    assert cliff_of(book(row("1:10 20:5.3"), adjustments=(dear,)), "10 CRUNCHY-ARMCHAIR") == ("20", "90.10")
+
+
+def test_a_floor_under_a_price_with_tax_is_worked_out_anew_for_another_rate() -> None:
+    limit = PriceLimit(prices=(CurrencyPrice(currency="EUR", price="4"),))
+    of = book(
+        row("1:10 10:1"),
+        lists=(public(tax_included=True),),
+        bounds=(Bound(code="F", side=Side.FLOOR, scope=EVERYTHING, limit=limit),),
+    )
+
+    for percent, unit_price, cliff in [("19", "4.76", "47.60")] * 4 + [("7", "4.28", "42.80")] * 4:
+        tax = TaxInput(rates=(TaxRate(category="standard", percent=percent),))
+        assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", tax=tax) == ("10", cliff)
+        assert priced(of, "10 CRUNCHY-ARMCHAIR", tax=tax).unit_price == unit_price

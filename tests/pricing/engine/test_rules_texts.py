@@ -23,7 +23,7 @@ from pricing.engine.book import (
     Side,
 )
 from pricing.engine.rules import BookError, ancestors, in_scope
-from tests.pricing.engine.cast import CHAIR, EVERYTHING, STOOL, content, day, in_euro, layer, public, row, rule
+from tests.pricing.engine.cast import ACME, CHAIR, EVERYTHING, STOOL, content, day, in_euro, layer, public, row, rule
 
 HERE = timezone(timedelta(hours=1))
 
@@ -178,3 +178,5 @@ def test_a_book_keeps_the_rules_it_was_made_of() -> None:
 
     assert (rules.frame.quantity_rules, rules.frame.lists) == (of.quantity_rules, of.lists)
     assert [found.code for found in rules.quantity_rules_for(CHAIR)] == ["Q"]
+    view = rules.view("USD", ACME)
+    assert (view.currency, view.buyer, view.lists) == ("USD", ACME, {})
