@@ -154,6 +154,12 @@ def sku_of(name: LeafName) -> str | None:
     return key[0] if kind in {"sku", "cost"} and key else None
 
 
+def list_of(name: LeafName) -> str | None:
+    """The price list a leaf is, or belongs to; None for another."""
+    kind, key = name
+    return key[0] if kind in {"list", "derivation", "row"} and key else None
+
+
 def noun_of(kind: str, key: Key, content: Any) -> Any:
     """The noun that JSON-able *content* describes. Its numbers need not be in normal form: 12.50 is taken for 12.5.
 

@@ -321,6 +321,39 @@ class Pricing:
             draft.version += 1
         return _state((kind, key), noun)
 
+    async def remove_list(
+        self, draft_id: uuid.UUID, code: str, *, by: uuid.UUID | None, expected: str | None = None
+    ) -> None:
+        """Take a price list out of the draft, with its prices and its formula. *expected* as in `put_change`.
+
+        :raises BookError: when the rest could not be priced, as when another list follows this one
+        :raises DraftClash: when the list is not what the editor saw
+        :raises DraftNotFound, DraftClosed: when it cannot be edited any more
+        """
+        name = ("list", (code,))
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            stated = await self._stated(session, draft.base_root, draft.base_source)
+            draft = await _editable(session, draft_id)
+            standing = await self._standing(session, draft, name)
+            if leaf.seen(standing) != expected:
+                raise _clash("Someone changed this since you opened it.", [(name, standing, None)])
+            changes = await _changes(session, draft_id)
+            gone = [each for each in {**stated, **changes} if leaf.list_of(each) == code]
+            await self._laid_over(session, draft, changes | dict.fromkeys(gone), [])
+            await store.delete_changes(
+                session, draft_id, [(kind, leaf.key_text(key)) for kind, key in gone if (kind, key) not in stated]
+            )
+            await store.put_changes(
+                session,
+                draft_id,
+                [_stored(each, None) for each in gone if each in stated],
+                by=by,
+                at=self.clock.now(),
+            )
+            await store.add_author(session, draft_id, by)
+            draft.version += 1
+
     async def find_leaf(self, draft_id: uuid.UUID, kind: str, key: Key) -> LeafState:
         """One object of the draft as it stands, changed or not.
 
@@ -453,16 +486,21 @@ class Pricing:
         return await asyncio.to_thread(lambda: tuple(price(*question) for question in questions))
 
     async def books_of_draft(
-        self, draft_id: uuid.UUID, *, skus: Sequence[str], at: datetime
+        self, draft_id: uuid.UUID, *, skus: Sequence[str], at: datetime, change: tuple[str, Key, Any] | None = None
     ) -> tuple[Book | None, Book]:
-        """The book in force at *at*, None where there is none, and the draft as a book that knows *skus*.
+        """The book in force at *at*, None where there is none, and the draft as a book that knows *skus*. *change*:
+        kind, key and content that the draft has besides, None for gone; nothing is stored.
 
         :raises DraftNotFound: when there is no such draft
+        :raises LeafMalformed: when the content of *change* is no such object
         :raises BookError: when what the draft says cannot be priced
         """
         async with self.db.begin(for_staff()) as session:
             draft = _found(await store.find_draft(session, draft_id))
             changes = await _changes(session, draft_id)
+            if change is not None:
+                kind, key, content = change
+                changes[kind, key] = None if content is None else leaf.noun_of(kind, key, content)
             after = await self._laid_over(session, draft, changes, skus)
         return await self._book_before(at), after
 

@@ -112,8 +112,7 @@ SENTENCES: Final[dict[str, str]] = {
     "price-draft-not-found": N_("There is no such draft."),
     "price-draft-closed": N_("This draft was published or discarded. Begin a new one."),
     "price-publication-not-found": N_("There is no such publication."),
-    "price-row-not-found": N_("There is no such price in this draft. It may have been removed."),
-    "price-rule-not-found": N_("There is no such rule in this draft. It may have been removed."),
+    "price-object-not-found": N_("There is no such object in this draft. It may have been removed."),
     "price-change-gone": N_("This change is not in the draft any more, or somebody has edited it. Look at it again."),
     # everywhere
     "unauthenticated": N_("Log in first."),

@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.desk import drafts, orders, preview, price_pages, prices, rule_pages, start
+from web.desk import book_pages, drafts, orders, preview, price_pages, prices, rule_pages, start
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -14,5 +14,6 @@ def routes() -> list[ControllerRouterHandler]:
         *drafts.HANDLERS,
         *price_pages.HANDLERS,
         *rule_pages.HANDLERS,
+        *book_pages.HANDLERS,
         *preview.HANDLERS,
     ]

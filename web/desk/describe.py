@@ -46,7 +46,47 @@ LABELS: Final = {
     "ending": N_("Ending"),
     "min_margin": N_("Margin at least"),
     "max_margin": N_("Margin at most"),
+    "side": N_("Side"),
+    "limit": N_("Limit"),
+    "disclosed": N_("Named to buyers"),
+    "minimum": N_("Minimum"),
+    "maximum": N_("Maximum"),
+    "multiple": N_("Multiple"),
+    "tax_included": N_("Prices include tax"),
+    "mergeable": N_("Breaks may be merged"),
+    "package": N_("Package"),
+    "line": N_("Lines"),
+    "tax": N_("Taxes"),
+    "round_unit": N_("Unit prices are rounded first"),
+    "tax_level": N_("Tax is rounded by"),
 }
+STRATEGIES: Final = {
+    "most_specific": N_("the most specific list"),
+    "lowest": N_("the list of the lowest amount"),
+    "merge_breaks": N_("all lists' breaks together"),
+}
+WORDS: Final = {
+    "side": {"floor": N_("floor"), "ceiling": N_("ceiling")},
+    "tax_level": {"unit": N_("the unit"), "line": N_("the line"), "order": N_("the order")},
+    "model": {
+        "flat": N_("one price for any quantity"),
+        "volume": N_("the reached price counts for all units"),
+        "graduated": N_("each slice at its own price"),
+        "package": N_("by whole packages"),
+    },
+}
+LAYER_LEVELS: Final = {"unit": N_("on the unit price"), "line": N_("on the line"), "order": N_("on the order")}
+COMBINES: Final = {"sequence": N_("one after another"), "sum": N_("added up")}
+PICKED_LOWEST: Final = N_("%(group)s (the lowest wins)")
+STRATEGY: Final = N_("Which list counts")
+MARGIN: Final = N_("margin of %(percent)s %%")
+ROUNDED: Final = N_("to %(decimals)s decimals, %(mode)s")
+ROUNDED_AS_CURRENCY: Final = N_("to the currency's decimals, %(mode)s")
+PACKAGE: Final = N_("of %(size)s units, counted %(way)s")
+PACKAGE_FREE: Final = N_("%(free)s units free")
+PACKAGE_WHOLE: Final = N_("the reached price counts for all packages")
+ROUND_UP: Final = N_("up to whole ones")
+ROUND_DOWN: Final = N_("down to whole ones")
 PARTS: Final = {
     "skus": N_("SKUs"),
     "categories": N_("categories"),
@@ -107,6 +147,24 @@ class Field(msgspec.Struct, frozen=True):
         return self.before != self.after
 
 
+class Sides(msgspec.Struct, frozen=True):
+    """One thing an object says, on the three sides of a clash; None where that side says nothing of it."""
+
+    label: str
+    original: str | None
+    theirs: str | None
+    yours: str | None
+
+    @property
+    def differs(self) -> bool:
+        return self.theirs != self.yours
+
+    @property
+    def both(self) -> bool:
+        """Whether both sides changed it, and not to the same."""
+        return self.differs and self.original not in {self.theirs, self.yours}
+
+
 def kind_text(kind: str, locale: str) -> str:
     return _say(KINDS.get(kind, kind), locale)
 
@@ -128,6 +186,13 @@ def compared(before: Any, after: Any, locale: str) -> tuple[Field, ...]:
     return tuple(Field(label, sides[0].get(label), sides[1].get(label)) for label in labels)
 
 
+def three_sides(original: Any, theirs: Any, yours: Any, locale: str) -> tuple[Sides, ...]:
+    """A clash field by field, in one order, without what no side says."""
+    sides = [dict(described(side, locale)) if side is not None else {} for side in (original, theirs, yours)]
+    labels = dict.fromkeys(label for side in reversed(sides) for label in side)
+    return tuple(Sides(label, *(side.get(label) for side in sides)) for label in labels)
+
+
 def changed(before: Any, after: Any, locale: str) -> tuple[Field, ...]:
     """What differs; of an object that comes or goes, all it says."""
     fields = compared(before, after, locale)
@@ -136,8 +201,11 @@ def changed(before: Any, after: Any, locale: str) -> tuple[Field, ...]:
 
 def described(content: Any, locale: str) -> Iterator[tuple[str, str]]:
     """(label, text) of what an object says, leaving out what is not stated."""
+    if isinstance(content, list | tuple):
+        yield from (_layer(number, layer, locale) for number, layer in enumerate(content, 1))
+        return
     if not isinstance(content, Mapping):
-        yield "", _plain(content)
+        yield _say(STRATEGY, locale), _say(STRATEGIES.get(content, content), locale)
         return
     for name, value in content.items():
         if name == "base":  # of a derived list; stated by its absence, too
@@ -181,7 +249,11 @@ def value_text(name: str, value: Any, locale: str) -> str:
         return _say(MULTIPLE, locale) % {**value, "mode": _say(MODES[value["mode"]], locale)}
     if name in PERCENTAGES:
         return f"{value} %"
+    if name in WORDS and isinstance(value, str):
+        return _say(WORDS[name].get(value, value), locale)
     if isinstance(value, Mapping):
+        if (read := _READ.get(name)) is not None and "everything" not in value:
+            return read(value, locale)
         parts_text = "; ".join(_parts(value, locale))
         return parts_text or (_say(EVERYONE, locale) if name == "audience" else "")
     return _plain(value)
@@ -196,6 +268,46 @@ def _effect(effect: Mapping[str, Any], locale: str) -> str:
             for step in effect["steps"]
         )
     return _say(SURCHARGES[kind] if effect.get("surcharge") else EFFECT_TEXTS[kind], locale) % effect
+
+
+def _limit(limit: Mapping[str, Any], locale: str) -> str:
+    """What a bound keeps a price to."""
+    if limit["type"] == "margin":
+        return _say(MARGIN, locale) % limit
+    return ", ".join(f"{_price(price['price'])} {price['currency']}" for price in limit["prices"])
+
+
+def _rounding(rounding: Mapping[str, Any], locale: str) -> str:
+    text = ROUNDED_AS_CURRENCY if rounding["decimals"] is None else ROUNDED
+    return _say(text, locale) % {**rounding, "mode": _say(MODES[rounding["mode"]], locale)}
+
+
+def _package(package: Mapping[str, Any], locale: str) -> str:
+    way = _say(ROUND_UP if package["round_up"] else ROUND_DOWN, locale)
+    parts = [_say(PACKAGE, locale) % {"size": package["size"], "way": way}]
+    if package["free"] != "0":
+        parts.append(_say(PACKAGE_FREE, locale) % package)
+    if package["whole_quantity"]:
+        parts.append(_say(PACKAGE_WHOLE, locale))
+    return "; ".join(parts)
+
+
+_READ: Final = {
+    "limit": _limit,
+    "unit": _rounding,
+    "line": _rounding,
+    "tax": _rounding,
+    "package": _package,
+}
+
+
+def _layer(number: int, layer: Mapping[str, Any], locale: str) -> tuple[str, str]:
+    groups = ", ".join(
+        _say(PICKED_LOWEST, locale) % {"group": group["code"]} if group["pick"] == "lowest" else group["code"]
+        for group in layer["groups"]
+    )
+    words = _say(LAYER_LEVELS[layer["level"]], locale), _say(COMBINES[layer["combine"]], locale)
+    return f"{number}. {layer['code']}", f"{', '.join(words)}: {groups}"
 
 
 def _stated(value: Mapping[str, Any]) -> bool:

@@ -52,6 +52,18 @@ PAGE_SIZE: Final = 50
 FOUND_MOST: Final = 30
 FINDINGS_SHOWN: Final = 100
 PAGES_MOST: Final = 100_000
+FORM_PATHS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "adjustment": ("rule", ("code",)),
+    "bound": ("bound", ("code",)),
+    "derivation": ("formula", ("list",)),
+    "layers": ("layers", ()),
+    "list": ("list", ("code",)),
+    "policy": ("rounding", ()),
+    "quantity_rule": ("quantity-rule", ("code",)),
+    "row": ("price", ("list", "sku", "unit", "starts")),
+    "strategy": ("strategy", ()),
+}
+"""Where an object of each kind is edited, and what the parts of its key are called in the address."""
 
 
 class NothingToUndo(Conflict):
@@ -263,11 +275,6 @@ async def put(
     return None
 
 
-def clash_fields(state: LeafState, yours: Any, locale: str) -> tuple[Field, ...]:
-    """Both sides of a clash over one object: theirs before, yours after."""
-    return compared(state.content, yours, locale)
-
-
 def page_number(request: AnyRequest) -> int:
     text = request.query_params.get("page", "1")
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:9]) < PAGES_MOST and len(text) < 9 else 1
@@ -305,10 +312,11 @@ def _shown(draft: PriceDraft, change: Change, locale: str) -> ShownChange:
 
 def edit_address(draft_id: uuid.UUID, kind: str, key: Key) -> str | None:
     """Where the object is edited; None where no form does."""
-    base = f"/desk/prices/drafts/{draft_id}"
-    if kind == "row":
-        return f"{base}/price?{urlencode(dict(zip(('list', 'sku', 'unit', 'starts'), key, strict=True)))}"
-    return f"{base}/rule?{urlencode({'code': key[0]})}" if kind == "adjustment" else None
+    if kind not in FORM_PATHS:
+        return None
+    path, names = FORM_PATHS[kind]
+    query = urlencode(dict(zip(names, key, strict=True)))
+    return f"/desk/prices/drafts/{draft_id}/{path}" + (f"?{query}" if query else "")
 
 
 async def _publication(

@@ -53,6 +53,22 @@ TEXTS: Final = {
     "scope_empty": N_("Say what the rule is for: everything, or SKUs, categories or brands."),
     "bounds_crossed": N_("The upper bound lies below the lower one."),
     "long_text": N_("Write at most %(most)s characters."),
+    "list_exists": N_("There is a price list of this code already. Choose another code."),
+    "bound_exists": N_("There is a floor or ceiling of this code already. Choose another code."),
+    "quantity_rule_exists": N_("There is a quantity rule of this code already. Choose another code."),
+    "both_titles": N_("Write the title in both languages, or in neither."),
+    "unknown_list": N_("There is no price list %(name)s."),
+    "unknown_unit": N_("No SKU is sold by %(name)s."),
+    "margin": N_("No price has a margin of 100 % or more."),
+    "margins_crossed": N_("The largest margin lies below the smallest one."),
+    "follows_itself": N_("A list cannot follow itself."),
+    "prices": N_("Write one currency and price a line, like EUR 12.50."),
+    "currency_twice": N_("%(name)s is stated twice."),
+    "limit_missing": N_("State at least one: minimum, maximum or multiple."),
+    "layer_missing": N_("Write at least one layer."),
+    "groups_missing": N_("Write at least one group."),
+    "code_twice": N_("%(name)s stands here twice."),
+    "decimals": N_("Write 0 to 12, or leave it empty for the currency's own."),
 }
 
 
@@ -101,11 +117,36 @@ LABELS: Final = {
     "reason": N_("Reason"),
     "accept": N_("What was found"),
     "comment": N_("Comment"),
+    "currency": N_("Currency"),
+    "base": N_("Follows"),
+    "derived_percent": N_("Percent added"),
+    "multiple_of": N_("Rounded to a multiple of"),
+    "mode": N_("How it is rounded"),
+    "ending": N_("Added after rounding"),
+    "min_margin": N_("Margin at least"),
+    "max_margin": N_("Margin at most"),
+    "side": N_("Floor or ceiling"),
+    "limit": N_("Stated as"),
+    "prices": N_("Prices"),
+    "margin": N_("Margin"),
+    "minimum": N_("Minimum"),
+    "maximum": N_("Maximum"),
+    "multiple": N_("Multiple"),
+    "package_size": N_("Units in a package"),
+    "package_free": N_("Units free"),
+    "strategy": N_("Which list counts"),
+    "unit_decimals": N_("Decimals of unit prices"),
+    "line_decimals": N_("Decimals of lines"),
+    "tax_decimals": N_("Decimals of taxes"),
+    "tax_level": N_("Tax is rounded by"),
 }
-TIER_LABELS: Final = {
+LINE_LABELS: Final = {
     "from": N_("From quantity, line %(line)s"),
     "price": N_("Unit price, line %(line)s"),
     "fee": N_("Fee, line %(line)s"),
+    "layer_code": N_("Layer, line %(line)s"),
+    "layer_groups": N_("Groups, line %(line)s"),
+    "layer_place": N_("Place, line %(line)s"),
 }
 
 
@@ -143,8 +184,8 @@ class Typed:
             self.refuse(name, "choose")
         return value
 
-    def decimal(self, name: str, *, required: bool = False, positive: bool = False) -> str | None:
-        """The number in its normal form, never below 0; None where nothing (readable) was typed."""
+    def decimal(self, name: str, *, required: bool = False, positive: bool = False, signed: bool = False) -> str | None:
+        """The number in its normal form, below 0 only where *signed*; None where nothing (readable) was typed."""
         value = self.form.get(name)
         if not value:
             if required:
@@ -156,7 +197,7 @@ class Typed:
             digits = value.replace(".", "", 1).lstrip("-")
             self.refuse(name, "too_long" if digits.isascii() and digits.isdigit() else "decimal")
             return None
-        if number.startswith("-"):
+        if number.startswith("-") and not signed:
             self.refuse(name, "negative")
             return None
         if positive and number == "0":
@@ -213,8 +254,8 @@ def summary_of(errors: dict[str, str], locale: str) -> dict[str, str]:
     named = {}
     for name, text in sorted(errors.items(), key=lambda item: order.index(item[0]) if item[0] in LABELS else -1):
         field, _, line = name.rpartition("-")
-        if field in TIER_LABELS and line.isdigit():
-            label = gettext(TIER_LABELS[field]) % {"line": int(line) + 1}
+        if field in LINE_LABELS and line.isdigit():
+            label = gettext(LINE_LABELS[field]) % {"line": int(line) + 1}
         else:
             label = gettext(LABELS[name]) if name in LABELS else ""
         named[name] = f"{label}: {text}" if label else text

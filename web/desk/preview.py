@@ -20,13 +20,14 @@ from kernel.money import UnknownCurrency, exponent
 from pricing.compiled import CompiledBook
 from pricing.engine import Book, Buyer
 from pricing.engine.book import EVERYONE, Scope
-from pricing.engine.explain import refusal_text
+from pricing.engine.explain import refusal_text, step_text
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.engine.rules import BookError, in_scope
 from pricing.ladder import Ladder, each, ladder_of, price_of
 from pricing.service import Change
 from web.desk.drafts import find_draft, frame
 from web.desk.fields import Typed, instant_field, summary_of
+from web.desk.ladder_plot import Curves, Point, curves
 from web.http import AnyRequest, Form, Html, locale_of, services_of
 from web.pages import page
 from web.sentences import sentence
@@ -38,6 +39,7 @@ BUYERS_MOST: Final = 8
 COMPANIES_SAMPLED: Final = 3
 QUANTITIES_MOST: Final = 10
 SCANNED_MOST: Final = 20_000
+RULED: Final = frozenset({"price", "unit", "bound", "line", "line_bound"})
 SCOPED_KINDS: Final = frozenset({"adjustment", "bound", "quantity_rule"})
 
 
@@ -52,7 +54,8 @@ class SampleBuyer(msgspec.Struct, frozen=True):
 
 class SamplePrice(msgspec.Struct, frozen=True, kw_only=True):
     """One quantity's price before and after: *each* by the unit, *subtotal* of the line, or why there is none.
-    *percent*: how much more after, signed; None where there is no such number.
+    *percent*: how much more after, signed; None where there is no such number. *why*: the list and rules that made the
+    price, before and after.
     """
 
     quantity: str
@@ -63,6 +66,7 @@ class SamplePrice(msgspec.Struct, frozen=True, kw_only=True):
     refused_before: str
     refused_after: str
     percent: str | None
+    why: tuple[str, str]
 
     @property
     def changed(self) -> bool:
@@ -85,6 +89,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     prices: tuple[SamplePrice, ...]
     before: Plot | None
     after: Plot | None
+    totals: Curves | None
 
     @property
     def currency(self) -> str:
@@ -121,7 +126,7 @@ async def preview(request: AnyRequest, draft: FromPath[str]) -> Html:
         if not skus:
             skus = await _automatic(await services.pricing.list_changes(found.id), before)
             before, after = await services.pricing.books_of_draft(found.id, skus=skus, at=at)
-        options = await _buyers(request, after)
+        options = await buyers_of(request, after)
         chosen = _chosen(options, request.query_params.getall("buyer", []))
         asked_by = _as_asked(request)
         if asked_by is not None:
@@ -133,9 +138,7 @@ async def preview(request: AnyRequest, draft: FromPath[str]) -> Html:
             SkuSample(
                 sku=sku,
                 name=names.get(sku, ""),
-                samples=_shared(
-                    [_sample(before, after, asked, (sku, unit), quantities, at, locale) for asked in chosen]
-                ),
+                samples=sampled(before, after, chosen, (sku, unit), quantities, at, locale),
             )
             for sku in skus
         ]
@@ -184,14 +187,14 @@ def _quantities(typed: Typed) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-async def _buyers(request: AnyRequest, book: Book) -> list[SampleBuyer]:
+async def buyers_of(request: AnyRequest, book: Book) -> list[SampleBuyer]:
     """Everyone, in each currency there is a list for everyone in, then the companies."""
     services = services_of(request)
     async with services.db.begin(for_accounts()) as session:
         companies = await accounts_store.list_companies(session)
     currencies = sorted({found.currency for found in book.rules.frame.lists if found.audience == EVERYONE})
     everyone = [SampleBuyer(f"everyone-{currency}", "", Buyer(country=HOME), currency) for currency in currencies]
-    return everyone + [_of_company(company) for company in companies]
+    return everyone + [of_company(company) for company in companies]
 
 
 def _as_asked(request: AnyRequest) -> SampleBuyer | None:
@@ -217,7 +220,7 @@ def _as_asked(request: AnyRequest) -> SampleBuyer | None:
     return SampleBuyer("asked", name, buyer, currency)
 
 
-def _of_company(company: Company) -> SampleBuyer:
+def of_company(company: Company) -> SampleBuyer:
     buyer = Buyer(company=company.code, segments=tuple(company.segments), country=company.country)
     return SampleBuyer(company.code, company.name, buyer, company.currency)
 
@@ -242,11 +245,11 @@ async def _automatic(changes: Sequence[Change], before: Book | None) -> tuple[st
         if side is not None
     ]
     if isinstance(before, CompiledBook) and (scopes or not found):
-        found += await asyncio.to_thread(lambda: list(_in_scopes(before, scopes)))
+        found += await asyncio.to_thread(lambda: list(skus_in_scopes(before, scopes)))
     return tuple(dict.fromkeys(found))[:SKUS_MOST]
 
 
-def _in_scopes(book: CompiledBook, scopes: Sequence[Scope]) -> Iterator[str]:
+def skus_in_scopes(book: CompiledBook, scopes: Sequence[Scope]) -> Iterator[str]:
     """The first few SKUs of each scope, in the order of the book; without a scope, the book's first."""
     left = [SKUS_OF_A_RULE] * len(scopes)
     if not scopes:
@@ -260,6 +263,21 @@ def _in_scopes(book: CompiledBook, scopes: Sequence[Scope]) -> Iterator[str]:
             return
 
 
+def sampled(
+    before: Book | None,
+    after: Book,
+    buyers: Sequence[SampleBuyer],
+    offer: tuple[str, str | None],
+    quantities: Sequence[str],
+    at: datetime,
+    locale: str,
+) -> tuple[Sample, ...]:
+    """The SKU's prices for each of *buyers*. *offer*: SKU and unit, None being the base unit; without *quantities*,
+    each at which a price changes.
+    """
+    return _shared([_sample(before, after, asked, offer, quantities, at, locale) for asked in buyers])
+
+
 def _sample(
     before: Book | None,
     after: Book,
@@ -269,7 +287,6 @@ def _sample(
     at: datetime,
     locale: str,
 ) -> Sample:
-    """*offer*: SKU and unit, None being the base unit."""
     sku, unit = offer
     ladders = [
         None if book is None else ladder_of(book, asked.buyer, currency=asked.currency, sku=sku, unit=unit, at=at)
@@ -283,7 +300,33 @@ def _sample(
         prices=tuple(_price(before, after, asked, offer, number, at, locale) for number in numbers),
         before=old,
         after=new,
+        totals=curves(
+            *(
+                [] if book is None or ladder is None else _totals(book, ladder, asked)
+                for book, ladder in zip((before, after), ladders, strict=True)
+            )
+        ),
     )
+
+
+def _totals(book: Book, ladder: Ladder, asked: SampleBuyer) -> list[Point]:
+    """What the line costs at each break, and a unit before the next: where a total falls, it falls between the two."""
+    rungs = ladder.rungs[:QUANTITIES_MOST]
+    points: list[Point] = []
+    for rung, following in zip(rungs, [*rungs[1:], None], strict=True):
+        begin = Decimal(rung.quantity)
+        end = begin + max((begin * 3 / 5).to_integral_value(), Decimal(1))
+        if following is not None:
+            end = Decimal(following.quantity) - 1
+        points.append((rung.quantity, rung.line.subtotal))
+        if end > begin:
+            quantity = f"{end.normalize():f}"
+            line = price_of(
+                book, asked.buyer, currency=asked.currency, sku=ladder.sku, unit=ladder.unit, quantity=quantity,
+                at=ladder.at,
+            ).line  # fmt: skip
+            points += [(quantity, line.subtotal)] if isinstance(line, PricedLine) else []
+    return points
 
 
 def _shared(samples: Sequence[Sample]) -> tuple[Sample, ...]:
@@ -328,7 +371,15 @@ def _price(
         refused_before=refusal_text(old, locale) if isinstance(old, RefusedLine) else "",
         refused_after=refusal_text(new, locale) if isinstance(new, RefusedLine) else "",
         percent=_percent(old, new),
+        why=(_why(old, locale), _why(new, locale)),
     )
+
+
+def _why(line: PricedLine | RefusedLine | None, locale: str) -> str:
+    """The steps of the price that rules took."""
+    if not isinstance(line, PricedLine):
+        return ""
+    return "; ".join(step_text(step, locale) for step in line.trace.steps if step.phase in RULED)
 
 
 def _each(line: PricedLine | RefusedLine | None) -> str | None:

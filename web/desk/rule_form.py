@@ -7,6 +7,7 @@ from typing import Any, Final
 from kernel.money import MalformedDecimal, ratio
 from pricing.engine.book import Layer, Level
 from web.desk.fields import COUNTRY, CURRENCY, Typed, decimal, instant_field, less
+from web.desk.scope_form import audience_of, audience_values, scope_of, scope_values
 from web.labels import N_
 
 EFFECTS: Final = {
@@ -27,7 +28,6 @@ BOUNDS: Final = (
     ("min_subtotal", "max_subtotal"),
 )
 AMOUNTS: Final = BOUNDS[1] + BOUNDS[2]
-SCOPES: Final = ("skus", "categories", "brands")
 HUNDRED: Final = 100
 
 
@@ -40,7 +40,7 @@ def values_of(content: Mapping[str, Any] | None) -> dict[str, str]:
     """The fields as they first show a rule; without one, an empty form."""
     if content is None:
         return {"effect": "percent", "direction": "off", "priority": "0"}
-    effect, conditions, audience = content["effect"], content["conditions"], content["audience"]
+    effect, conditions = content["effect"], content["conditions"]
     return {
         "code": content["code"],
         "title_en": content["titles"]["en"],
@@ -52,12 +52,8 @@ def values_of(content: Mapping[str, Any] | None) -> dict[str, str]:
         "direction": "on" if effect.get("surcharge") else "off",
         **{name: str(effect.get(name, "")) for name in ("percent", "amount", "price", "buy", "get")},
         "steps": "\n".join(f"{step['from']} {step['percent']}" for step in effect.get("steps", ())),
-        "everything": "yes" if content["scope"]["everything"] else "",
-        **{name: "\n".join(content["scope"][name]) for name in SCOPES},
-        **{f"excluded_{name}": "\n".join(content["scope"][f"excluded_{name}"]) for name in SCOPES},
-        "company": audience["company"] or "",
-        "segments": "\n".join(audience["segments"]),
-        "audience_countries": ", ".join(audience["countries"]),
+        **scope_values(content["scope"]),
+        **audience_values(content["audience"]),
         **{name: conditions[name] or "" for pair in BOUNDS for name in pair},
         "currencies": ", ".join(conditions["currencies"]),
         "countries": ", ".join(conditions["countries"]),
@@ -82,12 +78,8 @@ def rule_of(typed: Typed, layers: Sequence[Layer], *, code: str | None) -> dict[
         "layer": layer,
         "group": group,
         "effect": effect,
-        "scope": _scope(typed),
-        "audience": {
-            "company": typed.code("company", required=False) or None,
-            "segments": typed.codes("segments"),
-            "countries": typed.letters("audience_countries", COUNTRY, "country"),
-        },
+        "scope": scope_of(typed),
+        "audience": audience_of(typed),
         "conditions": conditions,
         "priority": typed.whole("priority"),
         "exclusive": typed.form.get("exclusive") == "yes",
@@ -148,18 +140,6 @@ def _steps(typed: Typed) -> list[dict[str, str]]:
 def _refuse_over_hundred(typed: Typed, name: str, percent: str) -> None:
     if Decimal(percent) > HUNDRED:
         typed.refuse(name, "over_hundred")
-
-
-def _scope(typed: Typed) -> dict[str, Any]:
-    everything = typed.form.get("everything") == "yes"
-    named = {name: typed.codes(name) for name in SCOPES}
-    if not everything and not any(named.values()):
-        typed.refuse("skus", "scope_empty")
-    return {
-        "everything": everything,
-        **named,
-        **{f"excluded_{name}": typed.codes(f"excluded_{name}") for name in SCOPES},
-    }
 
 
 def _conditions(typed: Typed) -> dict[str, Any]:
