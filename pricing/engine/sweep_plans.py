@@ -464,15 +464,11 @@ def _either(one: Bools | bool, other: Bools | bool) -> Bools | bool:
     return both
 
 
-def _both(one: Bools | bool, other: Bools) -> Bools:
-    return other if one is True else one & other
-
-
 def _effect(member: Member, group: Group, base: Exact, net: Exact | None) -> tuple[Bools | bool, Exact]:
     """Where the rule acts, and what it makes of *base*, whether it acts or not."""
     able: Bools | bool = True
     for condition in member.conditions:
-        able = _both(able, _meets(condition, group, net))
+        able = able & _meets(condition, group, net)
     kind, den = member.kind, member.den
     if kind is FACTOR:
         return able, base.times(group.value(), den)
@@ -485,7 +481,7 @@ def _effect(member: Member, group: Group, base: Exact, net: Exact | None) -> tup
             here = counted >= begin
             factor = np.where(here & ~reached, step, factor)
             reached |= here
-        return _both(able, reached), base.times(factor, den)
+        return able & reached, base.times(factor, den)
     amount = group.value()
     on_unit = net is None
     if on_unit and group.unit is None:
@@ -511,7 +507,7 @@ def _meets(condition: Condition, group: Group, net: Exact | None) -> Bools:
     else:
         assert net is not None
         # amount / gross against bound, without dividing
-        limit = exact(bound if not isinstance(bound, int) else np.array([bound], np.int64), condition.den)
+        limit = exact(np.asarray(bound), condition.den)
         limit = limit.times(group.gross, group.gross_den)
         den = max(limit.den, net.den)
         value, bound = net.over(den).num, limit.over(den).num

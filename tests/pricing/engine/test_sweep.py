@@ -45,7 +45,21 @@ from pricing.engine.book import (
 from pricing.engine.columns import ColumnarBook, Columns, Ints, ticks
 from pricing.engine.request import RefusedLine, Treatment
 from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
-from pricing.engine.sweep_plans import LIMIT, Beyond, Exact, divided, exact, rounded
+from pricing.engine.sweep_plans import (
+    LIMIT,
+    Beyond,
+    BoundShape,
+    Exact,
+    Group,
+    Shape,
+    _bound,
+    _Bounding,
+    _extended,
+    _on_grid,
+    divided,
+    exact,
+    rounded,
+)
 from pricing.engine.sweep_rules import PlanTables
 from tests.pricing.engine.cast import (
     ACME,
@@ -898,6 +912,85 @@ def test_quotients_are_those_of_the_scalar_evaluator(mode: Mode) -> None:
     assert divided(ints(LIMIT), LIMIT, 1, mode).tolist() == [LIMIT]
 
 
+def lines_by(*values: int, quantity: Ints, quantity_den: int = 1, fee: Exact | None = None) -> Group:
+    """Lines of a shape whose numbers are *values*."""
+    group = Group(Shape((), (), (), covered=True, by_columns=True), lambda place: values[place], quantity_den)
+    group.quantity, group.fee, group.factor = quantity, fee, 1
+    return group
+
+
+def test_bounds_are_rounded_inward_to_the_grid_unless_they_pass_two_to_the_62() -> None:
+    def grid(number: int, den: int | Ints, scale: int, *, floor: bool = True, top: int | None = None) -> int:
+        bound = _Bounding(floor, ints(number), number if top is None else top, den)
+        return int(_on_grid(bound, scale)[0])
+
+    assert [grid(10, 3, 1), grid(10, 3, 1, floor=False)] == [4, 3]
+    assert [grid(10, 30, 10), grid(10, ints(30), 10, floor=False)] == [4, 3]
+    assert [grid(10, 4, 100), grid(10, 100, 4), grid(25, 100, 4)] == [250, 1, 1]
+    assert [grid(LIMIT, 100, 100), grid(LIMIT // 2, 1, 2), grid(LIMIT // 2 - 6, 3, 1)] == [LIMIT, LIMIT, LIMIT // 6 - 1]
+    for number, den, scale, top in (
+        (LIMIT + 1, 1, 1, LIMIT + 1),
+        (1, 1, 2, LIMIT // 2 + 1),
+        (1, 3, 4, LIMIT // 8),
+        (1, 3, 1, LIMIT // 2),
+    ):
+        with pytest.raises(Beyond):
+            grid(number, den, scale, top=top)
+
+
+def test_bounds_of_units_become_bounds_of_lines_with_their_fees() -> None:
+    plain, same = _Bounding(True, ints(3, 4), 4, 7), _Bounding(True, ints(3, 4), 4, ints(7, 9))
+    quantity, fee = ints(25, 30), exact(ints(5, 6), 100)
+
+    line = _extended(plain, lines_by(quantity=quantity, quantity_den=10))
+    assert (line.floor, line.num.tolist(), line.top, line.den) == (True, [75, 120], 120, 70)
+    line = _extended(plain, lines_by(quantity=quantity, quantity_den=10, fee=fee))
+    assert (line.num.tolist(), line.top, line.den) == ([7850, 12420], 12420, 7000)
+    line = _extended(same, lines_by(quantity=quantity, quantity_den=10, fee=fee))
+    assert (line.num.tolist(), line.top) == ([7850, 12540], 12540)
+    assert np.array_equal(line.den, ints(7000, 9000))
+
+
+@pytest.mark.parametrize(
+    ("top", "den", "quantity", "fee", "fits"),
+    [
+        (LIMIT, 1, 1, None, True),
+        (LIMIT, 1, 2, None, False),
+        (1, LIMIT, 1, None, True),
+        (1, LIMIT + 1, 1, None, False),
+        (LIMIT - 1, 1, 1, (1, 1), True),
+        (LIMIT, 1, 1, (1, 1), False),
+        (0, LIMIT // 2, 1, (0, 2), True),
+        (0, LIMIT // 2 + 1, 1, (0, 2), False),
+        (LIMIT // 2, 1, 1, (0, 2), True),
+        (LIMIT // 2, 1, 1, (1, 2), False),
+    ],
+)
+def test_bounds_of_lines_are_beyond_where_they_pass_two_to_the_62(
+    top: int, den: int, quantity: int, fee: tuple[int, int] | None, fits: bool
+) -> None:
+    group = lines_by(quantity=ints(quantity), fee=None if fee is None else exact(ints(fee[0]), fee[1]))
+
+    try:
+        _extended(_Bounding(True, ints(0), top, den), group)
+    except Beyond:
+        assert not fits
+    else:
+        assert fits
+
+
+def test_a_margin_divides_by_up_to_two_to_the_62() -> None:
+    by_margin = BoundShape(floor=True, den=0)
+    for over, fits in ((LIMIT, True), (LIMIT + 1, False)):
+        group = lines_by(1, over, quantity=ints(1))
+        group.cost = exact(ints(5), 1)
+        if fits:
+            assert _bound(by_margin, group).den == LIMIT
+        else:
+            with pytest.raises(Beyond):
+                _bound(by_margin, group)
+
+
 def test_rules_whose_numbers_alone_differ_have_one_shape() -> None:
     """5 % and 12 % leave hundredths; 2.5 % and 1.25 % leave ten thousandths."""
     skus = tuple(SkuFacts(sku=f"S{number}", categories=(f"c{number}",)) for number in range(4))
@@ -1146,6 +1239,30 @@ def test_a_list_that_includes_tax_needs_its_rate() -> None:
     assert swept(of, *lines, tax=odd).line(19).reason == "tax_rate_unknown"
     assert not swept(of, *lines, tax=edges).reasons[:20].any()
     assert swept(of, *lines, tax=under("exempt")).line(20).reason is None
+
+
+def test_margins_of_prices_with_tax_are_on_what_is_left_without_it() -> None:
+    free = SkuFacts(sku="FREE", tax_category="free")
+    of = columnar(
+        row("1:10", sku="STOOL"),
+        row("1:13", sku="FREE", unit="each"),
+        row("1:20"),
+        row("1:9.999", unit="box"),
+        lists=(public(tax_included=True),),
+        skus=(CHAIR, STOOL, free),
+        bounds=(
+            Bound(code="LEAST", side=Side.FLOOR, scope=EVERYTHING, limit=MarginLimit(percent="30")),
+            Bound(code="MOST", side=Side.CEILING, scope=EVERYTHING, limit=MarginLimit(percent="45")),
+        ),
+        costs=tuple(Cost(sku=sku, currency="EUR", cost="8.125") for sku in ("STOOL", "FREE", CHAIR.sku)),
+    )
+    tax = TaxInput(rates=(TaxRate(category="standard", percent="7.125"), TaxRate(category="free", percent="0")))
+
+    found = swept(of, "3 STOOL", "3 FREE", "3 CRUNCHY-ARMCHAIR", "2 box CRUNCHY-ARMCHAIR", tax=tax)
+
+    assert not found.by_scalar.any()
+    # 8.125 / 0.7, with and without tax; 8.125 / 0.55 with tax
+    assert [found.line(number).unit_price for number in range(3)] == ["12.44", "13.00", "15.82"]
 
 
 def test_lines_of_one_scope_part_by_what_their_cost_is() -> None:
