@@ -214,7 +214,7 @@ class _Replay:
             trace["tier_quantity"],
             _text(counted / factor if by_quantity else base / factor),
         )
-        self.same(f"{where}, the list", self.opens(noun), True)
+        self.same(f"{where}, the list", self.valid(noun), True)
         self.same(f"{where}, tax included", line["tax_included"], noun["tax_included"])
         self.same(f"{where}, the tax category", line["tax_category"], facts["tax_category"])
         self.same(f"{where}, the price's unit", line["price_unit"], trace["row_unit"])
@@ -223,10 +223,6 @@ class _Replay:
         return _State(where, line, facts, base, counted, base / factor, factor, rate, fee, by_quantity)
 
     # --- What the leaves say ---
-
-    def opens(self, noun: Json) -> bool:
-        """Whether a list prices in the answer's currency, for its buyer, at its instant."""
-        return noun["currency"] == self.currency and self.admits(noun["audience"]) and self.valid(noun)
 
     def admits(self, audience: Json) -> bool:
         buyer = self.answer["buyer"]

@@ -408,6 +408,37 @@ def test_who_lost_to_a_rule_that_itself_lost_is_believed() -> None:
     assert replay(answer, leaves).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda told: steps(told)[1].update(rule="LATER"), "rule LATER, obstacle"),
+        (lambda told: steps(told)[1].update(rule="STOOLS"), "rule STOOLS, in scope"),
+        (lambda told: steps(told)[2].update(rule="FIRST"), "rule FIRST, in the order of layers and groups"),
+    ],
+)
+def test_a_rule_that_may_not_act_or_acts_out_of_turn_is_found(change: Callable[[Any], None], named: str) -> None:
+    rules = (
+        rule("FIRST", "5"),
+        rule("SECOND", "5", group="second"),
+        rule("LATER", "5", group="third", starts_at=day(1, 12)),
+        rule("STOOLS", "5", group="third", scope=Scope(skus=("STOOL",))),
+    )
+    of = content(*ROWS, layers=(layer("unit", "first", "second", "third"),), adjustments=rules)
+
+    assert f"CRUNCHY-ARMCHAIR per each, {named}" in forged(of, change, *THREE_LINES)
+
+
+@pytest.mark.parametrize("dates", [{"ends_at": NOW}, {"starts_at": NOW + HOUR}])
+def test_a_list_that_is_over_or_to_come_prices_nothing(dates: dict[str, Any]) -> None:
+    rows = row("1:10"), row("1:11", of="OTHER")
+    answer, _ = ask(content(*rows, lists=(public(priority=1), public("OTHER"))), CHAIR_3)
+    _, leaves = ask(content(*rows, lists=(public(priority=1, **dates), public("OTHER"))), CHAIR_3)
+
+    named = [said.split(": ")[0] for said in retold(json.loads(answer), leaves).findings]
+
+    assert "CRUNCHY-ARMCHAIR per each, the list" in named
+
+
 def test_totals_beside_a_refused_line_are_found() -> None:
     def summed(told: Any) -> None:
         told["subtotal"] = {"minor": 3000, "currency": "EUR"}
