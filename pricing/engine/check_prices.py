@@ -5,7 +5,6 @@ Each is looked for in every cell at every break and edge, and told once per list
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from typing import NamedTuple
 
 import msgspec
@@ -223,13 +222,13 @@ class PriceChecks:
             for threshold in group.thresholds
             for bracket in self._brackets(group, asked, costs.amounts, threshold)
         ]
-        for rounds in count():
+        rounds, still_open = 0, len(brackets)
+        while still_open:
             probes = [bracket.probes(halving=rounds >= _SECANTS) for bracket, _ in brackets]
             found = self._amounts_bare.costs([asked for _, asked in probes])
             for (bracket, _), (cells, asked), costs in zip(brackets, probes, found, strict=True):
                 bracket.narrow(cells, asked.numbers[:, 0], costs.amounts[:, 0])
-            if not any(len(cells) for cells, _ in probes):
-                break
+            rounds, still_open = rounds + 1, sum(len(cells) for cells, _ in probes)
         return [bracket.closed(whole) for bracket, whole in brackets]
 
     def _brackets(self, group: Group, asked: Asked, amounts: Ints, threshold: Ratio) -> Iterator["_Bracket"]:

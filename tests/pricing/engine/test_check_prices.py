@@ -491,6 +491,7 @@ def test_thresholds_without_sense_are_refused() -> None:
     for wrong in ({"margin_percent": "100"}, {"jump_percent": "-1"}):
         with pytest.raises(ValueError, match="State a margin"):
             Thresholds(**wrong)
+    assert Thresholds(margin_percent="99.9", jump_percent="0").margin_percent == "99.9"
 
 
 def test_a_threshold_far_beyond_the_last_break_of_a_package_row_is_found() -> None:
