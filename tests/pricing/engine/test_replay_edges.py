@@ -413,7 +413,9 @@ def test_who_lost_to_a_rule_that_itself_lost_is_believed() -> None:
     [
         (lambda told: steps(told)[1].update(rule="LATER"), "rule LATER, obstacle"),
         (lambda told: steps(told)[1].update(rule="STOOLS"), "rule STOOLS, in scope"),
+        (lambda told: steps(told)[1].update(rule="MANY"), "rule MANY, obstacle"),
         (lambda told: steps(told)[2].update(rule="FIRST"), "rule FIRST, in the order of layers and groups"),
+        (lambda told: steps(told).insert(1, steps(told)[1]), "rule FIRST, in the order of layers and groups"),
     ],
 )
 def test_a_rule_that_may_not_act_or_acts_out_of_turn_is_found(change: Callable[[Any], None], named: str) -> None:
@@ -421,11 +423,29 @@ def test_a_rule_that_may_not_act_or_acts_out_of_turn_is_found(change: Callable[[
         rule("FIRST", "5"),
         rule("SECOND", "5", group="second"),
         rule("LATER", "5", group="third", starts_at=day(1, 12)),
+        rule("MANY", "5", group="third", conditions=Conditions(min_quantity="20")),
         rule("STOOLS", "5", group="third", scope=Scope(skus=("STOOL",))),
     )
     of = content(*ROWS, layers=(layer("unit", "first", "second", "third"),), adjustments=rules)
 
     assert f"CRUNCHY-ARMCHAIR per each, {named}" in forged(of, change, *THREE_LINES)
+
+
+def test_nothing_acts_beside_an_exclusive_rule_of_its_layer() -> None:
+    rules = rule("ALONE", "50", exclusive=True), rule("SECOND", "5", group="second")
+    of = content(*ROWS, layers=(layer("unit", "first", "second"),), adjustments=rules)
+
+    found = forged(of, lambda told: steps(told).insert(2, {**steps(told)[1], "rule": "SECOND"}), CHAIR_3)
+
+    assert "CRUNCHY-ARMCHAIR per each, rule SECOND, in the order of layers and groups" in found
+
+
+@pytest.mark.parametrize("combine", ["sum", "sequence"])
+def test_three_groups_of_a_layer_add_up_or_compound(combine: str) -> None:
+    groups = "first", "second", "third"
+    rules = [rule(group.upper(), "10", group=group) for group in groups]
+
+    assert follows(content(*ROWS, layers=(layer("unit", *groups, combine=combine),), adjustments=tuple(rules)), CHAIR_3)
 
 
 @pytest.mark.parametrize("dates", [{"ends_at": NOW}, {"starts_at": NOW + HOUR}])
