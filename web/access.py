@@ -72,6 +72,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/account/members/{person}", Access.COMPANY_ADMIN),
     ("POST", "/account/members/{person}", Access.COMPANY_ADMIN),
     ("POST", "/account/members/{person}/removal", Access.COMPANY_ADMIN),
+    ("GET", "/api-reference", Access.ANYONE),
     ("GET", "/api/v1/feed.csv", Access.PRICES_KEY),
     ("GET", "/api/v1/feed.parquet", Access.PRICES_KEY),
     ("GET", "/api/v1/orders", Access.ORDERS_KEY),

@@ -18,6 +18,7 @@ from kernel.settings import Settings
 from web import health
 from web.access import missing
 from web.api import routes as api_routes
+from web.api.describing import say_deprecated
 from web.api.rates import add_allowance
 from web.assets import by_url
 from web.auth import API_PREFIX, WEBHOOK_PREFIX, Authentication, Unauthenticated
@@ -63,7 +64,7 @@ def create_app(services: Services, *, background: bool = True, describe: bool = 
         route_handlers=handlers,
         middleware=[Authentication()],
         lifespan=[lifespan],
-        before_send=[SecurityHeaders(services.settings), add_allowance],
+        before_send=[SecurityHeaders(services.settings), add_allowance, say_deprecated],
         exception_handlers={Exception: answer_error},
         openapi_config=openapi_config() if describe else None,
         request_max_body_size=BODY_BYTES_MAX,

@@ -143,6 +143,10 @@ def _add_conventions(operation: Json, about: Json, *, unsafe: bool) -> None:
 
 def _complete(operation: Json, about: Json, examples: list[tuple[str, Json]]) -> None:
     operation.pop("deprecated", None)
+    deprecation = about["deprecation"]
+    if deprecation is not None:
+        operation["deprecated"] = True
+        operation["description"] += f" Deprecated since {deprecation.since}; it stops on {deprecation.stops}."
     operation["description"] = " ".join(operation["description"].split())
     if about["key"] != "none":
         operation["security"] = [{KEY: []}] if about["key"] == "needed" else [{}, {KEY: []}]
@@ -200,6 +204,9 @@ def _headers(status: str, about: Json) -> Json:
     if about["key"] != "none" and status in {"200", "201", "206", "304", "429"}:
         headers["RateLimit-Policy"] = _text_header('Requests agreed in a minute, such as `"requests";q=1200;w=60`.')
         headers["RateLimit"] = _text_header('Requests left, and seconds until all are again: `"requests";r=9;t=5`.')
+    if about["deprecation"] is not None and status in {"200", "201", "206", "304"}:
+        headers["Deprecation"] = _text_header("Since when it is deprecated, as `@` and Unix seconds (RFC 9745).")
+        headers["Sunset"] = _text_header("When it stops (RFC 8594).")
     if about["cached"] and status in {"200", "206", "304"}:
         headers["ETag"] = {"description": "Strong: the same tag, the same bytes.", "schema": ETAG}
     if about["answer"] is None and about["ranged"] and status in {"200", "206", "304"}:

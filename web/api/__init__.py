@@ -2,7 +2,17 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.api import document, feed_files, orders, price_books, price_feed, prices, problem_pages, signed_quotes
+from web.api import (
+    document,
+    feed_files,
+    orders,
+    price_books,
+    price_feed,
+    prices,
+    problem_pages,
+    reference,
+    signed_quotes,
+)
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -16,4 +26,5 @@ def routes() -> list[ControllerRouterHandler]:
         *orders.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,
+        *reference.HANDLERS,
     ]

@@ -1,12 +1,37 @@
 """What an operation says of itself in the OpenAPI document, beside what its signature says."""
 
+from datetime import UTC, date, datetime, time
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Message, Scope
 
 from web.api.wire import ProblemDocument
 from web.problems import PROBLEM_TYPE
+
+
+class Deprecation(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that will go: said since when, when it stops, where that is explained, what takes its place."""
+
+    since: date
+    stops: date
+    explained: str
+    successor: str | None = None
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """`Deprecation` (RFC 9745), `Sunset` (RFC 8594), and links to the page and to what takes the place."""
+        links = [f'<{self.explained}>; rel="deprecation"; type="text/html"']
+        if self.successor is not None:
+            links.append(f'<{self.successor}>; rel="successor-version"')
+        return [
+            (b"deprecation", f"@{int(_midnight(self.since).timestamp())}".encode()),
+            (b"sunset", format_datetime(_midnight(self.stops), usegmt=True).encode()),
+            (b"link", ", ".join(links).encode()),
+        ]
+
 
 OPT: Final = "openapi"
 """Under this key of a handler's `opt`, `web.openapi` finds the rest."""
@@ -36,6 +61,7 @@ def documented(
     cached: bool = False,
     ranged: bool = False,
     key: str = "optional",
+    deprecation: Deprecation | None = None,
 ) -> dict[str, Any]:
     """Return keyword arguments for a route: every status it may answer besides success, what it takes and gives.
 
@@ -43,6 +69,7 @@ def documented(
     :param cached: it takes `If-None-Match` and gives `ETag`
     :param ranged: it takes `Range` and `If-Range`
     :param key: `optional`, `needed` or `none`
+    :param deprecation: said in the document and with every answer
     """
     return {
         "responses": {
@@ -63,6 +90,21 @@ def documented(
                 "cached": cached,
                 "ranged": ranged,
                 "key": key,
+                "deprecation": deprecation,
             }
         },
     }
+
+
+async def say_deprecated(message: Message, scope: Scope) -> None:
+    """A `before_send` hook: a program that calls what will go hears of it with every answer."""
+    if message["type"] != "http.response.start":
+        return
+    handler: Any = scope.get("route_handler")  # absent where no route answers
+    deprecation = None if handler is None else handler.opt.get(OPT, {}).get("deprecation")
+    if deprecation is not None:
+        message["headers"] = [*message.get("headers", ()), *deprecation.headers()]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
