@@ -197,17 +197,18 @@ def _ties(content: BookContent, at: datetime) -> Iterator[Finding]:
         for code in of_sku:
             for other in sorted(rivals[code] & of_sku.keys()):
                 one, two = lists[code], lists[other]
-                tie = _tie(one, two, of_sku[code], of_sku[other], base.get(sku), at) if code < other else None
+                tie = _tie(one, two, of_sku[code], of_sku[other], base.get(sku), at)
                 if tie is not None:
                     found[code, other] = tie
                     rivals[code].discard(other)
-                    rivals[other].discard(code)
     places = {code: number for number, code in enumerate(lists)}
     yield from (found[pair] for pair in sorted(found, key=lambda pair: (places[pair[0]], places[pair[1]])))
 
 
 def _rivals(lists: Iterable[PriceList]) -> dict[str, set[str]]:
-    """For each list those of equal rank that one buyer could meet with it; lists without such are left out."""
+    """For each list those of equal rank, and later by code, that one buyer could meet with it; lists that meet none are
+    left out.
+    """
     alike: dict[tuple[str, int, int, str | None], list[PriceList]] = defaultdict(list)
     for noun in lists:
         alike[noun.currency, specificity(noun.audience), noun.priority, noun.audience.company].append(noun)
@@ -216,8 +217,9 @@ def _rivals(lists: Iterable[PriceList]) -> dict[str, set[str]]:
         for one, other in combinations(group, 2):
             countries = one.audience.countries, other.audience.countries
             if one.code != other.code and (not all(countries) or set(countries[0]) & set(countries[1])):
-                rivals[one.code].add(other.code)
-                rivals[other.code].add(one.code)
+                first, second = sorted([one.code, other.code])
+                rivals[first].add(second)
+                rivals.setdefault(second, set())
     return rivals
 
 
@@ -283,18 +285,18 @@ def _mixed_groups(content: BookContent, at: datetime) -> Iterator[Finding]:
     for facts in content.skus:
         if facts.break_group is not None:
             groups[facts.break_group][facts.units[0].unit] = facts.sku
-    mixed = {sku: group for group, units in groups.items() if len(units) > 1 for sku in units.values()}
+    mixed = {group: units for group, units in groups.items() if len(units) > 1}
+    group_of = {sku: group for group, units in mixed.items() for sku in units.values()}
     if not mixed:
         return
     lists = {noun.code: noun for noun in content.lists}
     shown: dict[str, Witness] = {}
     for row in content.rows:
-        group = mixed.get(row.sku)
+        group = group_of.get(row.sku)
         if group is not None and row.list in lists:
             shown.setdefault(group, witness(lists[row.list], row, at))
-    for group, units in groups.items():
-        if len(units) > 1:
-            yield error("mixed_break_group", shown.get(group), group=group, units=", ".join(sorted(units)))
+    for group, units in mixed.items():
+        yield error("mixed_break_group", shown.get(group), group=group, units=", ".join(sorted(units)))
 
 
 # --- What names nothing ---

@@ -114,6 +114,12 @@ def test_rows_of_a_list_that_overlap_are_shown_to_whom_it_is_for() -> None:
     ]
 
 
+def test_rows_that_overlap_are_told_beside_others_of_a_list_that_is_none() -> None:
+    rows = [row("1:1", of=code, starts_at=start) for code in ("NONE", "LIST") for start in (None, day(1))]
+
+    assert codes(content(*rows, skus=(CHAIR,))) == ["unknown_reference", "unknown_reference", "overlapping_windows"]
+
+
 def test_rows_of_other_units_or_lists_do_not_overlap() -> None:
     rows = row("1:10"), row("1:90", unit="box"), row("1:9", of="NEW"), row("1:80", of="NEW", unit="box")
     of = content(*rows, skus=(CHAIR,), lists=(public(), public("NEW", priority=1)))
