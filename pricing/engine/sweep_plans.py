@@ -455,13 +455,7 @@ def _lower(best: Exact, known: Bools | bool, after: Exact, able: Bools | bool) -
 
 
 def _either(one: Bools | bool, other: Bools | bool) -> Bools | bool:
-    """*other* is not False."""
-    if one is True or other is True:
-        return True
-    if one is False:
-        return other
-    both: Bools = one | other
-    return both
+    return True if one is True or other is True else one | other
 
 
 def _effect(member: Member, group: Group, base: Exact, net: Exact | None) -> tuple[Bools | bool, Exact]:
@@ -492,11 +486,10 @@ def _effect(member: Member, group: Group, base: Exact, net: Exact | None) -> tup
 
 def _amount(amount: Number, den: int, factor: Number, count: int) -> Exact:
     """Signed."""
-    top = int(np.max(np.abs(amount), initial=1)) * most(factor)
+    top = int(np.abs(amount).max()) * most(factor)
     if top > LIMIT:
         raise Beyond
-    numbers = amount * factor
-    return Exact(np.full(count, numbers, np.int64) if isinstance(numbers, int) else numbers, den, top)
+    return Exact(np.full(count, amount * factor, np.int64), den, top)
 
 
 def _meets(condition: Condition, group: Group, net: Exact | None) -> Bools:

@@ -52,6 +52,7 @@ from pricing.engine.sweep_plans import (
     Exact,
     Group,
     Shape,
+    _amount,
     _bound,
     _Bounding,
     _extended,
@@ -858,6 +859,7 @@ def test_a_bound_of_two_to_the_62_is_kept_and_what_passes_it_is_beyond() -> None
     assert [one.times(LIMIT).top, one.times(ints(0, LIMIT)).top, half.times(2).top] == [LIMIT] * 3
     assert [half.plus(half).top, half.minus(half).top, half.over(2).top] == [LIMIT] * 3
     assert half.plus(half).num.tolist() == [0, LIMIT]
+    assert (half.over(2).num.tolist(), half.over(2).den) == ([0, LIMIT], 2)
     assert whole.over(1) is whole.times(10, 10) is whole
     beyond: list[Callable[[], Exact]] = [
         lambda: one.times(LIMIT + 1),
@@ -917,6 +919,16 @@ def lines_by(*values: int, quantity: Ints, quantity_den: int = 1, fee: Exact | N
     group = Group(Shape((), (), (), covered=True, by_columns=True), lambda place: values[place], quantity_den)
     group.quantity, group.fee, group.factor = quantity, fee, 1
     return group
+
+
+def test_amounts_of_units_are_counted_in_base_units_unless_they_pass_two_to_the_62() -> None:
+    same, by_line = _amount(-3, 10, 4, 2), _amount(ints(-5, 3), 10, ints(2, 3), 2)
+
+    assert (same.num.tolist(), same.den, same.top) == ([-12, -12], 10, 12)
+    assert (by_line.num.tolist(), by_line.den, by_line.top) == ([-10, 9], 10, 15)
+    assert [_amount(LIMIT, 1, 1, 1).top, _amount(LIMIT // 2, 1, 2, 1).top, _amount(0, 1, 9, 1).top] == [LIMIT, LIMIT, 0]
+    with pytest.raises(Beyond):
+        _amount(-LIMIT // 2 - 1, 1, 2, 1)
 
 
 def test_bounds_are_rounded_inward_to_the_grid_unless_they_pass_two_to_the_62() -> None:
@@ -1340,6 +1352,21 @@ def test_the_first_of_a_group_acts_whatever_stands_behind_it() -> None:
 
     assert (found.line(0).subtotal, found.line(1).subtotal) == ("12.00", "7.50")
     assert not found.by_scalar.any()
+
+
+def test_of_a_group_the_first_that_can_act_does_and_where_none_can_none_does() -> None:
+    ten, five = in_euro(min_quantity="10"), in_euro(min_quantity="5")
+    half, tenth = rule("HALF", "50", conditions=ten, priority=2), rule("TENTH", "10", conditions=five, priority=1)
+    lines = [f"{count} STOOL" for count in (1, 4, 5, 9, 10, 20)]
+
+    for adjustments, prices in (
+        ((half, tenth), ["4.00", "4.00", "3.60", "3.60", "2.00", "2.00"]),
+        ((half, tenth, rule("LAST", "1")), ["3.96", "3.96", "3.60", "3.60", "2.00", "2.00"]),
+        ((half, rule("LAST", "1")), ["3.96", "3.96", "3.96", "3.96", "2.00", "2.00"]),
+    ):
+        found = swept(columnar(row("1:4", sku="STOOL"), adjustments=adjustments), *lines)
+        assert [found.line(number).unit_price for number in range(6)] == prices
+        assert not found.by_scalar.any()
 
 
 @pytest.mark.parametrize(
