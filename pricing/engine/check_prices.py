@@ -458,7 +458,7 @@ class PriceChecks:
         """As the case's, of another number."""
         return self.amounts.one(case.sku, case.asker, case.of, number, case.at)[0]
 
-    def _costs_in(self, currency: str) -> tuple[Ints, int]:
+    def _costs_in(self, currency: str) -> tuple[Array, int]:
         """By SKU the cost of a base unit in that currency, and its decimals; `_UNSOLD` where it has none."""
         known: dict[int, Ratio] = {
             number: ratio(cost.cost)
@@ -467,9 +467,11 @@ class PriceChecks:
             if cost.currency == currency
         }
         over = max((one[1] for one in known.values()), default=1)
-        found = np.full(len(self.cells.entries), _UNSOLD, np.int64)
-        for number, (cost, of) in known.items():
-            found[number] = min(cost * (over // of), 2**62)
+        scaled = {number: cost * (over // of) for number, (cost, of) in known.items()}
+        wide = max(scaled.values(), default=0) > _TOO_MUCH
+        found = np.full(len(self.cells.entries), _UNSOLD, object if wide else np.int64)
+        for number, cost in scaled.items():
+            found[number] = cost
         return found, len(str(over)) - 1
 
     def _margin_of(self, case: Case, currency: str) -> str:

@@ -336,6 +336,19 @@ def test_a_margin_is_told_to_a_tenth_of_a_percent_for_any_unit() -> None:
     assert (params["margin"], params["by"], params["currency"]) == ("-700.0", "LIST", "EUR")
 
 
+def test_a_dear_sku_keeps_its_cost_beside_one_whose_cost_has_many_decimals() -> None:
+    costs = (
+        Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="0.000000000001"),
+        Cost(sku="STOOL", currency="EUR", cost="6000000"),
+        Cost(sku="ROPE", currency="EUR", cost="0.5"),
+    )
+    of = content(row("1:1"), row("1:5500000", sku="STOOL"), row("1:1", sku="ROPE"), costs=costs)
+    params = the("low_margin", of).params
+
+    assert (params["sku"], params["margin"]) == ("STOOL", "-9.1")
+    assert "count" not in params
+
+
 def test_what_is_given_away_has_no_margin_at_all() -> None:
     costs = (Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="0.000000000001"),)
     finding = the("low_margin", one_sku(row("1:0"), costs=costs))
