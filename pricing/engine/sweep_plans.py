@@ -474,7 +474,7 @@ def _effect(member: Member, group: Group, base: Exact, net: Exact | None) -> tup
             begin, step = group.value(), group.value()
             here = counted >= begin
             factor = np.where(here & ~reached, step, factor)
-            reached |= here
+            reached = here  # steps come with the last first, so that who reaches one reaches all that follow
         return able & reached, base.times(factor, den)
     amount = group.value()
     on_unit = net is None

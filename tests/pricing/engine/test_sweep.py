@@ -48,6 +48,7 @@ from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept
 from pricing.engine.sweep_plans import (
     LIMIT,
     Beyond,
+    Bools,
     BoundShape,
     Exact,
     Group,
@@ -56,6 +57,7 @@ from pricing.engine.sweep_plans import (
     _bound,
     _Bounding,
     _extended,
+    _lower,
     _on_grid,
     divided,
     exact,
@@ -931,6 +933,30 @@ def test_amounts_of_units_are_counted_in_base_units_unless_they_pass_two_to_the_
         _amount(-LIMIT // 2 - 1, 1, 2, 1)
 
 
+@pytest.mark.parametrize("known", [True, False, [True, True, False, False] * 2])
+@pytest.mark.parametrize("able", [True, False, [True, False] * 4])
+def test_the_lower_of_two_outcomes_is_taken_where_both_are_outcomes(
+    known: bool | list[bool], able: bool | list[bool]
+) -> None:
+    def by_line(flags: bool | list[bool]) -> list[bool]:
+        return [flags] * 8 if isinstance(flags, bool) else flags
+
+    def flags(of: bool | list[bool]) -> Bools | bool:
+        return of if isinstance(of, bool) else np.array(of)
+
+    best, after = exact(ints(*[5] * 8), 1), exact(ints(3, 3, 3, 3, 7, 7, 7, 7), 1)
+
+    lowest, found = _lower(best, flags(known), after, flags(able))
+
+    outcomes = [
+        {value for value, is_one in ((one, stood), (other, stands)) if is_one}
+        for one, stood, other, stands in zip(best.num, by_line(known), after.num, by_line(able), strict=True)
+    ]
+    assert np.broadcast_to(found, 8).tolist() == [bool(one) for one in outcomes]
+    assert all(number == min(one) for number, one in zip(lowest.num, outcomes, strict=True) if one)
+    assert not isinstance(found, bool) or found == (known is True or able is True)
+
+
 def test_bounds_are_rounded_inward_to_the_grid_unless_they_pass_two_to_the_62() -> None:
     def grid(number: int, den: int | Ints, scale: int, *, floor: bool = True, top: int | None = None) -> int:
         bound = _Bounding(floor, ints(number), number if top is None else top, den)
@@ -1351,6 +1377,23 @@ def test_the_first_of_a_group_acts_whatever_stands_behind_it() -> None:
     found = swept(of, "3 STOOL", "3 ROPE")
 
     assert (found.line(0).subtotal, found.line(1).subtotal) == ("12.00", "7.50")
+    assert not found.by_scalar.any()
+
+
+def test_a_group_that_cannot_act_on_slices_leaves_the_next_to_act() -> None:
+    of = columnar(
+        row(">0:5 >2:4", sku="ROPE", model="graduated"),
+        layers=(layer("unit", "first", "second", "third"), layer("line")),
+        adjustments=(
+            rule("LESS", AmountEffect(amount="1"), conditions=in_euro()),
+            rule("HALF", "50", group="second"),
+            rule("FIFTH", "20", group="third", conditions=in_euro(min_quantity="3")),
+        ),
+    )
+
+    found = swept(of, "1 ROPE", "3 ROPE", "10 ROPE")
+
+    assert [found.line(number).subtotal for number in range(3)] == ["2.50", "5.60", "16.80"]
     assert not found.by_scalar.any()
 
 
