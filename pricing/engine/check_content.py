@@ -58,8 +58,7 @@ def sound_entries(content: BookContent) -> tuple[list[SkuEntry], list[str]]:
     details: list[str] = []
     for facts in {facts.sku: facts for facts in content.skus}.values():
         sku = facts.sku
-        of_sku = tuple(_without_overlaps(rows[sku])) if sku in rows else ()
-        entry = SkuEntry(facts=facts, rows=of_sku, costs=tuple(costs[sku].values()) if sku in costs else ())
+        entry = SkuEntry(facts=facts, rows=tuple(_without_overlaps(rows[sku])), costs=tuple(costs[sku].values()))
         try:
             entries.append(checked(entry))
         except BookError as refused:
@@ -363,23 +362,16 @@ def _ended(content: BookContent, at: datetime) -> Iterator[Finding]:
     """One finding for all lists and one for all adjustments; the question is about a SKU that one of them priced."""
     kinds: dict[str, tuple[PriceList | Adjustment, ...]] = {"list": content.lists, "adjustment": content.adjustments}
     for kind, nouns in kinds.items():
-        ended = [noun.code for noun in nouns if noun.ends_at is not None and noun.ends_at <= at]
+        ended = [noun for noun in nouns if noun.ends_at is not None and noun.ends_at <= at]
         if ended:
-            scopes = [noun.scope for noun in content.adjustments if noun.code == ended[0]] if kind != "list" else []
-            lists = {noun.code: noun for noun in content.lists if kind != "list" or noun.code == ended[0]}
-            facts = {facts.sku: facts for facts in content.skus}
-            row = next(
-                (
-                    row
-                    for row in content.rows
-                    if row.list in lists
-                    and row.sku in facts
-                    and all(in_scope(scope, facts[row.sku]) for scope in scopes)
-                ),
-                None,
-            )
+            first, facts = ended[0], {facts.sku: facts for facts in content.skus}
+            lists = {noun.code: noun for noun in content.lists if isinstance(first, Adjustment) or noun is first}
+            scope = first.scope if isinstance(first, Adjustment) else Scope(everything=True)
+            priced = (row for row in content.rows if row.list in lists and row.sku in facts)
+            row = next((row for row in priced if in_scope(scope, facts[row.sku])), None)
             asked = None if row is None else _now(witness(lists[row.list], row, at), at)
-            yield warning("ended", asked, kind=kind, count=str(len(ended)), keys=", ".join(ended), at=instant_text(at))
+            keys = ", ".join(noun.code for noun in ended)
+            yield warning("ended", asked, kind=kind, count=str(len(ended)), keys=keys, at=instant_text(at))
 
 
 def _now(asked: Witness, at: datetime) -> Witness:
