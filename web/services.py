@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -36,14 +36,20 @@ from kernel.outgoing import Sender
 from kernel.settings import Settings, SettingsError
 from kernel.signing import Keyring
 from pricing.books import PriceBooks
+from pricing.exports import PriceExports
 from pricing.feed_files import FeedFiles
 from pricing.impacts import WORK as IMPACT_WORK
 from pricing.impacts import Impacts
+from pricing.imports import TASK as IMPORT_READ
+from pricing.imports import PriceImports
 from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
 from pricing.reviews import Reviews
 from pricing.service import Pricing
 from web.journey import Journey
+
+if TYPE_CHECKING:
+    from web.price_news import PriceNews
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +85,8 @@ class Services(msgspec.Struct, kw_only=True):
     catalog: Catalog
     books: PriceBooks
     pricing: Pricing
+    price_exports: PriceExports
+    price_imports: PriceImports
     reviews: Reviews
     impacts: Impacts
     proofs: PublishedProofs
@@ -93,6 +101,7 @@ class Services(msgspec.Struct, kw_only=True):
     payments: Payments
     webhooks: Webhooks
     deliveries: Deliveries
+    price_news: "PriceNews"
     jobs: Jobs
     post_office: PostOffice
     journey: Journey
@@ -105,6 +114,8 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
     :raises SettingsError: when no database or no Stripe key is named (`tarifa serve` starts both for a demo)
     :raises KeyringRefused: when the keyring is missing in production, unsafe or broken
     """
+    from web.price_news import PriceNews  # what it has in common with the API knows these services
+
     if settings.database_url is None:
         raise SettingsError("DATABASE_URL is not set. `bin/tarifa serve` starts a database of its own and sets it.")
     clock = clock or SystemClock()
@@ -127,6 +138,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
     transport: Transport = (
         FolderTransport(settings.var / "mail") if settings.smtp_url is None else SmtpTransport(settings.smtp_url)
     )
+    pricing = Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval)
     services = Services(
         settings=settings,
         clock=clock,
@@ -139,7 +151,11 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         request_rates=RequestRates(db, workers=settings.workers),
         catalog=catalog,
         books=books,
-        pricing=Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval),
+        pricing=pricing,
+        price_exports=PriceExports(pricing),
+        price_imports=PriceImports(
+            db, clock, pricing, catalog, folder=settings.var / "imports", bytes_most=settings.import_bytes_most
+        ),
         reviews=Reviews(db, clock),
         impacts=Impacts(db, clock, books, catalog, read_orders=read_orders, read_quotes=read_open_quotes),
         proofs=PublishedProofs(db, keyring),
@@ -156,6 +172,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         deliveries=Deliveries(
             db, clock, keyring, Sender(loopback=settings.webhooks_to_loopback), base_url=settings.base_url
         ),
+        price_news=PriceNews(db, clock, books, base_url=settings.base_url),
         jobs=Jobs(settings.database_url, queues={QUEUE: WEBHOOKS_AT_ONCE}),
         post_office=PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}"),
         journey=Journey(db, clock),
@@ -193,11 +210,15 @@ async def load_merchant(services: Services) -> None:
 def _register_jobs(services: Services) -> None:
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
+    jobs.register(IMPORT_READ, services.price_imports.read)
     jobs.register(IMPACT_WORK, services.impacts.work)
-    for task, handler in (services.payments.job_handlers() | services.deliveries.job_handlers()).items():
-        jobs.register(task, handler)
+    for each in (services.payments, services.deliveries, services.price_news):
+        for task, handler in each.job_handlers().items():
+            jobs.register(task, handler)
+    jobs.periodic("discard_abandoned_imports", HOURLY, services.price_imports.discard_abandoned)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
     jobs.periodic("sweep_webhooks", EVERY_MINUTE, services.deliveries.sweep)
+    jobs.periodic("sweep_price_news", EVERY_MINUTE, services.price_news.sweep)
     jobs.periodic("delete_old_webhooks", HOURLY, services.deliveries.delete_old)

@@ -13,6 +13,8 @@ from kernel.ids import new_id
 from kernel.jobs import enqueue
 
 SEND_TASK: Final = "send_webhook"
+TELL_PRICES_TASK: Final = "tell_prices"
+"""To be had done at an instant at which prices change."""
 QUEUE: Final = "webhooks"
 """Worked at apart from all other jobs, for a partner's server may take long to answer."""
 
