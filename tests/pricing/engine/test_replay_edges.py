@@ -30,7 +30,22 @@ from pricing.engine.book import (
 )
 from pricing.engine.replay import _LEFT_OUT as LEFT_OUT
 from pricing.engine.replay import main, replay
-from tests.pricing.engine.cast import EVERYTHING, NOW, VAT, content, day, in_euro, layer, only, public, row, rule
+from tests.pricing.engine.cast import (
+    CHAIR,
+    EVERYTHING,
+    GLOBEX,
+    NOW,
+    ROPE,
+    VAT,
+    content,
+    day,
+    in_euro,
+    layer,
+    only,
+    public,
+    row,
+    rule,
+)
 from tests.pricing.engine.test_replay import RICH, ask, retold, rich
 
 HOUR = timedelta(hours=1)
@@ -126,12 +141,13 @@ def bound(price: str, side: Side, code: str) -> Bound:
     return Bound(code=code, side=side, scope=EVERYTHING, limit=PriceLimit(prices=prices), disclosed=True)
 
 
+SEATS = tuple(msgspec.structs.replace(facts, break_group="SEATS") for facts in (CHAIR, ROPE))
 HERE = public("HERE", audience=only(countries=("DE",)))
 FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, "CEILING")
 
 
 @pytest.mark.parametrize(
-    ("of", "lines"),
+    ("of", "asked"),
     [
         pytest.param(chairs(rule("NOW", "5", starts_at=NOW)), CHAIR_3, id="begins now"),
         pytest.param(chairs(rule("OVER", "5", ends_at=NOW)), CHAIR_3, id="ends now"),
@@ -185,6 +201,9 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
         ),
         pytest.param(chairs(said="1:110 3:60", unit="box"), BOX, id="a next break of boxes"),
         pytest.param(
+            content(row("1:10"), row("1:20", sku="ROPE"), skus=SEATS), (CHAIR_3, "2 ROPE"), id="flat rows of a group"
+        ),
+        pytest.param(
             content(row("1:10", ends_at=day(30)), adjustments=(rule("ENDS", "5", ends_at=day(30) + HOUR / 7200),)),
             CHAIR_3,
             id="an end half a second after another",
@@ -196,8 +215,8 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
         ),
     ],
 )  # fmt: skip
-def test_what_stands_just_at_an_edge_follows(of: BookContent, lines: str) -> None:
-    assert follows(of, lines)
+def test_what_stands_just_at_an_edge_follows(of: BookContent, asked: str | tuple[str, ...]) -> None:
+    assert follows(of, *([asked] if isinstance(asked, str) else asked))
 
 
 @pytest.mark.parametrize("gross", [False, True])
@@ -457,6 +476,18 @@ def test_a_list_that_is_over_or_to_come_prices_nothing(dates: dict[str, Any]) ->
     named = [said.split(": ")[0] for said in retold(json.loads(answer), leaves).findings]
 
     assert "CRUNCHY-ARMCHAIR per each, the list" in named
+
+
+@pytest.mark.parametrize("other", [{"segments": []}, {"segments": ["new"]}, {"country": "FR"}, {"company": "acme"}])
+def test_a_price_for_another_buyer_is_found(other: dict[str, Any]) -> None:
+    of = content(row("1:10"), lists=(public(audience=only(company="globex", segments=("trade",), countries=("DE",))),))
+    answer, leaves = ask(of, CHAIR_3, buyer=GLOBEX)
+    assert replay(answer, leaves).findings == ()
+    told = json.loads(answer)
+
+    told["buyer"].update(other)
+
+    assert any("no row of list LIST" in said for said in retold(told, leaves).findings)
 
 
 def test_totals_beside_a_refused_line_are_found() -> None:
