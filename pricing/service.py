@@ -20,6 +20,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from accounts.webhooks.outbox import QUEUE, TELL_PRICES_TASK
 from catalog.service import Catalog
 from kernel.clock import Clock
 from kernel.collector import collector_at_rest
@@ -28,6 +29,7 @@ from kernel.db import Database, for_staff
 from kernel.errors import Conflict, NotFound, Refused
 from kernel.failpoints import Failpoint
 from kernel.ids import new_id
+from kernel.jobs import enqueue
 from kernel.signing import Keyring
 from kernel.tables import FolderTables, Tables, open_tables
 from pricing import content as leaf
@@ -946,6 +948,7 @@ class Pricing:
             )
             session.add(publication)
             await session.flush()
+            await enqueue(session, TELL_PRICES_TASK, {}, run_at=effective, queue=QUEUE)
             await self._refuse_when_late(session, effective)
         return publication
 
