@@ -43,9 +43,9 @@ class RuleSet(NamedTuple):
         """The first rule that may change a price at that number of a quantity."""
         return next((found.rule for found in breaks_of(self.rules) if of.at(found) == number), None)
 
-    def naming(self, threshold: Ratio) -> str | None:
-        """The first rule with a condition on that amount."""
-        return next((rule.code for rule in self.rules if threshold in thresholds_of([rule])), None)
+    def naming(self, threshold: Ratio) -> str:
+        """The first rule with a condition on that amount, which one of them has."""
+        return next(rule.code for rule in self.rules if threshold in thresholds_of([rule]))
 
 
 class Case(NamedTuple):

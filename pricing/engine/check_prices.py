@@ -306,10 +306,9 @@ class PriceChecks:
         """
         group, lists = answers.group, answers.costs.lists
         after, number = lists[rows, column + 1], int(answers.asked.numbers[0, column + 1])
-        by_list = (number in group.of_rows) | (lists[rows, column] != after)
-        if answers.threshold is not None:
-            by_list = np.zeros(len(rows), np.bool_)
-        names = np.where(by_list, after, -1 - answers.rule_sets[rows])
+        names = -1 - answers.rule_sets[rows]
+        if answers.threshold is None:
+            names = np.where((number in group.of_rows) | (lists[rows, column] != after), after, names)
         for name in np.unique(names).tolist():
             some = rows[names == name]
             noun = self.cells.lists[self._lists[int(lists[some[0], column + 1])]]
@@ -372,7 +371,7 @@ class PriceChecks:
             found = np.flatnonzero(low.any(axis=1))
             if not len(found):
                 continue
-            worth = np.where(low, prices * left / (base * numbers * right), np.inf).astype(np.float64)
+            worth = np.where(low, prices * left / (base * numbers * right), np.inf)
             worst = worth.argmin(axis=1)
             for by, some in self._by_list(found, answers.costs.lists[rows[found], worst[found]]):
 
@@ -399,7 +398,7 @@ class PriceChecks:
                 now, before = now.astype(object), before.astype(object)
             move = now * up - before * up_before
             jumps = both & (np.abs(move) * 100 * over > before * up_before * number)
-            share = np.where(jumps, np.abs(move) / np.maximum(before * up_before, 1), 0).astype(np.float64)
+            share = np.where(jumps, np.abs(move) / np.maximum(before * up_before, 1), 0)
             worst = share.argmax(axis=1)
             rows = np.flatnonzero(jumps.any(axis=1))
             for by, some in self._by_list(rows, answers.costs.lists[changed[here[rows]], worst[rows]]):

@@ -66,6 +66,8 @@ COARSE = RoundingPolicy()
         ("10.02", COARSE, "7.5", FINEST, "-25.1"),
         ("10", COARSE, "7.5", COARSE, None),
         ("0.01", COARSE, "0.02", COARSE, "+100.0"),
+        ("1", FINEST, "900000", COARSE, "+89999900.0"),
+        ("900000", COARSE, "1", FINEST, "-99.9"),
         ("400000.000000000001", FINEST, "500000.000000000003", FINEST, "+25.0"),
         ("400000.000000000004", FINEST, "500000.000000000005", FINEST, None),
         *((str(price), FINEST, str(2 * price), FINEST, "+100.0") for price in range(50_000, 500_001, 50_000)),

@@ -211,6 +211,17 @@ def test_a_fall_of_one_cent_is_a_fall() -> None:
     assert falls(one_sku(row("1:0.5 3:0.33"))) == {"LIST": ("2", "3")}
 
 
+def test_falls_of_alike_skus_are_told_by_the_list_of_each() -> None:
+    other = public("OTHER", priority=1, audience=only(company="initech"))
+    rows = row("1:10"), row("1:10", sku="STOOL"), row("10:8", of="CONTRACT"), row("10:8", sku="STOOL", of="OTHER")
+    found = findings(content(*rows, skus=(CHAIR, STOOL), lists=(PUBLIC, CONTRACT, other)), buyers=[INITECH])
+
+    assert [(finding.params["by"], finding.params["sku"]) for finding in found if finding.code == "total_falls"] == [
+        ("CONTRACT", CHAIR.sku),
+        ("OTHER", "STOOL"),
+    ]
+
+
 def test_the_neighbour_is_the_next_quantity_that_may_be_bought() -> None:
     by_four = QuantityRule(code="Q", scope=EVERYTHING, multiple="4", minimum="6")
     assert falls(one_sku(row("1:10 10:6"), quantity_rules=(by_four,))) == {"LIST": ("8", "12")}
@@ -522,8 +533,9 @@ def test_a_total_that_falls_all_the_way_is_shown_by_two_neighbours() -> None:
         rule("C", AmountEffect(amount="500", surcharge=True), layer="line", group="third", conditions=in_euro()),
     )
     of = one_sku(row("1:10"), adjustments=rules, layers=(layer("line", "first", "second", "third", combine="sum"),))
-    (fall,) = falls(of).values()
-    assert int(fall[1]) == int(fall[0]) + 1
+    for most in ("250", "9", "8", "7", "6"):
+        (fall,) = falls(replace(of, quantity_rules=(QuantityRule(code="Q", scope=EVERYTHING, maximum=most),))).values()
+        assert int(fall[1]) == int(fall[0]) + 1
 
 
 def test_a_total_that_rises_and_then_falls_is_found_too() -> None:
