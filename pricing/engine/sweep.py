@@ -10,6 +10,7 @@ unit is not rounded, and ties. `Swept.by_scalar` says which lines these were.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -228,7 +229,7 @@ def sweep(lines: Lines, *, book: ColumnBook, at: datetime | Ints, tax: TaxInput 
         swept.reasons[:] = _REASON["no_price_in_currency"]
         return swept
     for start in range(0, count, BLOCK):
-        work.block(slice(start, min(start + BLOCK, count)))
+        work.block(slice(start, start + BLOCK))
     work.by_scalar()
     work.tables.keep()
     return work.swept
@@ -265,20 +266,20 @@ class _Live:
         return self.places.take(lines)
 
     def keep(self, mask: Bools) -> None:
-        kept = np.flatnonzero(mask)
-        self.places = self.places_of(kept)
-        for name in _OF_LINES:
-            values = getattr(self, name)
-            if isinstance(values, np.ndarray):
-                setattr(self, name, values.take(kept))
+        self._take(np.flatnonzero(mask))
 
     def at_lines(self, lines: Ints) -> "_Live":
         """These *lines* apart."""
-        some = _Live(self.places_of(lines), self.sku, self.quantity, self.quantity_den)
+        some = copy(self)
+        some._take(lines)  # noqa: SLF001 - its own
+        return some
+
+    def _take(self, lines: Ints) -> None:
+        self.places = self.places_of(lines)
         for name in _OF_LINES:
             values = getattr(self, name)
-            setattr(some, name, values.take(lines) if isinstance(values, np.ndarray) else values)
-        return some
+            if isinstance(values, np.ndarray):
+                setattr(self, name, values.take(lines))
 
 
 class _Sweep:

@@ -44,7 +44,7 @@ from pricing.engine.book import (
 )
 from pricing.engine.columns import ColumnarBook, Columns, Ints, ticks
 from pricing.engine.request import RefusedLine, Treatment
-from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep
+from pricing.engine.sweep import BLOCK, NO_LIST, NO_PRICE, REASONS, Lines, Swept, SweptLine, lines_of, sweep, texts_of
 from pricing.engine.sweep_plans import (
     LIMIT,
     Beyond,
@@ -133,7 +133,9 @@ def swept(
         if isinstance(expected, RefusedLine):
             assert found.line(number) == SweptLine(reason=expected.reason), line
             assert REASONS[found.reasons[number]] == expected.reason
-            assert (found.subtotals[number], found.lists[number], found.unit_prices[number]) == (0, NO_LIST, NO_PRICE)
+            assert (found.subtotals[number], found.lists[number]) == (0, NO_LIST)
+            assert (found.unit_prices[number], found.unit_scales[number]) == (NO_PRICE, 1)
+            assert found.list_prices[number] == NO_PRICE
         else:
             assert found.line(number) == SweptLine(
                 subtotal=expected.subtotal,
@@ -672,6 +674,63 @@ def test_lines_too_large_for_64_bits_are_parted_from_the_others_by_price_times_q
     found = swept(of, *["1000000000 TWO", "1000000000 THREE"] * 12, *["0.01 ONE"] * 40)
 
     assert found.by_scalar.sum() == 32
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_of_lines_too_large_for_64_bits_a_few_are_left_to_the_scalar_evaluator_with_others(strategy: Strategy) -> None:
+    of = columnar(
+        row("1:999999999999.999999", sku="STOOL"),
+        row("1:999999999999.999999", sku="STOOL", of="SECOND"),
+        lists=(public(), public("SECOND", priority=1)),
+        strategy=strategy,
+    )
+    small, large = "1 STOOL", "1000000 STOOL"
+
+    assert swept(of, *[small, large] * 32).by_scalar.tolist() == [False, True] * 32
+    assert swept(of, *[large, small, small] * 32).by_scalar.sum() == 48
+    assert swept(of, *[small, large] * 16).by_scalar.all()
+    assert swept(of, *["1 GHOST", large] * 16, *[small] * 16).by_scalar.tolist() == [False, True] * 16 + [True] * 16
+    assert swept(of, *[small] * 17, *[large] * 16).by_scalar.sum() == 17
+
+
+def test_quantities_are_counted_in_millionths_of_base_units_up_to_two_to_the_62() -> None:
+    """4096 times 2^49 millionths: twice that is 2^62, and one millionth more is more."""
+    of = columnar(
+        row("0:0", sku="OIL", unit="gram"),
+        skus=(SkuFacts(sku="OIL", units=(UnitFact(unit="gram"), UnitFact(unit="vat", factor="4096", decimals=6))),),
+        policy=RoundingPolicy(round_unit=False),
+    )
+
+    found = swept(of, "562949953.421312 vat OIL", "562949953.421313 vat OIL", "1 OIL", "1 vat OIL")
+
+    assert found.by_scalar.tolist() == [False, True, False, False]
+
+
+def test_quantities_that_columns_do_not_hold_are_said_as_text() -> None:
+    of = columnar(row("1:5", sku="STOOL"))
+    quantities = ["4611686018427.387904", "4611686018427.387905", "-99999999999999", "0.000001", "0.0000001"]
+
+    found = swept(of, *(f"{quantity} STOOL" for quantity in quantities))
+
+    assert found.by_scalar.tolist() == [False, True, True, False, True]
+
+
+def test_numbers_of_the_scalar_evaluator_are_in_the_arrays_up_to_two_to_the_62() -> None:
+    """Prices of 2^62 millionths and one more: columns hold neither."""
+    of = columnar(
+        row("1:4611686018427.387904", sku="STOOL"),
+        row("1:4611686018427.387905"),
+        row("1:1.000001", sku="ROPE"),
+        policy=RoundingPolicy(unit=Rounding(decimals=6), line=Rounding(decimals=6)),
+    )
+
+    found = swept(of, "1 STOOL", "1 CRUNCHY-ARMCHAIR", "1 ROPE")
+
+    assert found.by_scalar.tolist() == [True, True, False]
+    assert found.subtotals.tolist() == [LIMIT, 0, 1_000_001]
+    assert found.unit_prices.tolist() == [LIMIT, NO_PRICE, 1_000_001]
+    assert found.unit_scales.tolist() == [10**6, 1, 10**6]
+    assert found.list_prices.tolist() == [LIMIT, NO_PRICE, 1_000_001]
 
 
 def test_an_amount_too_large_is_refused_by_columns_too() -> None:
@@ -1474,6 +1533,68 @@ def test_units_of_which_every_line_has_its_own_row() -> None:
 # --- Shapes of the question ---
 
 
+def test_lines_of_requests_are_arrays_of_codes_and_millionths() -> None:
+    columns = ordinary().columns
+
+    plain = lines_of(columns, [asked("1.5 STOOL"), asked("2 GHOST")], currency="EUR", buyers=(ACME,))
+    boxes = lines_of(
+        columns, [asked("1 STOOL"), asked("2 box STOOL"), asked("x STOOL")], currency="EUR", buyers=(ACME,)
+    )
+
+    assert (plain.skus.tolist(), plain.quantities.tolist(), plain.units, plain.said) == (
+        [2, -1],
+        [1_500_000, 2_000_000],
+        None,
+        {},
+    )
+    assert plain.quantities.dtype == np.int64
+    assert boxes.units is not None
+    assert (boxes.units.tolist(), boxes.said) == ([-1, 0, -1], {2: "x"})
+
+
+def test_an_answer_is_arrays_of_whole_numbers_and_flags() -> None:
+    found = swept(ordinary(), "1 STOOL")
+
+    assert {
+        name: getattr(found, name).dtype.name for name in vars(found) if hasattr(getattr(found, name), "dtype")
+    } == {
+        "subtotals": "int64",
+        "lists": "int32",
+        "unit_prices": "int64",
+        "unit_scales": "int64",
+        "list_prices": "int64",
+        "reasons": "uint8",
+        "by_scalar": "bool",
+    }
+
+
+@pytest.mark.parametrize("quantity", [0, 1])
+def test_codes_that_no_sku_has_are_unknown(quantity: int) -> None:
+    of = ordinary()
+    codes = ints(-1, 0, len(of.columns) - 1, len(of.columns), len(of.columns) + 7)
+    lines = Lines(skus=codes, quantities=np.full(5, quantity), quantity_decimals=0, currency="EUR", buyers=(ACME,))
+
+    found = sweep(lines, book=of, at=NOW)
+
+    assert [found.line(number).reason == "unknown_sku" for number in range(5)] == [True, False, False, True, True]
+
+
+def test_a_book_of_one_unit_knows_no_other() -> None:
+    found = swept(columnar(row("1:5", sku="STOOL"), skus=(STOOL,)), "1 each STOOL", "1 dozen STOOL", "1 STOOL")
+
+    assert found.line(1).reason == "unknown_unit"
+
+
+def test_of_two_quantity_rules_the_first_that_fails_has_the_word() -> None:
+    pairs = QuantityRule(code="PAIRS", scope=EVERYTHING, multiple="2")
+    many = QuantityRule(code="MANY", scope=EVERYTHING, minimum="5", maximum="9")
+
+    for rules, reason in (((pairs, many), "quantity_not_multiple"), ((many, pairs), "quantity_below_minimum")):
+        found = swept(columnar(row("1:5", sku="STOOL"), quantity_rules=rules), "1 STOOL", "6 STOOL", "11 STOOL")
+        assert found.line(0).reason == reason
+        assert not found.by_scalar.any()
+
+
 def test_each_line_may_have_its_own_instant() -> None:
     lines = [line for line in ordinary_lines() for _ in range(4)]
     at = np.array([ticks(NOW + offset * DAY) - step for offset in (0, 1) for step in (0, 1)] * (len(lines) // 4))
@@ -1499,7 +1620,12 @@ def test_many_blocks_say_what_one_line_says() -> None:
     )
 
     found = sweep(lines, book=of, at=NOW)
+    later = np.full(count, ticks(NOW - 2 * DAY))
+    later[-1] = ticks(NOW + DAY)  # of the last block alone
+    at_instants = sweep(lines, book=of, at=later)
 
+    last = QuoteRequest(buyer=BUYERS[(count - 1) % 4], currency="EUR", lines=(asked("85 STOOL"),))
+    assert at_instants.line(count - 1) == texts_of(quote(last, book=of, at=NOW + DAY).lines[0])
     period = 180 * 4
     assert not found.reasons[:period].any()
     for number in (0, 1, 2, 3, period + 5, BLOCK + 1, count - 1):
