@@ -341,7 +341,7 @@ ONE_EURO = AmountEffect(amount="1")
         (
             ("20", "5"),
             [rule("A", ONE_EURO, conditions=in_euro())],
-            {"lists": (PUBLIC, public("STEPS")), "strategy": Strategy.LOWEST},
+            {"lists": (PUBLIC, public("STEPS", priority=1)), "strategy": Strategy.LOWEST},
         ),
     ],
 )
@@ -360,8 +360,21 @@ def test_a_rule_that_acts_by_the_price_alone_is_looked_for_in_every_sku(
         mine = [one for one in rows if one.sku in {facts.sku for facts in chosen}]
         return set(idle_rules(content(*mine, skus=chosen, adjustments=tuple(rules), quantity_rules=(once,), **more)))
 
-    assert idle(1) == ({"A"} if "lists" not in more else set()), "what a row without a unit price passes over is told"
+    assert idle(1) == {"A"}
     assert "A" not in idle(2)
+
+
+def test_what_is_passed_over_is_told_of_the_list_that_prices_when_it_does() -> None:
+    """Everyone's list is not yet valid, and never prices for whom the rule is."""
+    for audience, buyer, code in ((only(company="initech"), INITECH, "CONTRACT"), (TRADE.audience, GLOBEX, "LIST")):
+        of = content(
+            row(">0:30", model="graduated", starts_at=day(30)),
+            row(">0:20", model="graduated", of="CONTRACT"),
+            skus=(CHAIR,),
+            lists=(PUBLIC, CONTRACT),
+            adjustments=(rule("A", ONE_EURO, conditions=in_euro(), audience=audience),),
+        )
+        assert the("effect_passed_over", of, buyers=[ACME, buyer]).params["list"] == code
 
 
 def test_what_is_passed_over_is_told_of_unit_amounts_alone_for_each_list_and_rule() -> None:
