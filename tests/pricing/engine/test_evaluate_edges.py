@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pricing.engine import LineRequest, MemoryBook, QuoteRequest, TaxInput, TaxRate, quote
 from pricing.engine.book import QuantityRule, Scope
 from pricing.engine.line import minus, plus
-from pricing.engine.request import RefusedLine
+from pricing.engine.request import PricedLine, RefusedLine
 from tests.pricing.engine.cast import (
     CHAIR,
     GUEST,
@@ -144,3 +144,21 @@ def test_a_large_quantity_of_a_fine_unit_is_priced(quantity: str) -> None:
     line = priced(book(row("0:0.5", sku="ROPE")), f"{quantity} ROPE")
 
     assert line.quantity == quantity
+
+
+@pytest.mark.parametrize("quantities", [("2", "2", "2", "0", "2"), ("0", "0", "0", "2", "0")])
+def test_a_fee_is_asked_for_something_and_not_for_nothing_whatever_came_before(quantities: tuple[str, ...]) -> None:
+    of = book(row("0:10+5"))
+
+    found = [priced(of, f"{quantity} CRUNCHY-ARMCHAIR").subtotal for quantity in quantities]
+
+    assert found == ["0.00" if quantity == "0" else "25.00" for quantity in quantities]
+
+
+def test_a_sku_that_is_asked_for_twice_is_one_line_however_often_it_was_asked_before() -> None:
+    of = book(row("1:10 3:9"))
+
+    for _ in range(3):
+        (line,) = ask(of, "1 CRUNCHY-ARMCHAIR", "2 CRUNCHY-ARMCHAIR").lines
+        assert isinstance(line, PricedLine)
+        assert (line.requested, line.quantity, line.subtotal) == ((0, 1), "3", "27.00")
