@@ -259,7 +259,7 @@ def _member(rule: Rule, values: list[int]) -> Member:
             den = _even(bound[1])
             values.append(_whole(bound, den))
             conditions.append(Condition(reason, den))
-    den, steps = 1, 0
+    steps = 0
     if rule.kind is FACTOR:
         den = _even(rule.factor[1])
         values.append(_whole(rule.factor, den))

@@ -966,6 +966,9 @@ def test_quotients_are_those_of_the_scalar_evaluator(mode: Mode) -> None:
     for den, scale in ((1000, 100), (100, 1000), (1000, 30), (100, 100)):
         expected = [divide(number * scale, den, mode) for number in numerators]
         assert rounded(exact(ints(*numerators), den), scale, mode).tolist() == expected
+    assert rounded(exact(ints(LIMIT // 6 - 40), 1000), 30, mode).tolist() == [divide(LIMIT // 6 * 3 - 120, 100, mode)]
+    with pytest.raises(Beyond):
+        rounded(exact(ints(LIMIT // 6), 1000), 30, mode)
     largest = LIMIT // 2 - 4
     dens: tuple[int | Ints, ...] = (4, ints(4, 3))
     for den_of in dens:
@@ -1111,6 +1114,91 @@ def test_a_rule_that_never_acts_need_not_be_one_of_the_columns() -> None:
         conditions = Conditions() if first == "OFF" else in_euro(min_quantity="5")
         off = rule(first, "10", layer="line", priority=1, conditions=conditions)
         assert swept(columnar(row("1:5", sku="STOOL"), adjustments=(off, free)), "3 STOOL").by_scalar.all() == left
+
+
+def test_a_rule_of_another_currency_never_acts() -> None:
+    of = columnar(
+        row("1:5", sku="STOOL"),
+        adjustments=(
+            rule("DOLLARS", "50", conditions=Conditions(currencies=("USD",)), priority=1),
+            rule("SWISS", "40", conditions=Conditions(countries=("CH",)), priority=1),
+            rule("ALL", "10"),
+        ),
+    )
+
+    found = swept(of, "2 STOOL")
+
+    assert found.line(0).unit_price == "4.50"
+    assert not found.by_scalar.any()
+
+
+def test_of_rules_of_equal_priority_the_one_that_gives_the_lower_price_acts() -> None:
+    of = columnar(
+        row("1:5", sku="STOOL"),
+        row("1:20"),
+        adjustments=(
+            rule("TENTH", "10", priority=2),
+            rule("ONE", AmountEffect(amount="1"), conditions=in_euro(), priority=2),
+            rule("HALF", "50", conditions=in_euro(min_quantity="7"), priority=2),
+            rule("MOST", "90", priority=1),
+        ),
+    )
+
+    found = swept(of, *(f"{count} {sku}" for count in (2, 7) for sku in ("STOOL", "CRUNCHY-ARMCHAIR")))
+
+    assert [found.line(number).unit_price for number in range(4)] == ["4.00", "18.00", "2.50", "10.00"]
+    assert not found.by_scalar.any()
+
+
+@pytest.mark.parametrize("steps", ["1.0000005", "1.0000015", "1.000001"])
+def test_steps_of_quantity_tables_finer_than_millionths_are_reached_where_they_lie(steps: str) -> None:
+    of = columnar(
+        row("0:5", sku="NAIL", unit="gram"),
+        skus=(SkuFacts(sku="NAIL", units=(UnitFact(unit="gram", decimals=6),)),),
+        adjustments=(
+            rule("TABLE", QuantityTableEffect(steps=tuple(PercentStep(from_=one, percent="9") for one in [steps]))),
+        ),
+    )
+
+    assert not swept(of, "1 NAIL", "1.000001 NAIL", "1.000002 NAIL").by_scalar.any()
+
+
+def test_the_largest_amount_of_a_line_is_ten_to_the_13_and_not_one_unit_more() -> None:
+    cents = columnar(row("1:100000", sku="STOOL"), row("1:196456.51"))
+    finer = RoundingPolicy(unit=Rounding(decimals=4), line=Rounding(decimals=4))
+    parts = columnar(row("1:2199383.3369", sku="STOOL"), policy=finer)
+
+    assert swept(cents, "100000000 STOOL").line(0).subtotal == "10000000000000.00"
+    for of, line in ((cents, "50901851 CRUNCHY-ARMCHAIR"), (parts, "4546729 STOOL")):  # 10^15 + 1 and 10^17 + 1
+        found = swept(of, line)
+        assert found.line(0).reason == "amount_too_large"
+        assert not found.by_scalar.any()
+
+
+def test_bounds_hold_for_lines_as_for_units() -> None:
+    def bounds(floor: str, ceiling: str) -> tuple[Bound, ...]:
+        return tuple(
+            Bound(
+                code=side,
+                side=Side(side),
+                scope=EVERYTHING,
+                limit=PriceLimit(prices=(CurrencyPrice(currency="EUR", price=price),)),
+            )
+            for side, price in (("floor", floor), ("ceiling", ceiling))
+        )
+
+    discount = rule("TENTH", "10", layer="line")
+    lines = [f"{count} STOOL" for count in (1, 7, 10, 1000)]
+    for base, said, adjustments in (
+        ("10", ("9.5", "99"), (discount,)),
+        ("10", ("1", "8.005"), (discount,)),
+        ("10", ("1", "8.5"), (rule("MORE", PercentEffect(percent="10", surcharge=True), layer="line"),)),
+        ("10", ("1.001", "1.0005"), ()),
+        ("0.5", ("1.001", "1.0005"), ()),
+        ("10", ("1.0015", "1.0005"), (discount,)),
+    ):
+        found = swept(columnar(row(f"1:{base}", sku="STOOL"), bounds=bounds(*said), adjustments=adjustments), *lines)
+        assert not found.by_scalar.any()
 
 
 def test_limits_of_rules_are_exact_and_fit_into_two_to_the_62() -> None:
