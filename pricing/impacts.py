@@ -32,8 +32,8 @@ from pricing.draft_book import DraftBase, DraftBook
 from pricing.draft_sweep import side_of_draft, with_other_costs
 from pricing.engine.book import Cost
 from pricing.impact import Compared, Impact, Progress, Side, Sold, compare
-from pricing.model import PriceDraft, PriceImpact, PricePublication
-from pricing.reviews import DraftNotFound
+from pricing.model import DraftState, PriceDraft, PriceImpact, PricePublication
+from pricing.reviews import DraftClosed, DraftNotFound
 from pricing.service import PublicationNotFound
 
 WORK: Final = "price_impact"
@@ -170,12 +170,15 @@ class Impacts:
         """Have a job work out the impact on the orders of the last *months*, priced as of *as_of*: see `compare`.
 
         :raises ImpactWindow: when *months* is none of `MONTHS`
+        :raises DraftClosed: when the draft is not open any more
         :raises DraftNotFound, PublicationNotFound: as `compare`
         """
         if months not in MONTHS:
             raise ImpactWindow("Choose the last 1, 3 or 12 months.", months=list(MONTHS))
         async with self.db.begin(for_staff()) as session:
-            await _draft_and_last(session, draft_id)
+            draft, _ = await _draft_and_last(session, draft_id)
+            if draft.state is not DraftState.OPEN:
+                raise DraftClosed(f"The draft {draft.title!r} is {draft.state.value}. Open a new one.")
             asked = PriceImpact(
                 id=new_id(),
                 draft_id=draft_id,

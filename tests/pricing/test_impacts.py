@@ -23,7 +23,7 @@ from pricing.impacts import (
     Report,
     months_before,
 )
-from pricing.reviews import DraftNotFound
+from pricing.reviews import DraftClosed, DraftNotFound
 from pricing.service import Pricing, PublicationNotFound
 from tests.pricing.test_derived_lists import put, with_trade
 from tests.pricing.test_publication import row
@@ -296,6 +296,9 @@ async def test_what_cannot_be_asked_is_refused_at_once(impacts: Impacts, pricing
         await impacts.request(draft, months=2, by=None)
     with pytest.raises(DraftNotFound):
         await impacts.request(new_id(), months=1, by=None)
+    await pricing.discard_draft(draft)
+    with pytest.raises(DraftClosed):
+        await impacts.request(draft, months=1, by=None)
     assert await impacts.find_last(draft) is None
 
 

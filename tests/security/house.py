@@ -92,6 +92,7 @@ class House(msgspec.Struct, kw_only=True):
     twin: RunningTwin
     keys: dict[str, str]
     draft: str
+    impact: str
     acme: Belongings
     globex: Belongings
 
@@ -108,6 +109,8 @@ class House(msgspec.Struct, kw_only=True):
             "language": "en",
             "sku": SKU,
             "draft": self.draft,
+            "impact": self.impact,
+            "table": "orders-companies.csv",
             "person": self.acme.person,
             "person_id": self.acme.person,
             "invitation": self.acme.invitation,
@@ -229,6 +232,8 @@ async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: Ru
         _, keys[name] = await services.api_keys.create_api_key(boss, name=name, scopes=scopes)
         SECRETS.add(keys[name].rpartition("_")[2])
     draft = await services.pricing.open_draft(title="A draft", by=None)
+    impact = await services.impacts.request(draft.id, months=12, by=None)
+    await services.impacts.work(str(impact))
     return House(
         app=app,
         services=services,
@@ -236,6 +241,7 @@ async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: Ru
         twin=twin,
         keys=keys,
         draft=str(draft.id),
+        impact=str(impact),
         acme=acme,
         globex=globex,
     )
