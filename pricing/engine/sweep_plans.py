@@ -532,24 +532,22 @@ def _bound(shape: BoundShape, group: Group) -> _Bounding:
 
 
 def _bounded_unit(running: Exact, policy: Policy, bounds: list[_Bounding]) -> tuple[Exact, bool]:
-    """Phases 5 and 6, and whether a floor stood above a ceiling. Rounding keeps the order of two numbers and leaves
-    those on its grid alone, so it makes no difference that here it comes before the bounds, which are on the grid.
+    """Phases 5 and 6, and whether a floor stood above a ceiling, both rounded. Rounding keeps the order of two numbers
+    and leaves those on its grid alone, so it makes no difference that here it comes before the bounds, which are on
+    the grid.
     """
     unit = Exact(np.maximum(running.num, 0), running.den, running.top)
     if not policy.round_unit:
         floors = [Exact(bound.num, _number(bound.den), bound.top) for bound in bounds if bound.floor]
         ceilings = [Exact(bound.num, _number(bound.den), bound.top) for bound in bounds if not bound.floor]
         floor, ceiling = _strictest(floors, highest=True), _strictest(ceilings, highest=False)
-        crossed = False
         if floor is not None and ceiling is not None:
-            under = ceiling.below(floor)
-            crossed = bool(under.any())
-            ceiling = ceiling.where(under, floor)
+            ceiling = ceiling.where(ceiling.below(floor), floor)
         if floor is not None:
             unit = unit.where(unit.below(floor), floor)
         if ceiling is not None:
             unit = unit.where(ceiling.below(unit), ceiling)
-        return unit, crossed
+        return unit, False
     scale = policy.unit_scale
     units = rounded(unit, scale, policy.unit_mode)
     top = unit.top * scale // unit.den + 1

@@ -52,9 +52,11 @@ from pricing.engine.sweep_plans import (
     BoundShape,
     Exact,
     Group,
+    Policy,
     Shape,
     _amount,
     _bound,
+    _bounded_unit,
     _Bounding,
     _extended,
     _lower,
@@ -1017,6 +1019,21 @@ def test_the_lower_of_two_outcomes_is_taken_where_both_are_outcomes(
     assert np.broadcast_to(found, 8).tolist() == [bool(one) for one in outcomes]
     assert all(number == min(one) for number, one in zip(lowest.num, outcomes, strict=True) if one)
     assert not isinstance(found, bool) or found == (known is True or able is True)
+
+
+@pytest.mark.parametrize(("mode", "units"), [(Mode.UP, [13, 4]), (Mode.DOWN, [12, 3])])
+def test_rounded_units_have_a_bound_that_none_passes(mode: Mode, units: list[int]) -> None:
+    policy = Policy(100, mode, 100, Mode.UP, line_limit=10**15, round_unit=True)
+    floor, ceiling = _Bounding(True, ints(15, 2), 15, 100), _Bounding(False, ints(2, 2), 2, 100)
+
+    for bounds, numbers_of, top, crossed in (
+        ([], units, 13, False),
+        ([floor], [15, units[1]], 15, False),
+        ([ceiling], [2, 2], 13, False),
+        ([ceiling, floor], [15, 2], 15, True),
+    ):
+        found, did_cross = _bounded_unit(exact(ints(125, 35), 1000), policy, bounds)
+        assert (found.num.tolist(), found.den, found.top, did_cross) == (numbers_of, 100, top, crossed)
 
 
 def test_bounds_are_rounded_inward_to_the_grid_unless_they_pass_two_to_the_62() -> None:
