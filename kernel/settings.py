@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price_approval: bool
     workers: int
     quote_days_most: int
+    import_bytes_most: int
     requests_a_minute: int
     """Of one API key."""
     guest_requests_a_minute: int
@@ -91,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
+            import_bytes_most=_integer(env, "IMPORT_BYTES_MOST", 500_000_000, minimum=1_000, maximum=5_000_000_000),
             requests_a_minute=_integer(env, "API_REQUESTS_A_MINUTE", 1200, minimum=1, maximum=MINUTELY_MAXIMUM),
             guest_requests_a_minute=_integer(
                 env, "API_GUEST_REQUESTS_A_MINUTE", 300, minimum=1, maximum=MINUTELY_MAXIMUM

@@ -58,9 +58,9 @@ class Authentication(ASGIMiddleware):
             return
         if request.method in UNSAFE_METHODS and not request.url.path.startswith(OWN_GUARD):
             vouched = require_same_origin(request)
-            form = await read_form(request)
+            presented = request.headers.get("x-form-token") or (await read_form(request)).get("form_token")
             require_form_token(
-                request.headers.get("x-form-token") or form.get("form_token"),
+                presented,
                 services_of(request).settings.secret_key,
                 session_token_of(request),
                 vouched=vouched,

@@ -1,11 +1,14 @@
 """What a handler needs of its request: who asks, in which language, what the form says."""
 
 import uuid
+from http import HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
+import msgspec
 from litestar import Request, Response
-from litestar.datastructures import Cookie
+from litestar.datastructures import Cookie, FormMultiDict, UploadFile
+from litestar.exceptions import ClientException, HTTPException, ValidationException
 
 from accounts.principal import Principal
 from kernel.errors import Malformed
@@ -19,6 +22,14 @@ LOCALES: Final = ("en", "es")
 FORM_BYTES_MAX: Final = 1_000_000
 FIELD_CHARACTERS_MAX: Final = 200_000
 SESSION_DAYS: Final = 30
+_WITH_FILES: Final = "multipart/form-data"
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """A file that came with a form."""
+
+    name: str
+    content: bytes
 
 
 class FormMalformed(Malformed):
@@ -108,6 +119,8 @@ async def read_form(request: AnyRequest) -> Form:
     :raises FormMalformed: when it is too long, no form, not UTF-8, or holds NUL, which no field of ours may
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == _WITH_FILES and _takes_files(request):
+        return Form([(name, value) for name, value in (await _parts(request)).multi_items() if isinstance(value, str)])
     if media_type not in {"application/x-www-form-urlencoded", ""}:
         raise FormMalformed("Send the form as application/x-www-form-urlencoded.")
     body = await request.body()
@@ -125,6 +138,34 @@ async def read_form(request: AnyRequest) -> Form:
         if len(value) > FIELD_CHARACTERS_MAX:
             raise FormMalformed(f"A field is longer than {FIELD_CHARACTERS_MAX} characters.")
     return Form(pairs)
+
+
+async def read_upload(request: AnyRequest, name: str) -> Upload | None:
+    """The file that the form's field *name* holds; None when the form is of the sort without files, or none was chosen.
+    Only a handler whose `opt` says `takes_files` is sent one.
+
+    :raises FormMalformed: when the form cannot be read
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _WITH_FILES:
+        return None
+    found = (await _parts(request)).get(name)
+    if not isinstance(found, UploadFile):
+        return None
+    content = await found.read()
+    return Upload(found.filename.replace("\\", "/").rpartition("/")[2], content) if content else None
+
+
+def _takes_files(request: AnyRequest) -> bool:
+    return bool(request.route_handler.opt.get("takes_files"))
+
+
+async def _parts(request: AnyRequest) -> FormMultiDict:
+    try:
+        return await request.form()
+    except (ValidationException, ClientException, UnicodeDecodeError) as error:
+        if isinstance(error, HTTPException) and error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        raise FormMalformed("The form could not be read. Choose the file again.") from error
 
 
 def safe_next(target: str, default: str = "/") -> str:

@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.desk import book_pages, drafts, impact_pages, orders, preview, price_pages, prices, rule_pages, start
+from web.desk import book_pages, drafts, impact_pages, orders, preview, price_pages, prices, rule_pages, sheets, start
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -16,5 +16,6 @@ def routes() -> list[ControllerRouterHandler]:
         *rule_pages.HANDLERS,
         *book_pages.HANDLERS,
         *preview.HANDLERS,
+        *sheets.HANDLERS,
         *impact_pages.HANDLERS,
     ]

@@ -42,6 +42,6 @@ RULES: Final = (
 def about_lines(name: str, at: datetime, locale: str) -> list[tuple[str, str]]:
     """Rows of two cells, the first of which is the header."""
     say = translations(locale).gettext
-    lines = [(say("Prices"), name), (say("Exported"), f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"), ("", "")]
+    lines = [(say("Prices"), name), (say(N_("Exported")), f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"), ("", "")]
     lines += [(file.name.removesuffix(".csv"), say(SHEETS[file.name])) for file in FILES]
     return [*lines, ("", ""), *(("", say(rule)) for rule in RULES)]
