@@ -386,11 +386,12 @@ def test_a_floor_under_a_price_with_tax_is_worked_out_anew_for_another_rate() ->
         assert priced(of, "10 CRUNCHY-ARMCHAIR", tax=tax).unit_price == unit_price
 
 
-def test_what_a_next_break_cost_while_a_rule_ran_is_not_what_it_costs_after() -> None:
-    half = rule("TEN", "50", conditions=at_least("10"), ends_at=day(22))
+@pytest.mark.parametrize(("dates", "then"), [({"ends_at": day(22)}, day(23)), ({"starts_at": NOW}, day(20))])
+def test_what_a_next_break_cost_while_a_rule_ran_is_not_what_it_costs_without(dates: dict[str, Any], then: Any) -> None:
+    half = rule("TEN", "50", conditions=at_least("10"), **dates)
     of = book(row("1:10 10:8.9"), adjustments=(half,))
 
     for _ in range(3):
         assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=NOW) == ("10", "44.50")
     for _ in range(3):
-        assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=day(23)) == ("10", "89.00")
+        assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=then) == ("10", "89.00")
