@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 
 import msgspec
 
+from kernel.money import MalformedDecimal, normal
+
 DEFAULT_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - production refuses it
+SKUS_MAXIMUM = 100_000_000
 SECRET_MINIMUM = 32
 MINUTELY_MAXIMUM = 100_000_000
 Mode = Literal["demo", "production"]
@@ -34,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: str | None
     lead_time_seconds: float
     price_approval: bool
+    second_approval_percent: str | None
+    second_approval_skus: int | None
+    second_approval_margin: str | None
     workers: int
     quote_days_most: int
     import_bytes_most: int
@@ -52,6 +59,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def production(self) -> bool:
         return self.mode == "production"
+
+    @property
+    def second_approval(self) -> bool:
+        """Whether anything asks for a second approver of prices."""
+        asked = (self.second_approval_percent, self.second_approval_skus, self.second_approval_margin)
+        return any(each is not None for each in asked)
 
     @property
     def https(self) -> bool:
@@ -89,6 +102,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             stripe_api_base=env.get("STRIPE_API_BASE") or None,
             smtp_url=env.get("SMTP_URL") or None,
             price_approval=_approval(env, mode),
+            second_approval_percent=_percent(env, "PRICE_SECOND_APPROVAL_PERCENT", minimum=0, below=None),
+            second_approval_skus=(
+                _integer(env, "PRICE_SECOND_APPROVAL_SKUS", 0, minimum=0, maximum=SKUS_MAXIMUM)
+                if env.get("PRICE_SECOND_APPROVAL_SKUS")
+                else None
+            ),
+            second_approval_margin=_percent(env, "PRICE_SECOND_APPROVAL_MARGIN", minimum=None, below=100),
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
@@ -99,6 +119,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ),
             webhooks_to_loopback=_switch(env, "WEBHOOKS_TO_LOOPBACK"),
         )
+        if settings.second_approval and not settings.price_approval:
+            raise SettingsError("PRICE_SECOND_APPROVAL_... asks for a second approver; set PRICE_APPROVAL=required")
         if settings.production:
             settings.refuse_defaults(env)
         return settings
@@ -147,6 +169,21 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     if text not in {"on", "off"}:
         raise SettingsError(f"{name} is {text!r}; it must be on or off")
     return text == "on"
+
+
+def _percent(env: Mapping[str, str], name: str, *, minimum: int | None, below: int | None) -> str | None:
+    """In normal form; None where it is not set."""
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        value = normal(text)
+    except MalformedDecimal:
+        raise SettingsError(f"{name} is {text!r}; it must be a percentage like 12.5") from None
+    if (minimum is not None and Decimal(value) < minimum) or (below is not None and Decimal(value) >= below):
+        limits = [f"at least {minimum}" if minimum is not None else "", f"below {below}" if below is not None else ""]
+        raise SettingsError(f"{name} is {text}; it must be {' and '.join(filter(None, limits))}")
+    return value
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, *, minimum: int, maximum: int) -> int:

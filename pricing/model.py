@@ -163,7 +163,8 @@ class PricePublication(Base):
 
     *author_id* wrote the draft, *published_by* put it in force; *restores* is the one a roll-back returns to. *source*:
     what the next draft starts from; None: every row was stated outright. Each of *findings* carries its text and, as
-    `acknowledged`, who accepted it, when and why: the database refuses one without.
+    `acknowledged`, who accepted it, when and why: the database refuses one without. *demands*: why a second approver
+    was asked for (`pricing.second_look.Demand`).
     """
 
     __tablename__ = "price_publication"
@@ -182,6 +183,9 @@ class PricePublication(Base):
     approval: Mapped[Approval] = mapped_column(text_enum(Approval))
     approved_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
     approved_at: Mapped[datetime | None]
+    demands: Mapped[list[dict[str, Any]]] = mapped_column(postgresql.JSONB)
+    second_approved_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey(Person.id))
+    second_approved_at: Mapped[datetime | None]
     signature: Mapped[bytes]
     key_id: Mapped[str]
 

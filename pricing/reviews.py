@@ -23,7 +23,7 @@ from pricing.model import Approval, DraftState, PriceDraft, PriceReview, ReviewS
 COMMENT_MOST: Final = 2000
 _AFTER: Final[dict[ReviewStep, set[ReviewStep | None]]] = {
     ReviewStep.SUBMITTED: {None, ReviewStep.RETURNED},
-    ReviewStep.APPROVED: {ReviewStep.SUBMITTED},
+    ReviewStep.APPROVED: {ReviewStep.SUBMITTED, ReviewStep.APPROVED},
     ReviewStep.RETURNED: {ReviewStep.SUBMITTED, ReviewStep.APPROVED},
 }
 """Which step may follow which, within one version of the draft; None: nothing was said yet."""
@@ -64,12 +64,21 @@ class NotApproved(Refused):
     title = "The draft is not approved"
 
 
+class SecondApprovalMissing(NotApproved):
+    """The draft moves more than one approver may let pass."""
+
+    problem = "price-second-approval-missing"
+    title = "The draft needs a second approver"
+
+
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
     """What a publication records: how it came to be allowed, and by whose approval, if by anybody's."""
 
     approval: Approval
     by: uuid.UUID | None = None
     at: datetime | None = None
+    second_by: uuid.UUID | None = None
+    second_at: datetime | None = None
 
 
 class Reviews:
@@ -126,16 +135,38 @@ def standing(steps: Sequence[PriceReview], version: int) -> PriceReview | None:
     return about[-1] if about else None
 
 
-async def approved(session: AsyncSession, draft: PriceDraft, *, by: uuid.UUID | None, required: bool) -> Approved:
-    """How the draft, as it is, may be published by *by*.
+def approvals(steps: Sequence[PriceReview], version: int) -> list[PriceReview]:
+    """The approvals that stand about this version of the draft, oldest first, each by somebody else."""
+    found: list[PriceReview] = []
+    for each in steps:
+        if each.draft_version != version or each.step is ReviewStep.COMMENTED:
+            continue
+        found = [*found, each] if each.step is ReviewStep.APPROVED else []
+    return found
+
+
+async def approved(
+    session: AsyncSession, draft: PriceDraft, *, by: uuid.UUID | None, required: bool, second: bool = False
+) -> Approved:
+    """How the draft, as it is, may be published by *by*. *second*: two have to approve it.
 
     :raises NotApproved: when an approval is required of a person, and missing
+    :raises SecondApprovalMissing: when there is but one of two
     """
-    last = standing(await store.list_reviews(session, draft.id), draft.version)
-    if last is not None and last.step is ReviewStep.APPROVED:
-        return Approved(approval=Approval.GIVEN, by=last.person_id, at=last.taken_at)
+    given = approvals(await store.list_reviews(session, draft.id), draft.version)
+    if len(given) > second:
+        other = given[1] if len(given) > 1 else None
+        return Approved(
+            approval=Approval.GIVEN,
+            by=given[0].person_id,
+            at=given[0].taken_at,
+            second_by=None if other is None else other.person_id,
+            second_at=None if other is None else other.taken_at,
+        )
     if by is None:
         return Approved(approval=Approval.HOUSE)
+    if required and given:
+        raise SecondApprovalMissing("This draft moves so much that a second colleague has to approve it, as it is now.")
     if required:
         raise NotApproved("Somebody other than its authors has to approve this draft, as it is now. Submit it first.")
     return Approved(approval=Approval.OFF)
@@ -144,10 +175,17 @@ async def approved(session: AsyncSession, draft: PriceDraft, *, by: uuid.UUID | 
 async def _in_turn(session: AsyncSession, draft: PriceDraft, step: ReviewStep, *, version: int, by: uuid.UUID) -> None:
     if draft.version != version:
         raise DraftMoved("The draft was edited since you looked at it. Look at it again.")
-    last = standing(await store.list_reviews(session, draft.id), version)
+    steps = await store.list_reviews(session, draft.id)
+    last = standing(steps, version)
     if (None if last is None else last.step) not in _AFTER[step]:
         raise ReviewOutOfTurn("Somebody else took this step first, or the one before it is missing.")
     if step is ReviewStep.APPROVED:
         authors = await store.list_authors(session, draft.id)
-        if by in authors or (last is not None and last.person_id == by):
+        if by in authors or by in _submitters(steps, version):
             raise ApproverIsAuthor("Whoever wrote or submitted a draft cannot approve it. Ask a colleague.")
+        if by in {each.person_id for each in approvals(steps, version)}:
+            raise ReviewOutOfTurn("You have approved it. A second approval is somebody else's.")
+
+
+def _submitters(steps: Sequence[PriceReview], version: int) -> set[uuid.UUID]:
+    return {each.person_id for each in steps if each.step is ReviewStep.SUBMITTED and each.draft_version == version}

@@ -46,6 +46,7 @@ from pricing.findings import buyers_of_today, finding_digest, finding_text, list
 from pricing.ladder import Ladder, PriceAnswer
 from pricing.model import Approval, DraftState, PriceDraft, PricePublication
 from pricing.reviews import Approved, DraftClosed, DraftNotFound, approved
+from pricing.second_look import NO_POLICY, Demand, Policy, demands
 
 PUBLISH: Final = Failpoint("pricing.publish")
 ATTEMPTS: Final = 5
@@ -178,6 +179,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: Acknowledgement | None
 
 
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands against a draft, and why it needs a second approver, if it does."""
+
+    findings: tuple[Standing, ...]
+    demands: tuple[Demand, ...]
+
+
 class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """All that a publication needs, made before the log is locked, and what must not have moved since."""
 
@@ -187,6 +195,7 @@ class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
     kept_source: leaf.KeptSource | None
     leaf_count: int
     findings: tuple[Standing, ...]
+    demands: tuple[Demand, ...]
     follows: int
     draft_id: uuid.UUID | None
     draft_version: int
@@ -206,14 +215,21 @@ class Pricing:
         catalog: Catalog,
         *,
         approval_required: bool = True,
+        policy: Policy = NO_POLICY,
     ) -> None:
         self.approval_required = approval_required
+        self.policy = policy
         self.db = db
         self.clock = clock
         self.books = books
         self.keyring = keyring
         self.catalog = catalog
-        self._found: tuple[Any, datetime, tuple[Finding, ...]] = (None, datetime.min.replace(tzinfo=UTC), ())
+        self._found: tuple[Any, datetime, tuple[Finding, ...], tuple[Demand, ...]] = (
+            None,
+            datetime.min.replace(tzinfo=UTC),
+            (),
+            (),
+        )
         """What was asked of the checks last, when, and what they found; replaced as one, for threads look at it."""
 
     # --- Prices: always the engine, always the book of the instant ---
@@ -423,8 +439,15 @@ class Pricing:
         :raises DraftNotFound, DraftClosed: when it cannot be published any more
         :raises DraftClash: as `publish`
         """
+        return (await self.examine(draft_id)).findings
+
+    async def examine(self, draft_id: uuid.UUID) -> Examined:
+        """As `findings`, with what asks for a second approver.
+
+        :raises DraftNotFound, DraftClosed, DraftClash: as `findings`
+        """
         prepared, _ = await self._prepare(draft_id, fresh=False)
-        return prepared.findings
+        return Examined(findings=prepared.findings, demands=prepared.demands)
 
     async def acknowledge(
         self, draft_id: uuid.UUID, digests: Collection[str], *, reason: str, by: uuid.UUID | None
@@ -540,6 +563,7 @@ class Pricing:
         :raises WarningsNotAcknowledged: when there is a warning that nobody has accepted
         :raises NotApproved: when *by* is a person and nobody has approved the draft as it is, unless the installation
             asks for no approval
+        :raises SecondApprovalMissing: when only one person has, and the draft moves more than one may let pass
         :raises ReasonUnusable: when *acknowledge* says nothing, or is too long
         :raises DraftClash: when the last published content has other changes of the same objects
         :raises EffectiveTooSoon: when *effective_at* is nearer than the lead time, or the commit came too late for it
@@ -614,6 +638,7 @@ class Pricing:
                 kept_source=None,
                 leaf_count=0,
                 findings=_with_words(findings, {}),
+                demands=(),
                 follows=last.number,
                 draft_id=None,
                 draft_version=0,
@@ -854,11 +879,14 @@ class Pricing:
             kept = leaf.packed(content, self.keyring)
             source = leaf.source_of(leaves)
             kept_source = None if source is None else leaf.packed_source(source)
-            asked = kept.root, catalogue.sold, buyers, None if current is None else current.root
-            last_asked, found_at, found = self._found
+            asked = kept.root, catalogue.sold, buyers, None if current is None else current.root, draft_id
+            last_asked, found_at, found, asks = self._found
             if fresh or asked != last_asked or not found_at <= now < found_at + FINDINGS_KEPT:
                 found = list_findings(content, sold=catalogue.sold, at=now, buyers=buyers, current=current)
-                self._found = asked, now, found
+                asks = demands(
+                    self.policy, content, changes, latest, derived=rows, at=now, buyers=buyers, current=current
+                )
+                self._found = asked, now, found, asks
             findings = (*wrong, *found)
             return _Prepared(
                 root=leaf.root_text(kept.root),
@@ -867,6 +895,7 @@ class Pricing:
                 kept_source=kept_source,
                 leaf_count=len(leaves) - len(derivations) + len(rows) + len(catalogue.leaves),
                 findings=_with_words(sorted(findings, key=lambda each: each.severity is not Severity.ERROR), words),
+                demands=asks,
                 follows=0 if last is None else last.number,
                 draft_id=draft.id,
                 draft_version=draft.version,
@@ -922,7 +951,9 @@ class Pricing:
                 draft = _open(_found(await store.lock_draft(session, prepared.draft_id)))
                 if draft.version != prepared.draft_version:
                     return None
-                allowed = await approved(session, draft, by=by, required=self.approval_required)
+                allowed = await approved(
+                    session, draft, by=by, required=self.approval_required, second=bool(prepared.demands)
+                )
                 draft.state = DraftState.PUBLISHED
                 draft.closed_at = now
             signed = self.keyring.sign(
@@ -943,6 +974,9 @@ class Pricing:
                 approval=allowed.approval,
                 approved_by=allowed.by,
                 approved_at=allowed.at,
+                demands=[msgspec.to_builtins(demand) for demand in prepared.demands],
+                second_approved_by=allowed.second_by,
+                second_approved_at=allowed.second_at,
                 signature=signed.signature,
                 key_id=signed.key_id,
             )

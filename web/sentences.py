@@ -107,6 +107,7 @@ SENTENCES: Final[dict[str, str]] = {
     "price-review-out-of-turn": N_("Somebody else took this step first, or the one before it is missing. Look again."),
     "price-approver-is-author": N_("Whoever wrote or submitted a draft cannot approve it. Ask a colleague."),
     "price-comment-unusable": N_("Write a comment of up to 2,000 characters."),
+    "price-second-approval-missing": N_("A second colleague has to approve the draft as it is now."),
     "price-not-approved": N_("Somebody other than its authors has to approve the draft as it is now."),
     "price-impact-not-found": N_("This impact is not there any more. Work it out again."),
     "price-impact-outdated": N_("The draft or the published prices changed since. Work it out again."),

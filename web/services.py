@@ -45,6 +45,7 @@ from pricing.imports import PriceImports
 from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
 from pricing.reviews import Reviews
+from pricing.second_look import Policy
 from pricing.service import Pricing
 from web.journey import Journey
 
@@ -134,11 +135,16 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         clock=clock,
         api_base=settings.stripe_api_base,
     )
+    policy = Policy(
+        percent=settings.second_approval_percent,
+        skus=settings.second_approval_skus,
+        margin=settings.second_approval_margin,
+    )
     orders = Orders(db)
     transport: Transport = (
         FolderTransport(settings.var / "mail") if settings.smtp_url is None else SmtpTransport(settings.smtp_url)
     )
-    pricing = Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval)
+    pricing = Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval, policy=policy)
     services = Services(
         settings=settings,
         clock=clock,

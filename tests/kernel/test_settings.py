@@ -58,6 +58,10 @@ def test_production_refuses_each_default(name: str, value: str, sentence: str) -
         ("PORT", "70000"),
         ("PRICE_LEAD_TIME", "soon"),
         ("PRICE_APPROVAL", "no"),
+        ("PRICE_SECOND_APPROVAL_PERCENT", "much"),
+        ("PRICE_SECOND_APPROVAL_PERCENT", "-1"),
+        ("PRICE_SECOND_APPROVAL_SKUS", "many"),
+        ("PRICE_SECOND_APPROVAL_MARGIN", "100"),
         ("WEBHOOKS_TO_LOOPBACK", "yes"),
         ("TARIFA_MODE", "staging"),
     ],
@@ -72,6 +76,21 @@ def test_a_colleague_approves_prices_in_production_and_where_it_is_asked_for() -
     assert not Settings.from_environment({}).price_approval
     assert not Settings.from_environment({**GOOD, "PRICE_APPROVAL": "off"}).price_approval
     assert Settings.from_environment({"PRICE_APPROVAL": "required"}).price_approval
+
+
+def test_a_second_approver_is_asked_for_by_thresholds_that_need_a_first() -> None:
+    thresholds = {
+        "PRICE_SECOND_APPROVAL_PERCENT": "12.50",
+        "PRICE_SECOND_APPROVAL_SKUS": "0",
+        "PRICE_SECOND_APPROVAL_MARGIN": "-5",
+    }
+    settings = Settings.from_environment({**thresholds, "PRICE_APPROVAL": "required"})
+
+    assert settings.second_approval_percent == "12.5"
+    assert (settings.second_approval_skus, settings.second_approval_margin) == (0, "-5")
+    assert not Settings.from_environment(GOOD).second_approval
+    with pytest.raises(SettingsError, match="PRICE_APPROVAL=required"):
+        Settings.from_environment(thresholds)
 
 
 def test_secrets_never_show_in_the_text_form() -> None:

@@ -25,6 +25,7 @@ from pricing.reviews import (
     DraftNotFound,
     NotApproved,
     ReviewOutOfTurn,
+    approvals,
     standing,
 )
 from pricing.service import (
@@ -32,6 +33,7 @@ from pricing.service import (
     Acknowledgement,
     Change,
     DraftClash,
+    Examined,
     FindingsStopPublication,
     LeafState,
     ReasonUnusable,
@@ -42,7 +44,7 @@ from pricing.service import (
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.fields import Typed, summary_of
 from web.desk.people import names_of
-from web.desk.publishing import REFUSALS, field_of, note_and_instant
+from web.desk.publishing import REFUSALS, demand_text, field_of, note_and_instant
 from web.desk.words import Words
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
@@ -328,11 +330,11 @@ async def _publication(
     ticked: Collection[str] = (),
 ) -> Html:
     services, locale = services_of(request), locale_of(request)
-    findings: tuple[Standing, ...] = ()
+    examined = Examined(findings=(), demands=())
     clashes: list[ShownClash] = []
     refusal: str | None = None
     try:
-        findings = await services.pricing.findings(draft.id)
+        examined = await services.pricing.examine(draft.id)
     except DraftClash as clash:
         sides: Any = clash.extra["clashes"]
         clashes = [
@@ -345,12 +347,15 @@ async def _publication(
         ]
     except DomainError as error:
         refusal = sentence(error, locale)
+    findings = examined.findings
     stops = [standing for standing in findings if standing.finding.severity is Severity.ERROR]
     waiting = [standing for standing in findings if standing not in stops and standing.acknowledged is None]
     accepted = [standing for standing in findings if standing.acknowledged is not None]
     steps = await services.reviews.list_steps(draft.id)
     last = standing(steps, draft.version)
-    missing = services.pricing.approval_required and (last is None or last.step is not ReviewStep.APPROVED)
+    given = approvals(steps, draft.version)
+    second = services.pricing.approval_required and bool(examined.demands)
+    missing = services.pricing.approval_required and len(given) <= second
     shown = [_finding(draft, standing, locale) for standing in (stops + waiting + accepted)[:FINDINGS_SHOWN]]
     return page(
         request,
@@ -369,6 +374,9 @@ async def _publication(
         steps=steps,
         review_step=None if last is None else last.step.value,
         approval_missing=missing,
+        second_missing=missing and second and len(given) == 1,
+        approvers=[each.person_id for each in given],
+        demands=[demand_text(demand, locale) for demand in examined.demands],
         ticked=ticked,
         clashes=clashes,
         refusal=refusal,

@@ -11,11 +11,12 @@ from litestar.types import ControllerRouterHandler
 from pricing.content import root_text
 from pricing.engine.check import Finding
 from pricing.findings import finding_text
+from pricing.second_look import Demand
 from pricing.service import Acknowledgement, PublicationNotFound, WarningsNotAcknowledged
 from web.desk.describe import changed, key_text, kind_text
 from web.desk.fields import Typed, summary_of
 from web.desk.people import names_of
-from web.desk.publishing import REFUSALS, field_of, note_and_instant
+from web.desk.publishing import REFUSALS, demand_text, field_of, note_and_instant
 from web.desk.words import Words
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
@@ -143,9 +144,12 @@ async def _publication(
         msgspec.convert(finding["acknowledged"], Acknowledgement) if "acknowledged" in finding else None
         for finding in found.findings
     ]
+    steps = [] if found.draft_id is None else await services.reviews.list_steps(found.draft_id)
     names = await names_of(
         services,
-        [found.author_id, found.published_by, found.approved_by, *(word.by for word in words if word is not None)],
+        [found.author_id, found.published_by, found.approved_by, found.second_approved_by]
+        + [word.by for word in words if word is not None]
+        + [step.person_id for step in steps],
     )
     return page(
         request,
@@ -155,6 +159,9 @@ async def _publication(
         root=root_text(found.root),
         names=names,
         approval=Words(locale).word(found.approval.value),
+        demands=[demand_text(msgspec.convert(demand, Demand), locale) for demand in found.demands],
+        steps=steps,
+        wording=Words(locale),
         words=[None if word is None else Word(name=names[word.by], at=word.at) for word in words],
         standing=[finding_text(finding, locale) for finding in standing],
         standing_count=0 if stopped_by is None else stopped_by.extra["count"],

@@ -3,12 +3,34 @@
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from kernel.errors import DomainError
+from pricing.second_look import Demand
 from pricing.service import EffectiveTooSoon, PublicationOutOfOrder, PublishedByOthers
 from web.desk.fields import Typed
+from web.labels import N_
+from web.pages import translations
 
 NOTE_MOST: Final = 1000
 REFUSALS: Final = (EffectiveTooSoon, PublicationOutOfOrder, PublishedByOthers)
+
+
+DEMANDS: Final = {
+    "percent": N_(
+        "A price moves by %(found)s %% (%(sku)s in %(currency)s); more than %(limit)s %% needs a second approver."
+    ),
+    "skus": N_("It touches %(found)s SKUs; more than %(limit)s need a second approver."),
+    "margin": N_(
+        "A margin falls to %(found)s %% (%(sku)s in %(currency)s); less than %(limit)s %% needs a second approver."
+    ),
+}
+
+
+def demand_text(demand: Demand, locale: str) -> str:
+    """Why a second approver is asked for."""
+    text: str = translations(locale).gettext(DEMANDS[demand.reason])
+    return text % msgspec.to_builtins(demand)
 
 
 def note_and_instant(typed: Typed) -> tuple[str, datetime | None]:

@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 from accounts.model import StaffRole
+from pricing.second_look import Policy
 from tests.web.conftest import PASSWORD, Shop
 from tests.web.desk.conftest import ARMCHAIR, Clerk
 
@@ -66,3 +67,41 @@ async def test_a_draft_is_published_once_a_colleague_has_approved_it(clerk: Cler
     page = await clerk.get("/desk/prices/publications/2?lang=en")
     assert "Second desk" in page.split("Approved by")[1].split("Published by")[0]
     assert "no approval" in await clerk.get("/desk/prices/publications/1?lang=en")
+
+
+async def test_a_large_change_says_why_it_needs_a_second_approver_and_keeps_all_that_was_said(
+    clerk: Clerk, shop: Shop
+) -> None:
+    colleagues = []
+    for name in ("Second", "Third"):
+        email = f"{name.lower()}@meridian.example"
+        await shop.services.members.create_staff(
+            email=email, name=f"{name} desk", password=PASSWORD, role=StaffRole.FINANCE
+        )
+        colleagues.append(Clerk(shop.client()))
+        await colleagues[-1].browser.log_in(email)
+    second, third = colleagues
+    shop.services.pricing.approval_required = True
+    shop.services.pricing.policy = Policy(percent="5")
+    draft = await clerk.begin()
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="200")
+    await clerk.acknowledge(draft)
+    await step(clerk, draft, "commented", comment="The maker's price fell")
+    await step(clerk, draft, "submitted")
+    assert (await step(second, draft, "approved", comment="So it did"))[0] == 303
+
+    page = unescape(await third.get(f"{draft}/publication?lang=en"))
+    assert re.search(r"A price moves by -[0-9.]+ % \(CRUNCHY-ARMCHAIR in [A-Z]{3}\); more than 5 %", page)
+    assert "Second desk has approved it. It waits for a second approval" in page
+    assert "once a second colleague has approved it" in page
+    refused = await step(second, draft, "approved")
+    assert refused[0] == 422
+    assert (await step(third, draft, "approved"))[0] == 303
+    answer = await clerk.browser.submit(
+        f"{draft}/publication", {"note": "As the maker", "when": "soon"}, page=f"{draft}/publication"
+    )
+    assert answer.status_code == 303, unescape(answer.text)
+
+    page = unescape(await clerk.get("/desk/prices/publications/2?lang=en"))
+    for said in ("Second desk", "Third desk", "more than 5 %", "The maker's price fell", "So it did"):
+        assert said in page
