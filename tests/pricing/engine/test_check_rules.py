@@ -162,6 +162,8 @@ def test_tiers_that_boxes_or_a_break_group_reach_are_none() -> None:
     assert "tier_never_reached" not in codes(one_sku(row("1:10 10:9.5"), quantity_rules=(most,)))
     grouped = type(CHAIR)(sku="CRUNCHY-ARMCHAIR", break_group="g")
     assert "tier_never_reached" not in codes(one_sku(row("1:10 10:9.5"), skus=(grouped,), quantity_rules=(most,)))
+    both = content(row("1:10 10:9.5"), row("1:10 10:9.5", sku="STOOL"), skus=(grouped, STOOL), quantity_rules=(most,))
+    assert the("tier_never_reached", both).params["sku"] == "STOOL"
 
 
 def test_what_never_prices_is_asked_for_as_the_row_has_it_by_who_sees_the_list() -> None:
