@@ -19,7 +19,11 @@ from pricing.engine.book import (
     Scope,
     Strategy,
 )
+from pricing.engine.check import Witness
+from pricing.engine.check_breaks import buyable
+from pricing.engine.memory import frame_of
 from pricing.engine.request import PricedLine
+from pricing.engine.rules import Rules
 from tests.pricing.engine.cast import (
     ACME,
     CHAIR,
@@ -28,6 +32,7 @@ from tests.pricing.engine.cast import (
     GUEST,
     INITECH,
     NOW,
+    ROPE,
     STOOL,
     at_least,
     content,
@@ -45,6 +50,7 @@ PUBLIC = public()
 TRADE = public("TRADE", audience=only(segments=("trade",)))
 CONTRACT = public("CONTRACT", audience=only(company="initech"))
 SPANISH = public("ES", audience=only(countries=("ES",)))
+MOST = "1000000000"
 NO_SINGLE_ONES = QuantityRule(code="NONE", scope=EVERYTHING, unit="each", minimum="9", maximum="8")
 
 
@@ -291,6 +297,55 @@ def test_a_total_that_falls_until_an_amount_is_passed_is_found() -> None:
     _, less, more = fall(of)
 
     assert 10 <= int(less) < int(more) <= 100
+
+
+@pytest.mark.parametrize(
+    ("unit", "said", "bought"),
+    [
+        ("each", [], ("1", "2", MOST)),
+        ("each", [{"minimum": "30"}, {"minimum": "20"}], ("30", "31", MOST)),
+        ("each", [{"maximum": "30"}, {"maximum": "70"}], ("1", "2", "30")),
+        ("each", [{"maximum": "70"}, {"maximum": "30"}], ("1", "2", "30")),
+        (
+            "each",
+            [{"unit": "box", "minimum": "9", "maximum": "9", "multiple": "7"}, {"multiple": "5"}],
+            ("5", "10", MOST),
+        ),
+        (
+            "each",
+            [{"multiple": "4"}, {"multiple": "6", "unit": "each"}, {"minimum": "13", "maximum": "47"}],
+            ("24", "36", "36"),
+        ),
+        ("box", [{"minimum": "30", "maximum": "70"}], ("3", "4", "5")),
+        ("box", [{"minimum": "36", "maximum": "72"}], ("3", "4", "6")),
+        ("box", [{"multiple": "36"}, {"unit": "box", "minimum": "4", "maximum": "20"}], ("6", "9", "18")),
+        ("box", [{"multiple": "6", "maximum": "120"}], ("1", "2", "10")),
+        ("box", [{"multiple": "8", "maximum": "120"}], ("2", "4", "10")),
+        ("metre", [{"maximum": "1"}], ("0.01", "0.02", "1")),
+        ("metre", [{"multiple": "0.25", "minimum": "0.3", "maximum": "1.9"}], ("0.5", "0.75", "1.75")),
+        ("metre", [{"multiple": "0.015", "maximum": "0.1"}], ("0.03", "0.06", "0.09")),
+        ("each", [{"minimum": "7", "maximum": "7"}], ("7", "8", "7")),
+        ("each", [{"minimum": "8", "maximum": "7"}], None),
+        ("each", [{"multiple": "5", "minimum": "6", "maximum": "9"}], None),
+    ],
+)
+def test_the_quantities_that_may_be_bought(
+    unit: str, said: list[dict[str, Any]], bought: tuple[str, str, str] | None
+) -> None:
+    """The first two and the last, as the engine has it."""
+    facts, price = (ROPE, row("0:1", sku="ROPE")) if unit == "metre" else (CHAIR, row("0:1"))
+    rules = tuple(QuantityRule(code=f"Q{at}", scope=EVERYTHING, **one) for at, one in enumerate(said))
+    of = content(price, skus=(facts,), quantity_rules=rules)
+    fact = next(one for one in facts.units if one.unit == unit)
+    found = buyable(fact, Rules(frame_of(of)).quantity_rules_for(facts))
+
+    assert (found is None) == (bought is None)
+    if found is not None and bought is not None:
+        assert (found.text(found.first), found.text(found.first + 1), found.text(found.last)) == bought
+        shown = Witness(buyer=GUEST, currency="EUR", sku=facts.sku, unit=unit, quantity="1", at=NOW)
+        for number, may in ((found.first - 1, False), (found.first, True), (found.last, True), (found.last + 1, False)):
+            line = asked(of, shown, quantity=found.text(number))
+            assert number == 0 or isinstance(line, PricedLine) is may
 
 
 # --- The book in force ---
