@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pricing.engine import MemoryBook
-from pricing.engine.book import Cost, Package, SkuFacts, Tier, UnitFact
+from pricing.engine.book import Cost, Package, RowModel, SkuFacts, Tier, UnitFact
 from pricing.engine.rules import BookError
 from tests.pricing.engine.cast import CHAIR, ROPE, STOOL, content, day, row
 
@@ -131,3 +131,47 @@ def test_a_unit_has_no_more_than_twelve_decimals(decimals: int, well: bool) -> N
         return
     with pytest.raises(BookError, match="SKU STOOL is malformed"):
         MemoryBook(content(skus=(facts,)), root="r")
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("1:-1", f"{CHAIRS}, list LIST: a price or fee below 0."),
+        ("1:1+-1", f"{CHAIRS}, list LIST: a price or fee below 0."),
+        ("1:1e5", f"{CHAIRS} is malformed: Expected `str` matching regex"),
+    ],
+)
+def test_a_bad_price_is_refused_in_a_row_that_is_well_otherwise(said: str, fault: str) -> None:
+    with pytest.raises(BookError) as refused:
+        MemoryBook(content(row(said, model=RowModel.FLAT)), root="r")
+
+    assert refused.value.message.startswith(fault)
+
+
+def test_half_a_character_of_a_sku_is_said_as_it_can_be_written() -> None:
+    with pytest.raises(BookError) as refused:
+        MemoryBook(content(skus=(SkuFacts(sku="STOOL-\ud800", brand="a\nb"),)), root="r")
+
+    assert refused.value.message.startswith("SKU STOOL-\\ud800 is malformed: ")
+
+
+def test_what_costs_nothing_and_tiers_a_trillionth_apart_are_well() -> None:
+    fine = SkuFacts(sku="POWDER", units=(UnitFact(unit="gram", decimals=12),))
+    said = "0:9 100000.000000000001:6 100000.000000000002:5"
+
+    MemoryBook(
+        content(
+            row(said, sku="POWDER", unit="gram"),
+            skus=(fine,),
+            costs=(Cost(sku="POWDER", currency="EUR", cost="0"), Cost(sku="POWDER", currency="USD", cost="0.1")),
+        ),
+        root="r",
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", [{"brand": "a\nb"}, {"categories": ("a\nb",)}, {"break_group": "a\nb"}, {"tax_category": ""}]
+)
+def test_a_name_of_a_sku_that_is_no_code_is_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(BookError, match=r"^SKU STOOL is malformed: Expected `str`"):
+        MemoryBook(content(skus=(SkuFacts(sku="STOOL", **bad),)), root="r")
