@@ -157,6 +157,15 @@ def test_a_tier_in_which_no_quantity_lies_is_named(of: BookContent, begin: str) 
     assert the("tier_never_reached", of).params["begin"] == begin
 
 
+def test_a_tier_between_two_boxes_is_named_where_boxes_alone_are_sold() -> None:
+    none = QuantityRule(code="Q", scope=EVERYTHING, unit="each", minimum="9", maximum="8")
+    finding = the("tier_never_reached", one_sku(row("12:10 13:9 20:8"), quantity_rules=(none,)))
+
+    assert (finding.params["begin"], finding.params["unit"]) == ("13", "each")
+    assert finding.witness is not None
+    assert (finding.witness.unit, finding.witness.quantity) == ("box", "1")
+
+
 def test_tiers_that_boxes_or_a_break_group_reach_are_none() -> None:
     most = QuantityRule(code="Q", scope=EVERYTHING, unit="each", maximum="9")
     assert "tier_never_reached" not in codes(one_sku(row("1:10 10:9.5"), quantity_rules=(most,)))
