@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0016_second_approvals"
-down_revision = "0015_price_impacts"
+revision = "0017_second_approvals"
+down_revision = "0016_price_imports"
 
 
 def upgrade() -> None:
