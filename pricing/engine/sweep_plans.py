@@ -283,7 +283,7 @@ def _bounds(bounds: Iterable[ReadyBound], currency: str, values: list[int]) -> t
         if bound.over_cost is not None:
             number, over = bound.over_cost
             common = gcd(number, over)
-            values += (number // common, over // common)
+            values += (_fitting(number // common), _fitting(over // common))
             shapes.append(BoundShape(bound.floor, 0))
         else:
             price = bound.prices.get(currency)

@@ -1544,6 +1544,19 @@ def test_the_first_of_a_group_acts_whatever_stands_behind_it() -> None:
     assert not found.by_scalar.any()
 
 
+def test_a_layer_whose_rules_have_ended_leaves_the_next_to_act() -> None:
+    of = columnar(
+        row("1:5", sku="STOOL"),
+        layers=(layer("unit"), layer("unit", code="next"), layer("line")),
+        adjustments=(rule("OVER", "50", ends_at=NOW), rule("TENTH", "10", layer="next")),
+    )
+
+    found = swept(of, "2 STOOL")
+
+    assert found.line(0).unit_price == "4.50"
+    assert not found.by_scalar.any()
+
+
 def test_a_group_that_cannot_act_on_slices_leaves_the_next_to_act() -> None:
     of = columnar(
         row(">0:5 >2:4", sku="ROPE", model="graduated"),
@@ -1586,6 +1599,7 @@ def test_of_a_group_the_first_that_can_act_does_and_where_none_can_none_does() -
             "1 box CRUNCHY-ARMCHAIR",
         ),
         (rule("OFF", "1"), MarginLimit(percent="12.123456789012"), "1 STOOL"),
+        (rule("OFF", "1"), MarginLimit(percent="-999999999999999999.999999999999"), "1 STOOL"),
         (
             rule("OFF", "1"),
             PriceLimit(prices=(CurrencyPrice(currency="EUR", price="99999999999999999"),)),
