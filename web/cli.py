@@ -83,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     _for_a_publication(publish)
     publish.set_defaults(run=_asynchronous("publish"))
 
+    _for_impact(commands)
+
     leaves = commands.add_parser("leaves", help="show what an answer was made from, for `pricing.engine.replay`")
     leaves.add_argument("answer", help="the answer as JSON, as `price --json` writes it")
     leaves.set_defaults(run=_asynchronous("show_leaves"))
@@ -125,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.set_defaults(run=_asynchronous("reconcile"))
     _for_quotes(commands)
     return parser
+
+
+def _for_impact(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    impact = commands.add_parser("impact", help="price past orders and open quotes by a draft and by the book in force")
+    impact.add_argument("draft", nargs="?", default=None, help="id of the draft; the newest open one unless said")
+    impact.add_argument("--months", type=int, choices=[1, 3, 12], default=3, help="how far back; 3 unless said")
+    impact.add_argument("--at", default=None, help="instant of the prices; now unless said")
+    impact.add_argument("--csv", default=None, metavar="FOLDER", help="write all tables and lines into a new folder")
+    impact.set_defaults(run=_asynchronous("impact"))
 
 
 def _for_quotes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -22,6 +22,7 @@ from kernel.db import for_accounts, for_staff
 from kernel.log import configure_logging
 from kernel.money import Money
 from kernel.settings import Settings
+from pricing import impact_csv, impact_text
 from pricing.engine import Buyer, LineRequest, Quote, QuoteRequest, disclosed, quote
 from pricing.engine.explain import explain
 from pricing.engine.proofs import delta, prove, view, view_lines
@@ -208,6 +209,50 @@ async def publish(arguments: argparse.Namespace) -> int:
             raise CommandFailed(f"{error.message} Accept them with --acknowledge REASON.") from error
         print(f"Publication {published.number}: in force from {published.effective_at.isoformat()}")
         print(f"price book {published.root.hex()}")
+    return 0
+
+
+async def impact(arguments: argparse.Namespace) -> int:
+    """Say what a draft would do to what was sold, in the numbers of the desk's page."""
+    folder = None if arguments.csv is None else called_from(arguments.csv)
+    if folder is not None and folder.exists():
+        raise CommandFailed(f"{arguments.csv} exists already. Name a new folder.")
+    done = 0
+
+    def say(lines: int) -> None:
+        nonlocal done
+        done += lines
+        _say_progress(f"{done:,} prices")
+
+    async with _services() as services:
+        draft = await _draft(services, arguments.draft)
+        compared = await services.impacts.compare(
+            draft,
+            months=arguments.months,
+            as_of=None if arguments.at is None else _instant(arguments.at),
+            progress=say,
+        )
+    _end_progress()
+    report = compared.report()
+    print(
+        f"Orders placed from {report.since:%Y-%m-%d} to {report.until:%Y-%m-%d}, prices as of {report.at.isoformat()}, "
+        f"draft {draft} compared with publication {report.publication}"
+    )
+    for line in impact_text.lines("past orders", report.orders, "order"):
+        print(line)
+    for line in impact_text.lines("open quotes", report.quotes, "quote"):
+        print(line)
+    if folder is not None:
+        folder.mkdir(parents=True)
+        for kind, of_kind, sums in (
+            ("orders", compared.orders, report.orders),
+            ("quotes", compared.quotes, report.quotes),
+        ):
+            files = {name: impact_csv.table(sums, name) for name in impact_csv.TABLES}
+            for name, rows in (files | {impact_csv.LINES: impact_csv.lines(of_kind)}).items():
+                with (folder / f"{kind}-{name}.csv").open("w", encoding="utf-8", newline="") as file:
+                    file.writelines(rows)
+        print(f"Tables and lines are in {arguments.csv}.")
     return 0
 
 

@@ -23,6 +23,7 @@ COMMANDS = (
     "export",
     "price",
     "publish",
+    "impact",
     "leaves",
     "prove",
     "view",
@@ -397,3 +398,27 @@ def test_production_names_every_default_it_would_run_on(
     said = capsys.readouterr().err
     assert "SECRET_KEY" in said
     assert "STRIPE_API_KEY" in said
+
+
+@pytest.mark.usefixtures("installation")
+def test_the_impact_of_a_draft_is_said_and_written(installation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prices = installation / "prices"
+    prices.mkdir()
+    (prices / "price_rows.csv").write_text(
+        "list,sku,unit,model,tiers\nPUBLIC-EUR,CRUNCHY-ARMCHAIR,each,flat,0:1000\n", encoding="utf-8"
+    )
+    assert main(["import", "prices"]) == DONE
+    capsys.readouterr()
+
+    assert main(["impact", "--months", "12", "--csv", "impact"]) == DONE
+
+    said = capsys.readouterr().out
+    assert "past orders: 0 orders, 0 lines" in said
+    assert "open quotes: 0 quotes, 0 lines" in said
+    names = ("totals", "companies", "categories", "skus", "steps", "lines")
+    assert {path.name for path in (installation / "impact").iterdir()} == {
+        f"{kind}-{name}.csv" for kind in ("orders", "quotes") for name in names
+    }
+    assert main(["impact", "--csv", "impact"]) == IMPOSSIBLE
+    assert "exists already" in capsys.readouterr().err
+    assert main(["impact", "not-an-id"]) == IMPOSSIBLE
