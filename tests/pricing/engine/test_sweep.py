@@ -664,16 +664,25 @@ def test_lines_too_large_for_64_bits_are_parted_from_the_others_by_their_prices(
     assert found.by_scalar.tolist() == [False, True] * 32
 
 
-def test_lines_too_large_for_64_bits_are_parted_from_the_others_by_price_times_quantity() -> None:
-    """A price is large where a quantity is small: only their product says what is too large."""
-    prices = {"ONE": "999999999999.99", "TWO": "100000000000", "THREE": "100300000000"}
+@pytest.mark.parametrize(
+    ("large", "two", "three"),
+    [("TWO THREE", "100000000000", "100300000000"), ("ONE TWO THREE", "656854757234.18", "40276362920.57")],
+)
+def test_lines_too_large_for_64_bits_are_parted_from_the_others_by_price_times_quantity(
+    large: str, two: str, three: str
+) -> None:
+    """A price is large where a quantity is small: only their product says what is too large. Computed from numbers of
+    more than 31 bits it would itself leave 64, for some of these on one side and for others on the other.
+    """
+    prices = {"ONE": "999999999999.99", "TWO": two, "THREE": three}
     unit = UnitFact(unit="each", decimals=2)
     of = columnar(
         *(row(f"0:{price}", sku=sku, unit="each") for sku, price in prices.items()),
         skus=tuple(SkuFacts(sku=sku, units=(unit,)) for sku in prices),
     )
 
-    found = swept(of, *["1000000000 TWO", "1000000000 THREE"] * 12, *["0.01 ONE"] * 40)
+    too_large = [f"1000000000 {sku}" for sku in large.split()]
+    found = swept(of, *too_large * (24 // len(too_large)), *["0.01 ONE"] * 40)
 
     assert found.by_scalar.sum() == 32
 
@@ -1467,6 +1476,27 @@ def test_margins_of_prices_with_tax_are_on_what_is_left_without_it() -> None:
     assert [found.line(number).unit_price for number in range(3)] == ["12.44", "13.00", "15.82"]
 
 
+@pytest.mark.parametrize("model", ["volume", "graduated"])
+@pytest.mark.parametrize("tax_included", [True, False])
+def test_lines_that_are_parted_keep_how_their_rows_price(model: str, tax_included: bool) -> None:
+    """By what their cost is and by whether they fit into 64 bits, among lines of other rules."""
+    costs = {"A": "3", "B": "4.0000001", "C": None, "D": "5", "OTHER": None}
+    bounded = Scope(skus=("A", "B", "C", "D"))
+    of = columnar(
+        *(row(">0:7 >2:6 >50:5.5", sku=sku, unit="each", model=model) for sku in costs),
+        row(">0:999999999999.999999 >2:999999999999.999998", sku="DEAR", unit="each", model=model),
+        lists=(public(tax_included=tax_included),),
+        skus=tuple(SkuFacts(sku=sku) for sku in (*costs, "DEAR")),
+        bounds=(Bound(code="M", side=Side.FLOOR, scope=bounded, limit=MarginLimit(percent="30")),),
+        costs=tuple(Cost(sku=sku, currency="EUR", cost=cost) for sku, cost in costs.items() if cost is not None),
+    )
+
+    found = swept(of, "3 OTHER", "3 A", "3 B", "3 C", "3 D", "60 OTHER", "60 A", "60 B", "60 C", tax=VAT)
+    assert found.by_scalar.tolist() == [False, False, True, False, False, False, False, True, False]
+    found = swept(of, *["3 OTHER", "1000000 DEAR"] * 32, tax=VAT)
+    assert found.by_scalar.tolist() == [False, True] * 32
+
+
 def test_lines_of_one_scope_part_by_what_their_cost_is() -> None:
     costs = {"A": "3", "B": "4.0000001", "C": None, "D": "5", "E": "0"}
     of = columnar(
@@ -1702,6 +1732,21 @@ def test_a_book_of_one_unit_knows_no_other() -> None:
     found = swept(columnar(row("1:5", sku="STOOL"), skus=(STOOL,)), "1 each STOOL", "1 dozen STOOL", "1 STOOL")
 
     assert found.line(1).reason == "unknown_unit"
+
+
+def test_a_quantity_rule_of_a_unit_speaks_of_lines_that_ask_for_it() -> None:
+    rules = tuple(
+        QuantityRule(code=unit, scope=EVERYTHING, unit=unit, maximum=most_of)
+        for unit, most_of in (("each", "20"), ("metre", "30"), ("box", "4"))
+    )
+    of = columnar(row("1:5", sku="STOOL"), row("1:5"), row("1:5", sku="ROPE"), quantity_rules=rules)
+    plain = ["20 STOOL", "21 STOOL", "30 ROPE", "30.01 ROPE", "21 CRUNCHY-ARMCHAIR"]
+    boxes = ["4 box CRUNCHY-ARMCHAIR", "5 box CRUNCHY-ARMCHAIR"]
+
+    for lines, refused in ((plain, [1, 3, 4]), (plain + boxes, [1, 3, 4, 6])):
+        found = swept(of, *lines)
+        assert np.flatnonzero(found.reasons).tolist() == refused
+        assert not found.by_scalar.any()
 
 
 def test_of_two_quantity_rules_the_first_that_fails_has_the_word() -> None:
