@@ -22,8 +22,10 @@ def test_the_command_line_says_what_the_page_says() -> None:
         "past orders: 3 orders, 5 lines",
         "  EUR",
         "    revenue 212.00 -> 219.00: +7.00 (+3.3 %), of lines that both books price",
-        "    margin  80.00 -> 90.00: +10.00 (+12.5 %), 40.0 % -> 42.9 % of revenue;"
-        " 2 lines without a known cost left out",
+        (
+            "    margin  80.00 -> 90.00: +10.00 (+12.5 %), 40.0 % -> 42.9 % of revenue;"
+            " 2 lines without a known cost left out"
+        ),
         "    lines   1 dearer, 2 cheaper, 0 the same",
         "            1 lose their price, 20.00 (no_price_in_currency 1)",
         "            1 with a price in neither book",
