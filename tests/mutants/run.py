@@ -41,7 +41,13 @@ TESTS = (
     ("kernel/money.py", ["tests/kernel/test_money.py"]),
     ("checkout/states.py", ["tests/checkout/test_states.py"]),
     ("*/replay.py", [f"{ENGINE}/test_replay.py", f"{ENGINE}/test_replay_[!f]*.py"]),  # not the fuzzer
-    ("*/check*.py", [f"{ENGINE}/test_check*.py"]),
+    ("*/check_content.py", [f"{ENGINE}/test_check.py", f"{ENGINE}/test_check_content.py"]),
+    ("*/check_rules.py", [f"{ENGINE}/test_check_rules.py"]),
+    *((f"*/check_{name}.py", [f"{ENGINE}/test_check_amounts.py", f"{ENGINE}/test_check_prices.py"]) for name in (
+        "amounts", "prices"
+    )),
+    ("*/check_*.py", [f"{ENGINE}/test_check.py", f"{ENGINE}/test_check_[!l]*.py"]),  # not the law of falling totals
+    ("*/check.py", [f"{ENGINE}/test_check*.py"]),
     ("*/derive.py", [f"{ENGINE}/test_derive*.py"]),
     ("*/sweep*.py", [f"{ENGINE}/test_sweep*.py"]),
     ("*/columns.py", [f"{ENGINE}/test_sweep*.py", f"{ENGINE}/test_columns*.py"]),
