@@ -201,6 +201,16 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
         ),
         pytest.param(chairs(said="1:110 3:60", unit="box"), BOX, id="a next break of boxes"),
         pytest.param(
+            content(
+                row("1:10"),
+                row("1:9", of="PAST"),
+                lists=(public(), public("PAST", ends_at=NOW)),
+                adjustments=(rule("LATE", "5", ends_at=NOW), rule("OVER", "5", layer="line", ends_at=NOW)),
+            ),
+            CHAIR_3,
+            id="losers of every phase",
+        ),
+        pytest.param(
             content(row("1:10"), row("1:20", sku="ROPE"), skus=SEATS), (CHAIR_3, "2 ROPE"), id="flat rows of a group"
         ),
         pytest.param(
@@ -329,9 +339,13 @@ def test_a_step_by_a_bound_that_moves_nothing_is_found(reason: str, code: str | 
     }
     of = content(row("1:10"), bounds=(bound("10", Side.FLOOR, "FLOOR"), bound("10", Side.CEILING, "TEN")))
 
-    found = forged(of, lambda told: steps(told).insert(1, idle), CHAIR_3)
+    answer, leaves = ask(of, CHAIR_3)
+    told = json.loads(answer)
+    steps(told).insert(1, idle)
+    (finding,) = retold(told, leaves).findings
 
-    assert found == ["CRUNCHY-ARMCHAIR per each, step 2"]
+    assert finding.startswith("CRUNCHY-ARMCHAIR per each, step 2: ")
+    assert "'reason': 'no step'" in finding
 
 
 def house(price: str, side: Side) -> BookContent:
@@ -363,14 +377,20 @@ def test_a_list_that_lost_for_a_made_up_reason_is_found_wherever_it_stands(made_
     assert forged(of, last, CHAIR_3) == ["CRUNCHY-ARMCHAIR per each, why TRADE did not act"]
 
 
-@pytest.mark.parametrize("price", ["10.00", "7.00"])
-def test_the_next_break_is_one_that_its_quantity_reaches_and_the_line_does_not(price: str) -> None:
-    def other(told: Any) -> None:
-        told["lines"][0]["trace"]["next_break"]["unit_price"] = price
+@pytest.mark.parametrize(
+    ("of", "asked", "price"),
+    [
+        (chairs(said="1:10 10:8 20:7"), CHAIR_3, "10.00"),
+        (chairs(said="1:10 10:8 20:7"), CHAIR_3, "7.00"),
+        (chairs(said="1:110 3:60 30:50", unit="box"), BOX, "50.00"),
+    ],
+)
+def test_the_next_break_is_one_that_its_quantity_reaches_and_the_line_does_not(
+    of: BookContent, asked: str, price: str
+) -> None:
+    (finding,) = forged(of, lambda told: told["lines"][0]["trace"]["next_break"].update(unit_price=price), asked)
 
-    found = forged(content(row("1:10 10:8 20:7")), other, CHAIR_3)
-
-    assert found == ["CRUNCHY-ARMCHAIR per each, price of the next break"]
+    assert finding.endswith(", price of the next break")
 
 
 def test_an_order_rule_that_moves_too_much_or_lines_beside_its_scope_is_found() -> None:
