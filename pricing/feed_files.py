@@ -9,8 +9,8 @@ import asyncio
 import fcntl
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ MADE_AT_ONCE: Final = 2
 """By one worker: each takes its share of the processor from the other requests."""
 PIECE: Final = 1 << 17
 _UNFINISHED: Final = ".unfinished"
+_LOCK: Final = ".lock"
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ class FeedFiles:
             return
         growing = self._making.get(name) or self._begin(name, make)
         growing.readers += 1
-        file = os.open(growing.path, os.O_RDONLY)
+        file = os.dup(growing.file)
         try:
             async for piece in growing.read(file):
                 yield piece
@@ -71,18 +72,19 @@ class FeedFiles:
 
     def _begin(self, name: str, make: Make) -> "_Growing":
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file, path = tempfile.mkstemp(dir=self._folder, suffix=_UNFINISHED)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        growing = self._making[name] = _Growing(Path(path))
-        growing.task = asyncio.create_task(self._make(growing, file, name, make))
+        with self._alone():
+            file, path = tempfile.mkstemp(dir=self._folder, suffix=_UNFINISHED)
+            fcntl.flock(file, fcntl.LOCK_EX)  # says that somebody is at work on it
+        growing = self._making[name] = _Growing(file, Path(path))
+        growing.task = asyncio.create_task(self._make(growing, name, make))
         return growing
 
-    async def _make(self, growing: "_Growing", file: int, name: str, make: Make) -> None:
+    async def _make(self, growing: "_Growing", name: str, make: Make) -> None:
         failure: BaseException | None = None
         try:
             async with self._turns:
                 async for piece in make():
-                    os.write(file, piece)
+                    os.write(growing.file, piece)
                     await growing.grow(len(piece))
             growing.path.replace(self._folder / name)
         except asyncio.CancelledError as error:  # nobody waits for it any more
@@ -91,7 +93,7 @@ class FeedFiles:
             failure = error
             log.exception("feed_not_made", error=repr(error))
         finally:
-            os.close(file)
+            os.close(growing.file)
             if self._making.get(name) is growing:
                 del self._making[name]
         if failure is not None:
@@ -102,15 +104,23 @@ class FeedFiles:
     def _tidy(self) -> None:
         """Remove what nobody asked for lately, and what a killed worker left."""
         kept = 0
-        files = [(path.stat(), path) for path in self._folder.iterdir() if path.is_file()]
-        for status, path in sorted(files, key=lambda pair: -pair[0].st_mtime):
-            if path.name.endswith(_UNFINISHED):
-                gone = _is_abandoned(path)
-            else:
+        with self._alone():
+            for path in self._folder.glob(f"*{_UNFINISHED}"):
+                if _is_abandoned(path):
+                    path.unlink(missing_ok=True)  # its maker may have given it up just now
+            finished = [path for path in self._folder.iterdir() if path.suffix not in {"", _UNFINISHED}]
+            files = [(path.stat(), path) for path in finished]
+            for status, path in sorted(files, key=lambda pair: -pair[0].st_mtime):
                 kept += status.st_size
-                gone = kept > self._bytes_kept and kept > status.st_size
-            if gone:
-                path.unlink(missing_ok=True)  # another worker tidies as well
+                if kept > self._bytes_kept and kept > status.st_size:
+                    path.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder, for moments: a file is never seen between its making and its lock."""
+        with (self._folder / _LOCK).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -140,7 +150,8 @@ class FeedNotMade(Exception):
 class _Growing:
     """A file being made, and those who read it meanwhile."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: int, path: Path) -> None:
+        self.file = file
         self.path = path
         self.size = 0
         self.ended = False
