@@ -22,7 +22,7 @@ from kernel.errors import Conflict, DomainError, NotFound, Refused
 from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.money import exponent, normal, ratio
-from pricing.quotes import SignedQuoteNotFound
+from pricing.quotes import SignedQuoteNotFound, read_quote
 
 DEFAULT_CURRENCY: Final = "EUR"
 LINES_MOST: Final = 500
@@ -213,7 +213,7 @@ class Carts:
             signed = await quoted.find_orderable(session, quote_id, self.clock.now())
             if signed is None or signed.company_id != principal.company_id:
                 raise SignedQuoteNotFound("There is no such signed quote, or it is not yours.")
-            document = quoted.document_of(signed)
+            document = read_quote(signed)
             if document.currency != _currency(principal):
                 raise CurrencyFixed(f"Your company buys in {_currency(principal)}, the quote is in another currency.")
             cart = await self._lock(session, principal)

@@ -52,6 +52,12 @@ class Orders:
         async with self.db.begin(principal.db_scope()) as session:
             return _visible(principal, await store.find_order_by_id(session, order_id))
 
+    async def find_order_of_quote(self, principal: Principal, quote_id: uuid.UUID) -> Order | None:
+        """The order that was placed by a signed quote of the principal's company."""
+        async with self.db.begin(principal.db_scope()) as session:
+            order_id = await store.find_order_of_quote(session, quote_id)
+            return None if order_id is None else _visible(principal, await store.find_order_by_id(session, order_id))
+
     async def history(self, principal: Principal, number: str) -> Sequence[OrderEvent]:
         """What happened to the order, oldest first.
 

@@ -19,7 +19,7 @@ from checkout.views import CartQuote, Void
 from kernel.errors import Conflict
 from pricing.engine import Book
 from pricing.model import SignedQuote
-from pricing.quotes import QuoteDocument
+from pricing.quotes import read_quote
 from pricing.store import find_signed_quote
 
 
@@ -56,7 +56,7 @@ async def terms_for(
     if cart is not None and cart.signed_quote_id is not None and company is not None:
         signed = await find_signed_quote(session, cart.signed_quote_id)
         assert signed is not None, "a cart names a quote of its own company"
-        document = document_of(signed)
+        document = read_quote(signed)
         reason: Void | None = await void_reason(session, signed, now)
         if reason is None and delivery.country != document.buyer.country:
             reason = "elsewhere"
@@ -78,10 +78,6 @@ async def void_reason(session: AsyncSession, signed: SignedQuote, now: datetime)
     if await store.find_order_of_quote(session, signed.id) is not None:
         return "ordered"
     return None if now < signed.expires_at else "expired"
-
-
-def document_of(signed: SignedQuote) -> QuoteDocument:
-    return msgspec.json.decode(signed.document, type=QuoteDocument)
 
 
 async def find_orderable(session: AsyncSession, quote_id: uuid.UUID, now: datetime) -> SignedQuote | None:

@@ -3,7 +3,8 @@
 Entries are byte strings; roots and proof nodes are raw SHA-256 digests of 32 bytes.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 
@@ -40,6 +41,52 @@ class Tree:
             raise IndexError(f"the tree has no entry {index}")
         siblings = [(level, (index >> height) ^ 1) for height, level in enumerate(self._levels)]
         return tuple(level[sibling] for level, sibling in siblings[:-1] if sibling < len(level))
+
+    def pruned(self, places: Iterable[int]) -> tuple[bytes, ...]:
+        """The nodes that lead from the entries at *places* to the root, each once, from left to right; far fewer than a
+        proof for each entry. Read again by `pruned_root`.
+        """
+        kept, nodes = sorted(places), list[bytes]()
+
+        def walk(height: int, index: int) -> None:
+            level = self._levels[height]
+            if index >= len(level):
+                return  # the node to its left moved up alone
+            if not _any_within(kept, index << height, (index + 1) << height):
+                nodes.append(level[index])
+            elif height:
+                walk(height - 1, 2 * index)
+                walk(height - 1, 2 * index + 1)
+
+        walk(len(self._levels) - 1, 0)
+        return tuple(nodes)
+
+
+def pruned_root(size: int, entries: Mapping[int, bytes], nodes: Sequence[bytes]) -> bytes:
+    """The root of the tree of *size* entries of which these, by their place, and the *nodes* beside them are known.
+
+    :raises ValueError: when the nodes are not those of such a tree
+    """
+    places, rest = sorted(entries), iter(nodes)
+    if not places or places[0] < 0 or places[-1] >= size:
+        raise ValueError(f"a tree of {size} entries has not these places")
+
+    def walk(height: int, index: int) -> bytes:
+        if not _any_within(places, index << height, (index + 1) << height):
+            node = next(rest, None)
+            if node is None:
+                raise ValueError("there are too few nodes")
+            return node
+        if not height:
+            return leaf_hash(entries[index])
+        left = walk(height - 1, 2 * index)
+        beside = 2 * index + 1
+        return _node(left, walk(height - 1, beside)) if beside << (height - 1) < size else left
+
+    found = walk((size - 1).bit_length(), 0)
+    if next(rest, None) is not None:
+        raise ValueError("there are too many nodes")
+    return found
 
 
 def inclusion_proof(entries: Iterable[bytes], index: int) -> tuple[bytes, ...]:
@@ -101,6 +148,11 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
             new = _node(new, other)
         index, last = index >> 1, last >> 1
     return last == 0 and old == first_root and new == second_root
+
+
+def _any_within(places: Sequence[int], start: int, end: int) -> bool:
+    found = bisect_left(places, start)
+    return found < len(places) and places[found] < end
 
 
 def _node(left: bytes, right: bytes) -> bytes:

@@ -12,10 +12,10 @@ from pricing import store
 from pricing.books import UnknownBook
 from pricing.content import root_bytes, unpacked
 from pricing.engine.book import BookContent
-from pricing.engine.disclose import Reader, show
+from pricing.engine.disclose import Pruned, Reader, show
 from pricing.engine.leaves import Leaf, leaves
 from pricing.engine.proofs import LeafNotFound, Proof, Prover
-from pricing.engine.request import Buyer
+from pricing.engine.request import Buyer, Quote
 
 LEAVES_KEPT: Final = 1_000_000
 """Of all books together; the book asked for last is kept whatever its size."""
@@ -77,6 +77,14 @@ class PublishedProofs:
         if not reader.sees(leaf):
             raise _not_found(kind, key)
         return msgspec.structs.replace(proof, leaf=show(leaf))
+
+    async def disclose(self, answer: Quote) -> Pruned:
+        """What a stranger needs to replay *answer*, of what its buyer may see.
+
+        :raises UnknownBook: when the database holds no such content
+        """
+        book = await self._book(answer.root)
+        return await asyncio.to_thread(book.prover.disclose, answer)
 
     async def _book(self, root: str) -> _Book:
         async with self._alone:

@@ -36,6 +36,7 @@ TERMS: Final = {
         "Tax is shown as of the day of the quote; an order is taxed by the rules of its own day.",
         "Freight and the tax on it are not included: they are added when the place of delivery is known.",
         "Nothing is reserved: goods are delivered from stock when they are ordered.",
+        "An order asks for agreement to the documents in force on its own day; those of this day are named here.",
     ),
     "es": (
         "Estos precios se prometen al comprador aquí nombrado hasta que caduque la oferta, aunque se publiquen otros.",
@@ -43,6 +44,7 @@ TERMS: Final = {
         "El impuesto se muestra a fecha de la oferta; el pedido tributa según las normas de su propio día.",
         "El transporte y su impuesto no están incluidos: se añaden cuando se conoce el lugar de entrega.",
         "No se reserva nada: la mercancía sale de las existencias cuando se pide.",
+        "El pedido pide aceptar los documentos vigentes en su propio día; aquí se nombran los de hoy.",
     ),
 }
 
@@ -106,6 +108,17 @@ class QuotedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     total: str
 
 
+class QuotedAgreement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A document that an order would have asked to agree to on the day of the quote: version, language, digest of its
+    text. The order asks for those of its own day.
+    """
+
+    code: str
+    version: str
+    language: str
+    sha256: str
+
+
 class QuotedTotals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the goods come to; `net` and `tax` add up to `total`."""
 
@@ -140,6 +153,8 @@ class QuoteDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     totals: QuotedTotals
     terms: tuple[str, ...]
     ap2: MerchantAuthorization
+    agreements: tuple[QuotedAgreement, ...] = ()
+    """The first quotes of this type name none."""
 
 
 class Books(Protocol):
@@ -169,6 +184,7 @@ class Quotes:
         country_assumed: bool = False,
         language: str = "en",
         quote_id: uuid.UUID | None = None,
+        agreements: tuple[QuotedAgreement, ...] = (),
     ) -> SignedQuote:
         """Price *request* as every channel does, and promise it for *days* (None: 30, or what the house allows).
 
@@ -207,6 +223,7 @@ class Quotes:
             "lines": _lines(answer, language),
             "totals": _totals(answer),
             "terms": TERMS[language],
+            "agreements": agreements,
         }
         signature = detached_signature(self.keyring, canonical_json(unsigned))
         signed = SignedQuote(
@@ -232,6 +249,20 @@ class Quotes:
         async with self.db.begin(for_company(company_id)) as session:
             found = await store.find_signed_quote(session, quote_id)
         return found if found is not None and found.company_id == company_id else None
+
+    async def newest(self, company_id: uuid.UUID, *, limit: int) -> tuple[SignedQuote, ...]:
+        """The company's quotes, newest first, expired ones too."""
+        async with self.db.begin(for_company(company_id)) as session:
+            return tuple(await store.list_signed_quotes(session, company_id, limit=limit))
+
+
+def read_quote(signed: SignedQuote) -> QuoteDocument:
+    return msgspec.json.decode(signed.document, type=QuoteDocument)
+
+
+def language_of(document: QuoteDocument) -> str:
+    """The language in which the quote's terms are written."""
+    return next((language for language, terms in TERMS.items() if terms[0] == document.terms[0]), "en")
 
 
 def _lines(answer: Quote, language: str) -> tuple[QuotedLine, ...]:

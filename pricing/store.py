@@ -266,3 +266,9 @@ async def finish_impact(session: AsyncSession, impact_id: uuid.UUID, **outcome: 
 async def find_signed_quote(session: AsyncSession, quote_id: uuid.UUID) -> SignedQuote | None:
     """The quote, where the transaction's company may see it."""
     return await session.get(SignedQuote, quote_id)
+
+
+async def list_signed_quotes(session: AsyncSession, company_id: uuid.UUID, *, limit: int) -> Sequence[SignedQuote]:
+    """The company's, newest first."""
+    query = sa.select(SignedQuote).where(SignedQuote.company_id == company_id)
+    return (await session.scalars(query.order_by(SignedQuote.issued_at.desc(), SignedQuote.id).limit(limit))).all()

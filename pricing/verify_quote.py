@@ -2,6 +2,9 @@
 
     python verify_quote.py quote.json --keys jwks.json
 
+A quote's package is verified as the quote in it, and its prices as those of the answer beside it. That the answer
+follows from the price book, `bin/tarifa verify-quote` or `python tarifa-verify.pyz quote` shows, which replays it.
+
 The keys are the issuer's JWK Set, from its `/.well-known/jwks.json` or another source the reader trusts: a quote cannot
 vouch for its own keys. Each check is printed as passed, failed or skipped. Exit code: 0 when all checks passed, 1 when
 one failed (an expired quote fails too), 2 when nothing failed but the keys were not given, or a file cannot be read.
@@ -23,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 QUOTE_TYPE: Final = "tarifa.signed-quote.v1"
+PACKAGE_TYPE: Final = "tarifa.quote-package.v1"
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
@@ -30,6 +34,14 @@ MEMBERS: Final = {
     *("type", "id", "issuer", "buyer", "root", "publication", "issued_at", "expires_at", "currency"),
     *("tax_treatment", "lines", "totals", "terms", "ap2"),
 }
+PACKAGE_MEMBERS: Final = {"type", "quote", "answer", "leaves"}
+LATER_MEMBERS: Final = {"agreements"}
+"""Which the first quotes of this type have not."""
+COMPARED: Final = (
+    *("sku", "unit", "quantity", "price_unit", "unit_price", "list_price", "tax_included", "tax_category"),
+    *("tax_percent", "subtotal", "order_adjustment", "net", "tax", "total"),
+)
+"""What the answer in a package says of a line as the signed quote does."""
 BROKEN: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 """What reading a mangled quote or key set can raise: a failed check, never a crash."""
 
@@ -58,10 +70,13 @@ def verify_quote(quote: bytes, keys: bytes | None = None, *, at: datetime) -> tu
         document: Any = json.loads(quote, parse_constant=_no_constant)
     except (ValueError, RecursionError) as broken:
         return (Check("format", FAILED, f"not JSON: {broken}"),)
-    if not isinstance(document, dict) or document.get("type") != QUOTE_TYPE or set(document) != MEMBERS:
+    package = None
+    if isinstance(document, dict) and document.get("type") == PACKAGE_TYPE and set(document) == PACKAGE_MEMBERS:
+        package, document = document, document["quote"]
+    if not isinstance(document, dict) or document.get("type") != QUOTE_TYPE or set(document) - LATER_MEMBERS != MEMBERS:
         return (Check("format", FAILED, f"not a {QUOTE_TYPE}"),)
-    checks = [Check("format", PASSED, QUOTE_TYPE)]
-    for name, check in _checks(quote, document, keys, at):
+    checks = [Check("format", PASSED, QUOTE_TYPE if package is None else PACKAGE_TYPE)]
+    for name, check in _checks(quote, document, package, keys, at):
         try:
             checks.append(Check(name, PASSED, check()))
         except Failed as failed:
@@ -81,11 +96,13 @@ def exit_code(checks: tuple[Check, ...]) -> int:
 
 
 def _checks(
-    quote: bytes, document: dict[str, Any], keys: bytes | None, at: datetime
+    quote: bytes, document: dict[str, Any], package: dict[str, Any] | None, keys: bytes | None, at: datetime
 ) -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "canonical", lambda: _canonical_bytes(quote, document)
+    yield "canonical", lambda: _canonical_bytes(quote, package or document)
     yield "signature", lambda: _signature(document, keys)
     yield "time", lambda: _time(document, at)
+    if package is not None:
+        yield "prices", lambda: _prices(document, package["answer"], package["leaves"])
 
 
 def _canonical_bytes(quote: bytes, document: dict[str, Any]) -> str:
@@ -133,6 +150,25 @@ def _time(document: dict[str, Any], at: datetime) -> str:
     _hold(issued <= at, f"issued {document['issued_at']}, after the instant asked about")
     _hold(at < expires, f"expired {document['expires_at']}")
     return f"holds until {document['expires_at']}"
+
+
+def _prices(document: dict[str, Any], answer: dict[str, Any], leaves: dict[str, Any]) -> str:
+    buyer = document["buyer"]
+    asked = {
+        "root": document["root"],
+        "at": document["issued_at"],
+        "currency": document["currency"],
+        "tax_treatment": document["tax_treatment"],
+        "buyer": {name: buyer[name] for name in ("company", "segments", "country")},
+    }
+    for name, expected in asked.items():
+        _hold(answer[name] == expected, f"the answer is of another {name} than the quote")
+    _hold(leaves["root"] == document["root"], "the leaves are of another price book than the quote")
+    found = [[line[name] for name in COMPARED] for line in answer["lines"]]
+    _hold(found == [[line[name] for name in COMPARED] for line in document["lines"]], "the answer has other lines")
+    for name, signed in document["totals"].items():
+        _hold(answer[name]["minor"] == int(signed.replace(".", "")), f"the answer has another {name}")
+    return "lines and totals are those of the answer beside it"
 
 
 def _hold(holds: bool, otherwise: str) -> None:

@@ -139,7 +139,7 @@ def _for_impact(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _for_quotes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    quoted = commands.add_parser("verify-quote", help="check a signed quote; needs no database")
+    quoted = commands.add_parser("verify-quote", help="check a signed quote or its package; needs no database")
     quoted.add_argument("file")
     quoted.add_argument("--keys", default=None, metavar="JWKS", help="file of the issuer's /.well-known/jwks.json")
     quoted.add_argument("--at", default=None, help="instant at which it should hold; now unless said")
@@ -171,7 +171,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _verify_quote(arguments: argparse.Namespace) -> int:
-    from pricing.verify_quote import main as verify_quote
+    from pricing.replay_quote import main as verify_quote
 
     asked = [str(called_from(arguments.file))]
     if arguments.keys is not None:

@@ -40,6 +40,19 @@ class Disclosure(Answer, frozen=True, kw_only=True):
     digests: tuple[str, ...]
 
 
+class Pruned(Answer, frozen=True, kw_only=True):
+    """As `Disclosure`, and small however large the book: the shown leaves stand at *places* among its *size* leaves,
+    and *nodes* in hex lead from there to the root, as `kernel.merkle.pruned_root` takes them.
+    """
+
+    answer: str
+    root: str
+    shown: tuple[ShownLeaf, ...]
+    size: int
+    places: tuple[int, ...]
+    nodes: tuple[str, ...]
+
+
 def disclosed(content: BookContent, house_key: bytes, answer: Quote) -> Disclosure:
     """The leaves of *content* that `replay` needs for *answer* and its buyer may see.
 

@@ -16,11 +16,11 @@ from operator import attrgetter
 import msgspec
 
 from kernel import merkle
-from kernel.canonical import canonical_struct
+from kernel.canonical import canonical_struct, digest
 from kernel.errors import Conflict, Malformed, NotFound
-from pricing.engine.disclose import Reader, ShownLeaf, show
+from pricing.engine.disclose import Pruned, Reader, ShownLeaf, show
 from pricing.engine.leaves import Leaf, LeafName, root_of_digests
-from pricing.engine.request import Answer, Buyer
+from pricing.engine.request import Answer, Buyer, Quote
 from pricing.engine.verify import verify
 
 
@@ -84,6 +84,19 @@ class Prover:
             path=tuple(node.hex() for node in self._tree.inclusion_proof(index)),
         )
 
+    def disclose(self, answer: Quote) -> Pruned:
+        """The leaves that `replay` needs for *answer* and its buyer may see, with what leads from them to the root."""
+        reader = Reader(self._leaves, answer.buyer, asked={line.sku for line in answer.lines})
+        places = tuple(place for place, leaf in enumerate(self._leaves) if reader.sees(leaf))
+        return Pruned(
+            answer=digest(msgspec.to_builtins(answer)),
+            root=self._root,
+            shown=tuple(show(self._leaves[place]) for place in places),
+            size=len(self._leaves),
+            places=places,
+            nodes=tuple(node.hex() for node in self._tree.pruned(places)),
+        )
+
 
 def prove(sorted_leaves: Sequence[Leaf], kind: str, key: tuple[str, ...], *, buyer: Buyer | None = None) -> Proof:
     """As `Prover.prove`, for one leaf.
@@ -135,8 +148,8 @@ def view_lines(seen: ReaderView) -> Iterator[bytes]:
     yield canonical_struct(header) + b"\n"
     for leaf in seen.shown:
         yield canonical_struct(leaf) + b"\n"
-    for digest in seen.digests:
-        yield b'"%b"\n' % digest.encode()
+    for bare in seen.digests:
+        yield b'"%b"\n' % bare.encode()
 
 
 def read_view(lines: Iterable[bytes]) -> ReaderView:

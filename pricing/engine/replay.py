@@ -157,16 +157,24 @@ class _Replay:
             raise LookupError(f"no leaf of kind {kind} {' / '.join(key)} was shown") from None
 
     def _leaves(self, leaves: Json) -> None:
-        digests = [bytes.fromhex(one) for one in leaves["digests"]]
+        shown: list[bytes] = []
         for leaf in leaves["shown"]:
-            digests.append(sha256(canonical_json(leaf)).digest())
+            shown.append(sha256(canonical_json(leaf)).digest())
             of_kind, key = self.shown.setdefault(leaf["kind"], {}), tuple(leaf["key"])
             self.same(f"A second {leaf['kind']} {' / '.join(key)}", key in of_kind, False)
             of_kind[key] = leaf["content"]
-        root = "sha256:" + merkle.root(sorted(digests)).hex()
+        if "nodes" in leaves:
+            size, nodes = leaves["size"], [bytes.fromhex(node) for node in leaves["nodes"]]
+            entries = dict(zip(leaves["places"], shown, strict=True))
+            self.same("The leaves that share a place", len(shown) - len(entries), 0)
+            raw = merkle.pruned_root(size, entries, nodes)
+        else:
+            digests = [*map(bytes.fromhex, leaves["digests"]), *shown]
+            size, raw = len(digests), merkle.root(sorted(digests))
+        root = "sha256:" + raw.hex()
         self.same("The root of the leaves", leaves["root"], root)
         self.same("The root of the answer", self.answer["root"], root)
-        self.checked.append(f"{len(leaves['shown'])} shown leaves of {len(digests)} lead to the root {root}")
+        self.checked.append(f"{len(leaves['shown'])} shown leaves of {size} lead to the root {root}")
 
     def _places(self, name: str) -> int:
         decimals = self.policy[name]["decimals"]

@@ -45,7 +45,7 @@ async def test_an_example_answers_as_it_says(partners: Partners, name: str) -> N
 def test_every_operation_that_answers_json_has_an_example() -> None:
     assert set(read_examples()) == {
         "create_quote", "get_price", "get_price_book", "list_orders", "get_order", "get_live",
-        "sign_quote", "get_signed_quote",
+        "sign_quote", "get_signed_quote", "get_quote_package", "get_quote_order",
         "list_price_books", "get_current_price_book", "list_feed", "get_feed_delta", "get_proof",
     }  # fmt: skip
 

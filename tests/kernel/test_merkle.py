@@ -3,6 +3,8 @@
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kernel import merkle
 
@@ -54,6 +56,30 @@ def test_a_grown_tree_proves_that_it_only_grew(second: int) -> None:
         assert not merkle.verify_consistency(first, second, old, new, (*proof, new))
         if proof:
             assert not merkle.verify_consistency(first, second, old, new, proof[:-1])
+
+
+@given(st.data())
+def test_a_pruned_tree_leads_some_entries_to_the_root_and_no_others(data: st.DataObject) -> None:
+    entries = ENTRIES[: data.draw(st.integers(1, len(ENTRIES)))]
+    size = len(entries)
+    places = data.draw(st.sets(st.integers(0, size - 1), min_size=1))
+    known = {place: entries[place] for place in places}
+    nodes = merkle.Tree(entries).pruned(places)
+
+    assert merkle.pruned_root(size, known, nodes) == merkle.root(entries)
+    assert len(nodes) <= sum(len(merkle.inclusion_proof(entries, place)) for place in places)
+    assert merkle.pruned_root(size, {**known, max(places): b"other"}, nodes) != merkle.root(entries)
+    with pytest.raises(ValueError, match="too many nodes"):
+        merkle.pruned_root(size, known, (*nodes, b"0" * 32))
+    if nodes:
+        with pytest.raises(ValueError, match="too few nodes"):
+            merkle.pruned_root(size, known, nodes[:-1])
+
+
+@pytest.mark.parametrize("places", [[], [-1, 1], [0, 5]])
+def test_a_pruned_tree_has_the_places_of_its_size(places: list[int]) -> None:
+    with pytest.raises(ValueError, match="has not these places"):
+        merkle.pruned_root(5, dict.fromkeys(places, b"x"), [])
 
 
 def test_questions_outside_the_tree_have_no_proof() -> None:

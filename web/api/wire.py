@@ -113,6 +113,12 @@ class SignedQuoteAsked(QuoteAsked, frozen=True, kw_only=True):
     ) = None
 
 
+class QuoteDocumentAsked(Asked, frozen=True, kw_only=True):
+    """Query of a signed quote's document."""
+
+    language: Annotated[Language, Meta(description="Absent: the language of the quote's terms.")] | UnsetType = UNSET
+
+
 class PriceAsked(Asked, frozen=True, kw_only=True):
     """Query of a price."""
 

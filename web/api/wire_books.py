@@ -222,3 +222,16 @@ class ProofAnswer(Answer, frozen=True, kw_only=True):
     index: Count
     size: Count
     path: tuple[str, ...]
+
+
+class QuoteOrder(Answer, frozen=True, kw_only=True):
+    """Where a signed quote is ordered: `continue_url` is a page of the shop on which a person of the company, logged
+    in, sees the quote and goes on to the agreement step. `order` is the order's number once it was placed; from
+    `expires_at` on an `open` quote is `expired`.
+    """
+
+    id: str
+    state: Literal["open", "ordered", "expired"]
+    order: str | None
+    expires_at: Instant
+    continue_url: str

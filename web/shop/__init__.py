@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import account, cart, catalog, checkout, documents, entrance, orders
+from web.shop import account, cart, catalog, checkout, documents, entrance, orders, quotes
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -13,6 +13,7 @@ def routes() -> list[ControllerRouterHandler]:
         *cart.HANDLERS,
         *checkout.HANDLERS,
         *orders.HANDLERS,
+        *quotes.HANDLERS,
         *documents.HANDLERS,
         *account.HANDLERS,
     ]

@@ -40,6 +40,8 @@ from pricing.engine.book import (
     TaxLevel,
 )
 from pricing.engine.disclose import disclosed
+from pricing.engine.leaves import leaves as leaves_of
+from pricing.engine.proofs import Prover
 from pricing.engine.replay import Checked, main, replay
 from tests.pricing.engine.cast import (
     ACME,
@@ -141,6 +143,23 @@ def test_an_answer_follows_from_the_leaves_shown_for_it() -> None:
     assert found.unchecked == (replay_module._LEFT_OUT,)
     assert any("shown leaves" in said for said in found.checked)
     assert sum("steps" in said for said in found.checked) == 4
+
+
+def test_the_same_follows_from_the_leaves_and_the_nodes_beside_them() -> None:
+    answer, leaves = ask(rich(), *RICH, tax=VAT)
+    pruned = Prover(leaves_of(rich(), KEY)).disclose(msgspec.json.decode(answer, type=Quote))
+    told = msgspec.to_builtins(pruned)
+
+    found = replay(answer, msgspec.json.encode(pruned))
+    moved = {**told, "places": [told["places"][0], *told["places"][:-1]]}
+    other = {**told, "nodes": [*told["nodes"][:-1], "00" * 32]}
+
+    assert found == replay(answer, leaves)
+    assert {leaf["kind"] for leaf in told["shown"]} == {leaf["kind"] for leaf in json.loads(leaves)["shown"]}
+    assert any("share a place" in finding for finding in replay(answer, json.dumps(moved).encode()).findings)
+    assert any("root" in finding for finding in replay(answer, json.dumps(other).encode()).findings)
+    short = {**told, "places": told["places"][1:]}
+    assert replay(answer, json.dumps(short).encode()).findings[0].startswith("The documents are not of the expected")
 
 
 def test_nobody_elses_price_and_no_cost_is_shown() -> None:
