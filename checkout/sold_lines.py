@@ -13,12 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from checkout.model import Order
-from checkout.quoted import document_of
 from pricing.engine import Buyer, TaxInput, TaxRate
 from pricing.engine.request import Treatment
 from pricing.impact import Sold, SoldOrder, micros
 from pricing.model import SignedQuote
-from pricing.quotes import QuoteDocument
+from pricing.quotes import QuoteDocument, read_quote
 
 _STOOD: Final = "o.placed_at >= %(since)s AND o.placed_at < %(until)s AND o.state NOT IN ('lapsed', 'cancelled')"
 _ORDERS: Final = f"""
@@ -56,7 +55,7 @@ async def read_open_quotes(session: AsyncSession, now: datetime) -> Sold:
     ordered = sa.select(Order.id).where(Order.signed_quote_id == SignedQuote.id)
     query = sa.select(SignedQuote).where(SignedQuote.expires_at > now, ~ordered.exists())
     found = (await session.scalars(query.order_by(SignedQuote.issued_at, SignedQuote.id))).all()
-    return Sold.of(_promised(document_of(signed)) for signed in found)
+    return Sold.of(_promised(read_quote(signed)) for signed in found)
 
 
 async def _copied(session: AsyncSession, statement: str, parameters: dict[str, Any]) -> bytes:

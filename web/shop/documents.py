@@ -17,6 +17,7 @@ from kernel.jws import key_set
 from kernel.signing import Purpose
 from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.pages import page
+from web.verifier import verifier
 
 PROGRAM: Final = Path(agreements.verify.__file__).read_bytes()
 QUOTE_PROGRAM: Final = Path(pricing.verify_quote.__file__).read_bytes()
@@ -65,6 +66,15 @@ async def verify_quote_program() -> Response[bytes]:
     )
 
 
+@get("/tarifa-verify.pyz", include_in_schema=False, summary="The programs that verify quotes, prices, proofs and logs")
+async def verifier_program() -> Response[bytes]:
+    return Response(
+        verifier(),
+        media_type="application/zip",
+        headers={"content-disposition": 'attachment; filename="tarifa-verify.pyz"'},
+    )
+
+
 @get("/.well-known/jwks.json", include_in_schema=False, summary="The public keys of signed quotes, as a JWK Set")
 async def quote_keys(request: AnyRequest) -> Response[bytes]:
     return Response(canonical_json(key_set(services_of(request).keyring)), media_type="application/jwk-set+json")
@@ -92,6 +102,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     document_page,
     verify_program,
     verify_quote_program,
+    verifier_program,
     quote_keys,
     public_keys,
 ]
