@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from benchmarks import impact
 from benchmarks.book import CURRENCY, NOON, ROWS_A_SKU, benchmark_buyers, sku_code
 from benchmarks.material import bare_book, benchmark_book, benchmark_file
 from benchmarks.measure import Timing, timed
@@ -26,6 +27,8 @@ from pricing.engine import LineRequest, QuoteRequest, quote
 
 QUICK: Final = os.environ.get("BENCH") == "quick"
 SIZES: Final = (10_000, 30_000, 100_000) if QUICK else (10_000, 100_000, 1_000_000, 10_000_000)
+IMPACT_LINES: Final = 100_000 if QUICK else 1_000_000
+IMPACT_ROWS: Final = 100_000 if QUICK else 1_000_000
 PUBLISHED_ROWS: Final = 30_000 if QUICK else 1_000_000
 ROUNDS: Final = 1_000 if QUICK else 10_000
 LINES: Final = 50
@@ -57,6 +60,7 @@ def measured_aims() -> list[Aim]:
     bare_rate = swept(bare_book(SIZES[-2]))
     parts = published(PUBLISHED_ROWS)
     publishing = sum(seconds for _, seconds in parts)
+    changed = impact.measured(IMPACT_ROWS, IMPACT_LINES)
     slower, slower_swept = lines[largest] / lines[SIZES[0]], rates[SIZES[0]] / rates[largest]
     return [
         Aim(
@@ -100,6 +104,15 @@ def measured_aims() -> list[Aim]:
             aim=f"under {PUBLISHED_ROWS * 60e-6:.0f} s",
             measured=f"{publishing:.1f} s: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts),
             part=publishing / (PUBLISHED_ROWS * 60e-6),
+        ),
+        Aim(
+            work=f"impact, {changed.lines:,} order lines, {IMPACT_ROWS:,} rows",
+            aim=f"under {changed.lines * 10e-6:.0f} s",
+            measured=(
+                f"{changed.seconds:.1f} s, {changed.seconds / changed.sweep_seconds:.1f} sweeps of them "
+                f"({changed.sweep_seconds:.2f} s), summed twice {changed.sum_seconds:.2f} s"
+            ),
+            part=changed.seconds / (changed.lines * 10e-6),
         ),
         Aim(
             work=f"growth {SIZES[0]:,} to {largest:,} rows, scalar",
