@@ -27,6 +27,7 @@ from pricing.engine.book import (
     Scope,
     Side,
     TaxLevel,
+    UnitFact,
 )
 from pricing.engine.replay import _LEFT_OUT as LEFT_OUT
 from pricing.engine.replay import main, replay
@@ -143,6 +144,8 @@ def bound(price: str, side: Side, code: str) -> Bound:
 
 SEATS = tuple(msgspec.structs.replace(facts, break_group="SEATS") for facts in (CHAIR, ROPE))
 HERE = public("HERE", audience=only(countries=("DE",)))
+NINE_20 = bound("9.2", Side.CEILING, "NINE-20")
+DEAR = rule("DEAR", UP, layer="line")
 FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, "CEILING")
 
 
@@ -200,6 +203,29 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
             id="rules beaten or without a unit price on slices",
         ),
         pytest.param(chairs(said="1:110 3:60", unit="box"), BOX, id="a next break of boxes"),
+        pytest.param(chairs(said=">0:110 >2:100", unit="box", model="graduated"), BOX, id="slices of boxes"),
+        pytest.param(
+            content(row("1:110+5 3:60+2", unit="box"), adjustments=(DEAR,), bounds=(NINE_20,)),
+            BOX,
+            id="a ceiling of boxes beside a fee",
+        ),
+        pytest.param(
+            content(
+                row(">0:110+5 >2:100+3", unit="box", model="graduated"),
+                adjustments=(DEAR,),
+                bounds=(NINE_20,),
+            ),
+            "1 box CRUNCHY-ARMCHAIR",
+            id="a ceiling of slices of boxes beside a fee",
+        ),
+        pytest.param(
+            chairs(
+                rule("TWO", AmountEffect(amount="2"), conditions=in_euro()),
+                rule("ONE", AmountEffect(amount="1"), conditions=in_euro(), priority=-1),
+            ),
+            CHAIR_3,
+            id="money beaten by more money",
+        ),
         pytest.param(
             content(
                 row("1:10"),
@@ -219,7 +245,7 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
             id="an end half a second after another",
         ),
         pytest.param(
-            content(row("1:10+5"), adjustments=(rule("DEAR", UP, layer="line"),), bounds=(CEILING,)),
+            content(row("1:10+5"), adjustments=(DEAR,), bounds=(CEILING,)),
             CHAIR_3,
             id="a ceiling beside a fee",
         ),
@@ -431,6 +457,28 @@ def test_an_order_rule_out_of_turn_or_beaten_by_nobody_is_found(change: Callable
     of = content(*ROWS, layers=(layer("order", "first", "second"),), adjustments=rules)
 
     assert named in forged(of, change, *THREE_LINES)
+
+
+def test_a_rule_of_another_layer_of_the_order_beats_nobody() -> None:
+    rules = (
+        rule("FIRST", "5", layer="early"),
+        rule("SECOND", "5", layer="late", priority=1),
+        rule("THIRD", "5", layer="late"),
+    )
+    of = content(*ROWS, layers=(layer("order", code="early"), layer("order", code="late")), adjustments=rules)
+
+    found = forged(of, lambda told: told["order_losers"][0]["params"].update(by="FIRST"), *THREE_LINES)
+
+    assert found == ["Why rule THIRD did not act on the order"]
+
+
+def test_a_row_of_a_unit_that_was_not_asked_for_prices_nothing() -> None:
+    units = UnitFact(unit="each"), UnitFact(unit="box", factor="12"), UnitFact(unit="pallet", factor="120")
+    of = content(row("1:10"), row("0:900", unit="pallet"), skus=(msgspec.structs.replace(CHAIR, units=units),))
+
+    found = forged(of, lambda told: told["lines"][0]["trace"].update(row_unit="pallet"), BOX)
+
+    assert "CRUNCHY-ARMCHAIR per box, the row's unit" in found
 
 
 def test_who_lost_to_a_rule_that_itself_lost_is_believed() -> None:
