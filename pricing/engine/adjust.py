@@ -136,10 +136,11 @@ def _unmet(reason: str, bound: Any, said: str, context: Context, line: Line | No
     if reason == "needs_quantity":
         assert line is not None
         return Loss(reason, {"quantity": said}, bound) if less(line.counted, bound) else None
+    # where these are met, the view has left them out
     if reason == "other_currency":
-        return None if context.currency in bound else Loss(reason, {"currencies": said})
+        return Loss(reason, {"currencies": said})
     if reason == "other_country":
-        return None if context.buyer.country in bound else Loss(reason, {"countries": said})
+        return Loss(reason, {"countries": said})
     if reason == "over_quantity":
         assert line is not None
         return Loss(reason, {"quantity": said}) if less(bound, line.counted) else None

@@ -32,7 +32,6 @@ class Context:
 
     __slots__ = (
         "at",
-        "buyer",
         "counted",
         "currency",
         "line_limit",
@@ -60,7 +59,6 @@ class Context:
         self.policy = policy
         self.view = view
         self.at = at
-        self.buyer = request.buyer
         self.currency = request.currency
         self.lists: dict[str, ReadyList] = view.lists
         self.unit_scale: int = view.unit_scale
