@@ -630,7 +630,7 @@ class _Sweep:
             return
         if any(not bound.den for bound in shape.bounds):
             cost = self._cost(live, part)
-            if cost is None or int(cost.min(initial=0)) < 0:
+            if cost is None or int(cost.min()) < 0:
                 self._without_cost(live, asked, part, cost)
                 return
         try:
@@ -746,9 +746,9 @@ def _micros(text: str) -> int | None:
 
 
 def _price_text(number: int, over: int, least: int) -> str:
-    """With *least* decimals, the currency's, or as many more as it needs."""
+    """With *least* decimals, the currency's, or as many more as it needs; *over* is a power of ten."""
     said = ratio_text(number, over)
-    if "/" in said or not least:
+    if not least:
         return said
     whole, _, decimals = said.partition(".")
     return f"{whole}.{decimals.ljust(least, '0')}"

@@ -745,10 +745,50 @@ def test_numbers_of_the_scalar_evaluator_are_in_the_arrays_up_to_two_to_the_62()
 
 
 def test_an_amount_too_large_is_refused_by_columns_too() -> None:
-    found = swept(columnar(row("1:20000", sku="STOOL")), "1000000000 STOOL")
+    of = columnar(
+        row("1:20000", sku="STOOL"), row("1:20000"), adjustments=(rule("OFF", "1", scope=Scope(skus=("STOOL",))),)
+    )
+    chair, stool = "1000000000 CRUNCHY-ARMCHAIR", "1000000000 STOOL"
 
-    assert found.line(0).reason == "amount_too_large"
+    for lines, too_large in (
+        ([stool], [0]),
+        (["2 STOOL", stool], [1]),
+        (["2 STOOL", chair, "3 STOOL", stool, "1 STOOL"], [1, 3]),
+    ):
+        found = swept(of, *lines)
+        assert [place for place in range(len(lines)) if found.line(place).reason == "amount_too_large"] == too_large
+        assert not found.by_scalar.any()
+
+
+def test_a_unit_price_that_is_not_rounded_has_as_many_decimals_as_it_needs() -> None:
+    of = columnar(
+        row("1:0.123457", sku="STOOL"),
+        layers=(layer("unit", "first", "second"), layer("line")),
+        adjustments=(rule("ONE", "7.125"), rule("TWO", "33.333", group="second")),
+        policy=RoundingPolicy(round_unit=False),
+    )
+
+    found = swept(of, "3 STOOL", "7 STOOL")
+
+    assert found.line(0).unit_price == "0.0764408413689625"
     assert not found.by_scalar.any()
+
+
+def test_a_quantity_rule_that_columns_do_not_hold_leaves_the_others_to_them() -> None:
+    of = columnar(
+        row("1:5", sku="STOOL"),
+        row("1:5"),
+        row("1:5", sku="ROPE"),
+        quantity_rules=(
+            QuantityRule(code="ODD", scope=Scope(skus=(CHAIR.sku,)), multiple="0.00000025"),
+            QuantityRule(code="PAIRS", scope=Scope(skus=("STOOL", "ROPE")), multiple="2", minimum="4"),
+        ),
+    )
+
+    found = swept(of, "1 CRUNCHY-ARMCHAIR", "5 STOOL", "4 STOOL", "2 ROPE", "4 ROPE")
+
+    assert found.by_scalar.tolist() == [True, False, False, False, False]
+    assert np.flatnonzero(found.reasons).tolist() == [1, 3]
 
 
 def test_what_columns_do_not_hold_is_left_to_the_scalar_evaluator() -> None:
