@@ -157,11 +157,13 @@ class Amounts:
         portions: dict[tuple[str, int], list[tuple[Asked, Costs, Ints]]] = {}
         for asked, costs in zip(questions, found, strict=True):
             decimals = _decimals(asked.of.step)
+            if decimals is None:
+                continue
             of_askers = currencies[asked.askers]
-            for currency in np.unique(of_askers).tolist() if decimals is not None else ():
+            for currency in np.unique(of_askers).tolist():
                 rows = np.flatnonzero((of_askers == currency) & ~asked.whole)
                 if len(rows):
-                    portions.setdefault((currency, decimals or 0), []).append((asked, costs, rows))
+                    portions.setdefault((currency, decimals), []).append((asked, costs, rows))
         for (currency, decimals), portion in portions.items():
             self._sweep(book, currency, decimals, portion)
 
@@ -175,8 +177,8 @@ class Amounts:
             skus.append(np.repeat(self._codes[asked.skus[rows]], width))
             askers.append(np.repeat(asked.askers[rows], width))
             quantities.append(numbers.reshape(-1) * (10**decimals * step[0] // step[1]))
-            units.append(np.full(numbers.size, book.columns.unit_of(asked.of.unit), np.int64))
-            instants.append(np.full(numbers.size, ticks(asked.at), np.int64))
+            units.append(np.full(numbers.size, book.columns.unit_of(asked.of.unit)))
+            instants.append(np.full(numbers.size, ticks(asked.at)))
         lines = Lines(
             skus=np.concatenate(skus),
             quantities=np.concatenate(quantities),
@@ -189,7 +191,7 @@ class Amounts:
         swept = sweep(lines, book=book, at=np.concatenate(instants), tax=self._tax)
         amounts = np.where(swept.reasons == 0, swept.subtotals, REFUSED)
         for number in np.flatnonzero(swept.by_scalar & (amounts == 0)).tolist():
-            if ratio(swept.line(number).subtotal or "0")[0]:
+            if ratio(str(swept.line(number).subtotal))[0]:
                 amounts[number] = REFUSED
         start = 0
         for asked, costs, rows in portion:

@@ -42,6 +42,16 @@ def test_a_fall_of_many_skus_is_found_in_each(
     assert tuple(params[name] for name in ("unit", "quantity", "before", "more", "after")) == fall
 
 
+def test_a_fall_of_many_skus_sold_by_parts_of_a_unit_is_found_at_such_a_part() -> None:
+    skus = alike(ROPE)
+    quarters = QuantityRule(code="Q", scope=EVERYTHING, multiple="0.25", minimum="0.3")
+    rows = (row("0:10 2.6:7", sku=one.sku, unit="metre") for one in skus)
+    params = the("total_falls", content(*rows, skus=tuple(skus), quantity_rules=(quarters,))).params
+
+    assert (params["quantity"], params["before"], params["more"], params["after"]) == ("2.5", "25.00", "2.75", "19.25")
+    assert params["count"] == str(MANY)
+
+
 def test_an_order_rule_of_many_skus_is_found_past_its_amount_in_each() -> None:
     skus = alike(STOOL)
     late = rule("ORDER", AmountEffect(amount="300"), layer="order", conditions=in_euro(min_subtotal="505"))
