@@ -674,19 +674,7 @@ class Pricing:
             leaves if source is None else leaves | leaf.derivation_leaves(source)
             for leaves, source in [await self._published(number) for number in (older, newer)]
         ]
-        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-        return tuple(
-            Change(
-                kind=name[0],
-                key=name[1],
-                before=leaf.plain(before[name]) if name in before else None,
-                after=leaf.plain(after[name]) if name in after else None,
-                seen=leaf.seen(after.get(name)),
-                changed_by=None,
-                changed_at=None,
-            )
-            for name in names
-        )
+        return await asyncio.to_thread(_compared, before, after)
 
     # --- Import and export ---
 
@@ -829,7 +817,7 @@ class Pricing:
             return {}
         kept = await store.find_content(session, root)
         assert kept is not None, "foreign keys keep every content that is referred to"
-        return leaf.leaves_of(await asyncio.to_thread(leaf.unpacked, kept, self.keyring))
+        return await asyncio.to_thread(lambda: leaf.leaves_of(leaf.unpacked(kept, self.keyring)))
 
     async def _stated(self, session: AsyncSession, root: bytes | None, source: bytes | None) -> Leaves:
         """A content's leaves as a draft has them."""
@@ -1006,6 +994,22 @@ def _tables(path: Path, report: ImportReport) -> Tables | None:
 
 def _title(path: Path) -> str:
     return f"Import of {path.name}"
+
+
+def _compared(before: Leaves, after: Leaves) -> tuple[Change, ...]:
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return tuple(
+        Change(
+            kind=name[0],
+            key=name[1],
+            before=leaf.plain(before[name]) if name in before else None,
+            after=leaf.plain(after[name]) if name in after else None,
+            seen=leaf.seen(after.get(name)),
+            changed_by=None,
+            changed_at=None,
+        )
+        for name in names
+    )
 
 
 def _found(draft: PriceDraft | None) -> PriceDraft:

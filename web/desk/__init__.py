@@ -2,7 +2,19 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.desk import book_pages, drafts, impact_pages, orders, preview, price_pages, prices, rule_pages, sheets, start
+from web.desk import (
+    book_pages,
+    drafts,
+    history,
+    impact_pages,
+    orders,
+    preview,
+    price_pages,
+    prices,
+    rule_pages,
+    sheets,
+    start,
+)
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -11,6 +23,7 @@ def routes() -> list[ControllerRouterHandler]:
         *start.HANDLERS,
         *orders.HANDLERS,
         *prices.HANDLERS,
+        *history.HANDLERS,
         *drafts.HANDLERS,
         *price_pages.HANDLERS,
         *rule_pages.HANDLERS,

@@ -1,36 +1,23 @@
 """Orders of every company, and one order's whole file: why each price, what happened, where the money is."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
 from litestar import get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from checkout.model import Order, OrderLine
 from checkout.states import OF_ORDER, State
 from kernel.db import for_staff
 from kernel.money import Money
-from pricing.books import InForce
-from pricing.engine.explain import cliff_text, loser_text, next_break_text, step_text
-from pricing.engine.request import Trace
+from web.access import Access, allows
 from web.desk.people import names_of
 from web.desk.words import Words
-from web.http import AnyRequest, Html, locale_of, services_of
+from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.pages import page
+from web.why import explained, priced_again, publication_of
 
 PAGE_SIZE: Final = 25
-
-
-class ExplainedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """An order line with the words of the trace that was stored with it."""
-
-    line: OrderLine
-    steps: list[tuple[str, str | None, str | None, str]]
-    losers: list[tuple[str, str]]
-    hints: list[str]
-    listed: str
 
 
 @get("/desk/orders", include_in_schema=False, summary="Orders of every company")
@@ -60,15 +47,14 @@ async def order(request: AnyRequest, number: FromPath[str]) -> Html:
     file = await services.order_files.open(number)
     async with services.db.begin(for_staff()) as session:
         acceptance = await services.agreements.acceptance(session, file.order.id)
-    published = services.books.published()
     return page(
         request,
         "desk/order.html",
         file=file,
         order=file.order,
-        lines=[_explained(line, locale) for line in file.order.lines],
+        lines=explained(file.order, locale),
         acceptance=acceptance,
-        publication=next((entry for entry in reversed(published) if _priced(file.order, entry)), None),
+        publication=publication_of(services, file.order),
         names=await names_of(
             services,
             [file.order.person_id]
@@ -80,22 +66,19 @@ async def order(request: AnyRequest, number: FromPath[str]) -> Html:
     )
 
 
-HANDLERS: list[ControllerRouterHandler] = [orders, order]
-
-
-def _priced(order: Order, entry: InForce) -> bool:
-    """Whether the publication is the one the order was priced by: content published again has the same root."""
-    return entry.root == order.price_root and entry.effective_at <= order.priced_at
-
-
-def _explained(line: OrderLine, locale: str) -> ExplainedLine:
-    trace = msgspec.convert(line.trace, Trace)
-    hints: list[Any] = [] if trace.next_break is None else [next_break_text(trace.next_break, locale)]
-    hints += [] if trace.cliff is None else [cliff_text(trace.cliff, f"{line.quantity.normalize():f}", locale)]
-    return ExplainedLine(
-        line=line,
-        steps=[(step_text(step, locale), step.rule, step.before, step.after) for step in trace.steps],
-        losers=[(loser_text(loser, locale), loser.rule) for loser in trace.losers],
-        hints=hints,
-        listed=trace.list,
+@get("/desk/orders/{number:str}/prices", include_in_schema=False, summary="Why an order's lines cost what they do")
+async def order_prices(request: AnyRequest, number: FromPath[str]) -> Html:
+    """Each line with the trace kept with it, and priced again."""
+    services = services_of(request)
+    order = (await services.order_files.open(number)).order
+    return page(
+        request,
+        "desk/order_prices.html",
+        order=order,
+        lines=explained(order, locale_of(request), await priced_again(services, order)),
+        publication=publication_of(services, order),
+        finance=allows(Access.FINANCE, principal_of(request)),
     )
+
+
+HANDLERS: list[ControllerRouterHandler] = [orders, order, order_prices]

@@ -29,8 +29,8 @@ DEMANDS: Final = {
 
 def demand_text(demand: Demand, locale: str) -> str:
     """Why a second approver is asked for."""
-    text: str = translations(locale).gettext(DEMANDS[demand.reason])
-    return text % msgspec.to_builtins(demand)
+    params: dict[str, str] = msgspec.to_builtins(demand)
+    return translations(locale).gettext(DEMANDS[demand.reason]) % params
 
 
 def note_and_instant(typed: Typed) -> tuple[str, datetime | None]:

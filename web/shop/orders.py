@@ -22,6 +22,7 @@ from web.pages import page, redirect
 from web.sentences import N_, sentence
 from web.shop.cart import LINE_REFUSALS, stored
 from web.shop.checkout import lead_to_payment
+from web.why import explained, priced_again, publication_of
 
 PAGE_ORDERS: Final = 50
 LOOK_AFTER_PAYMENT: Final = frozenset({State.PAYABLE, State.PROCESSING, State.CLOSING})
@@ -74,6 +75,20 @@ async def order_list(request: AnyRequest) -> Html:
 async def order_page(request: AnyRequest, number: FromPath[str]) -> Html:
     notice = request.query_params.get("payment", "")
     return await _show(request, number, notice=notice if notice in {"unavailable", "unpaid"} else "")
+
+
+@get("/orders/{number:str}/prices", include_in_schema=False, summary="Why an order's lines cost what they do")
+async def prices_page(request: AnyRequest, number: FromPath[str]) -> Html:
+    """Each line with the trace kept with it, as far as the buyer may read it, and priced again."""
+    services = services_of(request)
+    order = await services.orders.find_order(principal_of(request), number)
+    return page(
+        request,
+        "orders/why.html",
+        order=order,
+        lines=explained(order, locale_of(request), await priced_again(services, order)),
+        publication=publication_of(services, order),
+    )
 
 
 @get("/orders/{number:str}/payment", include_in_schema=False, summary="Not paid yet")
@@ -154,6 +169,7 @@ async def receipt_file(request: AnyRequest, number: FromPath[str]) -> Response[b
 HANDLERS: list[ControllerRouterHandler] = [
     order_list,
     order_page,
+    prices_page,
     payment_page,
     pay,
     paid_page,
