@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kernel.canonical import digest
 from pricing.engine.book import (
     Adjustment,
     AmountEffect,
@@ -596,3 +597,28 @@ def test_what_was_left_out_or_refused_is_said_with_its_numbers() -> None:
         LEFT_OUT,
         "3 each CRUNCHY-ARMCHAIR: that it was refused (quantity_below_minimum: minimum 5, unit each), until None",
     )
+
+
+def test_what_is_no_number_is_repeated_in_part() -> None:
+    answer, leaves = ask(content(row("1:10")), CHAIR_3)
+    told = json.loads(answer)
+    told["lines"][0]["quantity"] = "1e" + "9" * 50
+
+    found = retold(told, leaves).findings
+
+    form = "The documents are not of the expected form: "
+    assert found == (f"{form}ValueError '1e{'9' * 38}' is no number",)
+
+
+def test_a_row_that_was_not_shown_prices_nothing() -> None:
+    answer, leaves = ask(content(row("1:10")), CHAIR_3)
+    told = json.loads(leaves)
+    hidden = [leaf for leaf in told["shown"] if leaf["kind"] == "row"]
+    told["shown"] = [leaf for leaf in told["shown"] if leaf["kind"] != "row"]
+    told["digests"] += [digest(leaf).removeprefix("sha256:") for leaf in hidden]
+
+    found = replay(answer, json.dumps(told).encode()).findings
+
+    form = "The documents are not of the expected form: "
+    what = "no row of list LIST for CRUNCHY-ARMCHAIR per each was shown that is valid then"
+    assert found == (f"{form}LookupError {what}",)
