@@ -30,8 +30,10 @@ from typing import Final
 import msgspec
 import psycopg
 
-from benchmarks.aims import by_http, measured_aims
+from benchmarks.aims import Aim, by_http, measured_aims
 from benchmarks.aims import table as table_of_aims
+from benchmarks.importing import imported
+from benchmarks.importing import lines as lines_of_imports
 from benchmarks.material import BUYER, PASSWORD, VAR, big_book, shop_settings, small_shop
 from benchmarks.measure import Timing, measured, table, timed, timed_together
 from benchmarks.servers import Connection, get_bytes, post_bytes, running
@@ -48,6 +50,7 @@ QUICK: Final = os.environ.get("BENCH") == "quick"
 SKUS: Final = 5_000 if QUICK else 100_000
 ROUNDS: Final = 200 if QUICK else 2_000
 ORDERS: Final = 20 if QUICK else 100
+IMPORTED_ROWS: Final = 10_000 if QUICK else 1_000_000
 FEED_SKUS: Final = 300 if QUICK else 3_000
 LINES: Final = 50
 CONNECTIONS: Final = 8
@@ -59,6 +62,7 @@ DIGEST: Final = "sha256:" + "0" * 64
 
 def main() -> int:
     aims = measured_aims()
+    aims += [Aim(work=work, aim="", measured=told) for work, told in lines_of_imports(imported(IMPORTED_ROWS))]
     book = big_book(SKUS)
     server, url, owner_url = small_shop()
     try:

@@ -6,10 +6,10 @@ Everything lies in temporary tables, which live as long as the transaction: what
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -21,7 +21,7 @@ from catalog.service import Catalog
 from kernel.canonical import canonical_struct
 from kernel.csv_rows import FileCount, ImportReport
 from kernel.tables import Tables
-from pricing.content import LeafName
+from pricing.content import Key, LeafName
 from pricing.draft_book import DraftBase
 from pricing.engine.book import Adjustment, Bound, PriceRow, QuantityRule
 from pricing.import_csv import (
@@ -39,8 +39,6 @@ from pricing.import_csv import (
 
 BATCH: Final = 2_000
 ROWS: Final = "price_rows.csv"
-_Batch = TypeVar("_Batch")
-_Staged = tuple[int, int, str, str, str | None, str | None, str | None, datetime | None, datetime | None, bytes, str]
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +59,9 @@ async def compare(
         await session.execute(sa.text(statement))
     found = Reading(dict(base.frame_leaves), report)
     files = [file for file in FILES if file.name in tables.parts]
-    rows = 0
     for file in files:
         if file.name == ROWS:
-            rows = await _copy(session, _STAGE, _row_batches(file, tables, report))
+            await _copy(session, _STAGE, _row_batches(file, tables, report))
         else:
             await asyncio.to_thread(found.read, tables, file)
             report.progress(file.name, report.counts[file.name].rows)
@@ -72,6 +69,7 @@ async def compare(
     named = {sku for noun in found.wanted.values() for sku in _skus_named(noun)}
     known = await catalog.known_codes(session, skus=named)
     await asyncio.to_thread(check_together, found, known)
+    rows = int(await session.scalar(sa.text("SELECT count(*) FROM price_staged_leaf")) or 0)
     if rows:
         await session.execute(sa.text("ANALYZE price_staged_leaf"))
         await _check_rows(session, tables.parts[ROWS], found.lists, report)
@@ -97,35 +95,32 @@ async def put_into_draft(session: AsyncSession, draft_id: UUID, *, by: UUID | No
 # --- Reading ---
 
 
-def _row_batches(file: PriceFile, tables: Tables, report: ImportReport) -> Iterator[list[_Staged]]:
-    rows = _rows(file, tables, report)
-    while batch := list(itertools.islice(rows, BATCH)):
-        yield batch
-
-
-def _rows(file: PriceFile, tables: Tables, report: ImportReport) -> Iterator[_Staged]:
+def _row_batches(file: PriceFile, tables: Tables, report: ImportReport) -> Iterator[bytes]:
     count = 0
+    lines: list[str] = []
     for number, part in enumerate(tables.parts[file.name]):
         for row in tables.rows(part, file.columns, report, key=file.key):
             count += 1
+            for name, noun in nouns_of(file, part, row, file.values(row), report):
+                lines.append(_line(number, row.line, name, noun))
             if count % BATCH == 0:
                 report.progress(part, count)
-            for name, noun in nouns_of(file, part, row, file.values(row), report):
-                yield _staged(number, row.line, name, noun)
+                yield "".join(lines).encode()
+                lines.clear()
     report.progress(tables.parts[file.name][-1], count)
+    yield "".join(lines).encode()
 
 
-def _frame_batches(found: Reading) -> Iterator[list[_Staged]]:
-    yield [_staged(0, found.lines.get(name, ("", 0))[1], name, noun) for name, noun in found.wanted.items()]
+def _frame_batches(found: Reading) -> Iterator[bytes]:
+    lines = (_line(0, found.lines.get(name, ("", 0))[1], name, noun) for name, noun in found.wanted.items())
+    yield "".join(lines).encode()
 
 
-def _base_batches(base: DraftBase, kinds: frozenset[str]) -> Iterator[list[tuple[str, str, bytes]]]:
+def _base_batches(base: DraftBase, kinds: frozenset[str]) -> Iterator[bytes]:
     leaves = _base_leaves(base, kinds)
-    while batch := [
-        (kind, canonical_struct(key).decode(), _digest(msgspec.json.encode(noun)))
-        for (kind, key), noun in itertools.islice(leaves, BATCH)
-    ]:
-        yield batch
+    while batch := list(itertools.islice(leaves, BATCH)):
+        lines = (f"{kind}\t{_key(key)}\t{_digest(msgspec.json.encode(noun))}\n" for (kind, key), noun in batch)
+        yield "".join(lines).encode()
 
 
 def _base_leaves(base: DraftBase, kinds: frozenset[str]) -> Iterator[tuple[LeafName, Any]]:
@@ -136,17 +131,32 @@ def _base_leaves(base: DraftBase, kinds: frozenset[str]) -> Iterator[tuple[LeafN
         yield from base.stated_rows()
 
 
-def _staged(part: int, line: int, name: LeafName, noun: Any) -> _Staged:
+def _line(part: int, line: int, name: LeafName, noun: Any) -> str:
+    r"""A line in the text format of COPY, where `\N` is NULL."""
     content = msgspec.json.encode(noun)
-    key = canonical_struct(name[1]).decode()
-    list_ = sku = unit = starts = ends = None
+    window = "\t".join([r"\N"] * 5)
     if isinstance(noun, PriceRow):
-        list_, sku, unit, starts, ends = noun.list, noun.sku, noun.unit, noun.starts_at, noun.ends_at
-    return part, line, name[0], key, list_, sku, unit, starts, ends, _digest(content), content.decode()
+        starts, ends = _instant(noun.starts_at), _instant(noun.ends_at)
+        window = f"{noun.list}\t{noun.sku}\t{noun.unit}\t{starts}\t{ends}"
+    told = _escaped(content.decode())
+    return f"{part}\t{line}\t{name[0]}\t{_key(name[1])}\t{window}\t{_digest(content)}\t{told}\n"
 
 
-def _digest(content: bytes) -> bytes:
-    return blake2b(content, digest_size=16).digest()
+def _key(key: Key) -> str:
+    return _escaped(canonical_struct(key).decode())
+
+
+def _escaped(json: str) -> str:
+    """JSON holds neither tabs nor line ends as they are."""
+    return json.replace("\\", "\\\\")
+
+
+def _instant(instant: datetime | None) -> str:
+    return r"\N" if instant is None else instant.isoformat()
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _skus_named(noun: Any) -> Iterable[str]:
@@ -155,23 +165,14 @@ def _skus_named(noun: Any) -> Iterable[str]:
     return ()
 
 
-async def _copy(session: AsyncSession, statement: str, batches: Iterator[Sequence[tuple[Any, ...]]]) -> int:
-    """Copy what *batches* gives, which works in a thread, and return how many rows there were."""
+async def _copy(session: AsyncSession, statement: str, batches: Iterator[bytes]) -> None:
+    """Copy the lines that *batches* gives, which works in a thread."""
     raw = await (await session.connection()).get_raw_connection()
     connection = raw.driver_connection
     assert isinstance(connection, psycopg.AsyncConnection)
-    count = 0
     async with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        async for batch in _in_a_thread(batches):
-            for row in batch:
-                await copy.write_row(row)
-            count += len(batch)
-    return count
-
-
-async def _in_a_thread(batches: Iterator[_Batch]) -> AsyncIterator[_Batch]:
-    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-        yield batch
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            await copy.write(batch)
 
 
 # --- Checks over all rows ---
@@ -284,10 +285,10 @@ _TABLES: Final = (
     """
     CREATE TEMPORARY TABLE price_staged_leaf (
         part smallint, line integer, kind text, key text COLLATE "C", list text COLLATE "C", sku text COLLATE "C",
-        unit text COLLATE "C", starts timestamptz, ends timestamptz, digest bytea, content text
+        unit text COLLATE "C", starts timestamptz, ends timestamptz, digest text, content text
     ) ON COMMIT DROP
     """,
-    'CREATE TEMPORARY TABLE price_base_leaf (kind text, key text COLLATE "C", digest bytea) ON COMMIT DROP',
+    'CREATE TEMPORARY TABLE price_base_leaf (kind text, key text COLLATE "C", digest text) ON COMMIT DROP',
     """
     CREATE TEMPORARY TABLE price_staged_change (
         kind text, key text COLLATE "C", change text, drafted boolean, before jsonb, to_base boolean, after jsonb
