@@ -19,8 +19,10 @@ from kernel.clock import Clock
 from kernel.db import Database, for_company, for_staff
 from kernel.errors import Conflict
 from kernel.ids import new_id
+from kernel.signing import Keyring
 
 KEPT: Final = timedelta(hours=24)
+_PURPOSE: Final = "kept answer"
 ABANDONED: Final = timedelta(seconds=60)
 """After this long without an answer a call is taken to have died with its process."""
 
@@ -52,9 +54,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class RepeatedCalls:
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, keyring: Keyring) -> None:
         self._db = db
         self._clock = clock
+        self._keyring = keyring
 
     async def claim(self, company_id: uuid.UUID, name: str, request_sha256: bytes) -> Claim | KeptAnswer:
         """Begin the call that *company_id* named *name*, or return what it was answered before.
@@ -97,7 +100,8 @@ class RepeatedCalls:
                     "Take a new key for a new call."
                 )
             if call.status is not None and call.headers is not None and call.body is not None:
-                return KeptAnswer(call.status, call.headers, call.body)
+                body = self._keyring.decrypt(_PURPOSE, bytes(call.body), context=call.id.bytes)
+                return KeptAnswer(call.status, call.headers, body)
             if call.begun_at > now - ABANDONED:
                 raise CallInProgress(
                     "The same call is still being worked on. Send it again in a second.", retry_after_seconds=1
@@ -106,12 +110,13 @@ class RepeatedCalls:
             return Claim(call.id, company_id, again=True)
 
     async def keep(self, claim: Claim, answer: KeptAnswer) -> None:
-        """Keep what the call was answered, before it is sent."""
+        """Keep what the call was answered, before it is sent: encrypted, for it may hold a secret shown once."""
+        body = self._keyring.encrypt(_PURPOSE, answer.body, context=claim.id.bytes)
         async with self._db.begin(for_company(claim.company_id)) as session:
             await session.execute(
                 sa.update(ApiCall)
                 .where(ApiCall.id == claim.id)
-                .values(status=answer.status, headers=answer.headers, body=answer.body)
+                .values(status=answer.status, headers=answer.headers, body=body)
             )
 
     async def forget(self, claim: Claim) -> None:

@@ -36,7 +36,8 @@ SCHEMAS: Final = "#/components/schemas/"
 KEY: Final = "apiKey"
 COUNTRY_CODE: Final = "CountryCode"
 VERSION: Final = "1.1.0"
-SUCCESSES: Final = {"200", "201", "206"}
+SUCCESSES: Final = {"200", "201", "202", "204", "206"}
+EMPTY: Final = {"204", "304"}
 ETAG: Final = {"type": "string", "maxLength": 66, "pattern": '^"[0-9a-f]{32}"$'}
 Json = dict[str, Any]
 
@@ -53,6 +54,7 @@ def openapi_config() -> OpenAPIConfig:
         tags=[
             Tag(name="prices", description="What a buyer pays and why, from the price book in force."),
             Tag(name="orders", description="What the key's company ordered."),
+            Tag(name="webhooks", description="Where your company is told of what happens, and what it was told."),
             Tag(name="health", description="For whoever runs the installation."),
         ],
         components=Components(
@@ -180,7 +182,7 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
     headers = _headers(status, about)
     if headers:
         made["headers"] = headers
-    if status == "304":
+    if status in EMPTY:
         return made
     if status not in SUCCESSES:
         media_type, schema = PROBLEM_TYPE, _reference(wire.ProblemDocument)
@@ -201,7 +203,7 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
 
 def _headers(status: str, about: Json) -> Json:
     headers: Json = {}
-    if about["key"] != "none" and status in {"200", "201", "206", "304", "429"}:
+    if about["key"] != "none" and status in {*SUCCESSES, "304", "429"}:
         headers["RateLimit-Policy"] = _text_header('Requests agreed in a minute, such as `"requests";q=1200;w=60`.')
         headers["RateLimit"] = _text_header('Requests left, and seconds until all are again: `"requests";r=9;t=5`.')
     if about["deprecation"] is not None and status in {"200", "201", "206", "304"}:

@@ -153,7 +153,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         accounts=Accounts(db, clock, passwords, base_url=settings.base_url),
         members=Members(db, clock, passwords, base_url=settings.base_url),
         api_keys=ApiKeys(db, clock),
-        repeated_calls=RepeatedCalls(db, clock),
+        repeated_calls=RepeatedCalls(db, clock, keyring),
         request_rates=RequestRates(db, workers=settings.workers),
         catalog=catalog,
         books=books,

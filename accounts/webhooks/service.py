@@ -24,7 +24,7 @@ from accounts.webhooks.model import (
     WebhookMessage,
 )
 from accounts.webhooks.outbox import try_anew, write_message
-from accounts.webhooks.secrets import new_secret, sealed
+from accounts.webhooks.secrets import live_secrets, new_secret, sealed
 from accounts.webhooks.store import EndpointRow
 from kernel.clock import Clock
 from kernel.db import Database
@@ -96,9 +96,16 @@ class Webhooks:
     # --- Endpoints ---
 
     async def create(
-        self, principal: Principal, *, url: str, event_types: Collection[EventType], description: str = ""
+        self,
+        principal: Principal,
+        *,
+        url: str,
+        event_types: Collection[EventType],
+        description: str = "",
+        endpoint_id: uuid.UUID | None = None,
     ) -> tuple[WebhookEndpoint, str]:
-        """Make an endpoint, switched on, and return it with its secret, which can be shown this once.
+        """Make an endpoint, switched on, and return it with its secret, which can be shown this once. *endpoint_id*: of
+        a call that may be repeated, which finds what it has made.
 
         :raises UrlRefused: when we send nothing to such an address
         :raises EventsNotReadable: when the key may not read what it wants to be told of
@@ -107,9 +114,12 @@ class Webhooks:
         company_id = _company(principal)
         _require_readable(principal, event_types)
         target = parse_target(url, loopback=self._loopback)
-        now, endpoint_id, secret = self._clock.now(), new_id(), new_secret()
+        now, endpoint_id, secret = self._clock.now(), endpoint_id or new_id(), new_secret()
         async with self._db.begin(principal.db_scope()) as session:
             await accounts_store.lock_company(session, company_id)
+            made = await store.find_endpoint(session, endpoint_id)
+            if made is not None:
+                return made, live_secrets(self._keyring, made, now)[0]
             if len(await store.list_endpoints(session, company_id)) >= ENDPOINTS_MOST:
                 raise TooManyEndpoints(f"Delete one of your {ENDPOINTS_MOST} endpoints first.")
             endpoint = WebhookEndpoint(
@@ -202,7 +212,7 @@ class Webhooks:
         async with self._db.begin(principal.db_scope()) as session:
             endpoint = _on(_theirs(principal, await store.find_endpoint(session, endpoint_id)))
             await self._allow(session, endpoint, now)
-            data = {"endpoint": str(endpoint.id)}
+            data = {"endpoint_id": str(endpoint.id)}
             return await write_message(session, endpoint, TEST, data, at=now, now=now)
 
     # --- Messages ---

@@ -14,7 +14,7 @@ import uvicorn
 from kernel.clock import FixedClock
 from kernel.embedded import EmbeddedServer
 from tests.conftest import NOW
-from tests.web.api.partners import ACME, GLOBEX, key_of, order_of
+from tests.web.api.partners import ACME, GLOBEX, endpoint_of, key_of, order_of
 from tests.web.conftest import FAST_PASSWORDS, Shop, _cloned, _open, demo_settings, demo_template
 from web.app import create_app
 from web.services import build
@@ -28,6 +28,9 @@ class Partners(msgspec.Struct):
     shop: Shop
     keys: dict[str, str]
     orders: dict[str, str]
+    endpoint: str
+    """Acme's, and a message of it."""
+    message: str
 
 
 class Served(msgspec.Struct):
@@ -77,7 +80,8 @@ def served(server: EmbeddedServer, demo_template: str) -> Iterator[Served]:
 
 async def _partners(shop: Shop) -> Partners:
     orders = {"acme": (await order_of(shop, ACME)).number, "globex": (await order_of(shop, GLOBEX)).number}
-    return Partners(shop, {"acme": await key_of(shop, ACME), "globex": await key_of(shop, GLOBEX)}, orders)
+    keys = {"acme": await key_of(shop, ACME), "globex": await key_of(shop, GLOBEX)}
+    return Partners(shop, keys, orders, *(await endpoint_of(shop, keys["acme"])))
 
 
 def as_program(served: Served, company: str | None) -> httpx.Client:

@@ -19,7 +19,11 @@ OF_THIS_RUN = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 3
                "id": "019aa695-3c60-7000-8000-000000000001",
                "merchant_authorization": "eyJhbGciOiJFUzI1NiIsImtpZCI6InF1b3Rlcy0wMCJ9.." + "A" * 86,
                "key_id": "publication-1", "signed_text": "{...}", "salt": "5a" * 16, "index": 7, "path": ["d1" * 32],
+               "secret": "whsec_" + "A" * 43 + "=", "endpoint_id": "019aa695-3c60-7000-8000-000000000001",
+               "previous_secret_until": "2026-11-22T12:01:00Z",
                "signature": "c2lnbmF0dXJl", "reader": "5a" * 16, "since": "sha256:" + "5a" * 32}  # fmt: skip
+
+ENDPOINT, MESSAGE = OF_THIS_RUN["id"], OF_THIS_RUN["id"][:-1] + "2"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -30,7 +34,10 @@ async def test_an_example_answers_as_it_says(partners: Partners, name: str) -> N
     root = partners.shop.services.books.in_force(partners.shop.clock.now()).root
     answer = await program.request(
         example["method"],
-        example["path"].replace(OF_THIS_RUN["root"], root),
+        example["path"]
+        .replace(OF_THIS_RUN["root"], root)
+        .replace(ENDPOINT, partners.endpoint)
+        .replace(MESSAGE, partners.message),
         json=example.get("body"),
         headers=example["headers"],
     )
@@ -46,6 +53,9 @@ def test_every_operation_that_answers_json_has_an_example() -> None:
     assert set(read_examples()) == {
         "create_quote", "get_price", "get_price_book", "list_orders", "get_order", "get_live",
         "sign_quote", "get_signed_quote", "get_quote_package", "get_quote_order",
+        "create_webhook_endpoint", "get_webhook_endpoint", "change_webhook_endpoint", "rotate_webhook_secret",
+        "test_webhook_endpoint", "replay_webhook_messages", "list_webhook_messages", "get_webhook_message",
+        "replay_webhook_message",
         "list_price_books", "get_current_price_book", "list_feed", "get_feed_delta", "get_proof",
     }  # fmt: skip
 

@@ -23,6 +23,8 @@ ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "429"]
 """What may be answered to a question that is right in form."""
 MORE_ACCEPTED = {
     "/api/v1/signed-quotes": ["422"],  # of a SKU that nobody sells
+    "/api/v1/webhook-endpoints": ["422"],  # an address that we send nothing to
+    "/api/v1/webhook-endpoints/{endpoint_id}": ["422"],
     "/api/v1/price-feed": ["410"],  # from a state that is no longer at hand
     "/api/v1/price-books/{root}/delta": ["410"],
 }

@@ -15,6 +15,8 @@ from accounts import store
 from accounts.model import KeyScope, MemberRole, StaffRole
 from accounts.principal import Principal
 from accounts.repeated_calls import Claim, KeptAnswer
+from accounts.webhooks.events import EventType
+from accounts.webhooks.model import WebhookAttempt, WebhookMessage
 from agreements.model import DeclineReason
 from checkout.model import ShipTo
 from checkout.views import Details
@@ -80,6 +82,8 @@ class Belongings(msgspec.Struct, kw_only=True):
     """Of a member whom nothing here needs: what removes members is tried on them."""
     key: str
     signed_quote: str
+    webhook_endpoint: str
+    webhook_message: str
     ids: frozenset[str]
     words: frozenset[str]
     """Texts that stand in its rows alone."""
@@ -118,6 +122,8 @@ class House(msgspec.Struct, kw_only=True):
             "key": self.acme.key,
             "key_id": self.acme.key,
             "quote_id": self.acme.signed_quote,
+            "endpoint_id": self.acme.webhook_endpoint,
+            "message_id": self.acme.webhook_message,
             "slug": "not-found",
             "token": self.acme.review_token,
             "digest": asset_url("tarifa.css").split("/")[2],
@@ -315,6 +321,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     )
     signed = await _signed_quote(services, principal)
     await _repeatable_call(services, principal, signed)
+    message = await _webhook_message(services, principal, word)
     ids = await _ids_of(services, principal.company_id)
     return Belongings(
         company_id=principal.company_id,
@@ -327,6 +334,8 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         person=str(spare.id),
         key=key.key_id,
         signed_quote=str(signed.id),
+        webhook_endpoint=str(message.endpoint_id),
+        webhook_message=str(message.id),
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
     )
@@ -337,6 +346,33 @@ async def _repeatable_call(services: Services, principal: Principal, signed: Sig
     claim = await services.repeated_calls.claim(principal.company_id, "a call of the house", bytes(32))
     assert isinstance(claim, Claim)
     await services.repeated_calls.keep(claim, KeptAnswer(201, {}, signed.document))
+
+
+async def _webhook_message(services: Services, principal: Principal, word: str) -> WebhookMessage:
+    """One that was sent once, to an endpoint that is told of everything."""
+    _, key = await services.api_keys.create_api_key(principal, name=f"hooks {word}", scopes=list(KeyScope))
+    SECRETS.add(key.rpartition("_")[2])
+    partner = await services.api_keys.authenticate_key(key)
+    endpoint, secret = await services.webhooks.create(
+        partner, url=f"https://hooks.partner.example/{word}", event_types=list(EventType), description=word
+    )
+    SECRETS.add(secret)
+    message = await services.webhooks.send_test(partner, endpoint.id)
+    async with services.db.begin(for_staff()) as session:
+        session.add(
+            WebhookAttempt(
+                message_id=message.id,
+                number=1,
+                company_id=message.company_id,
+                at=services.clock.now(),
+                duration_ms=7,
+                status=500,
+                failure=None,
+                answer=f"no {word}",
+            )
+        )
+    await services.price_news.sweep()
+    return message
 
 
 async def _signed_quote(services: Services, principal: Principal) -> SignedQuote:

@@ -23,6 +23,7 @@ MAY = {
     Access.QUOTES_KEY: {*BROWSERS, "full key", "quotes:create key"},
     Access.SIGNED_QUOTES_KEY: {"full key", "quotes:create key"},
     Access.ORDERS_KEY: {"full key", "orders:read key"},
+    Access.WEBHOOKS_KEY: {"full key", "webhooks:manage key"},
 }
 """Written down apart from web/access.py, so that a slip there shows here."""
 PUBLIC_ACTS = {  # what may be changed without a log-in

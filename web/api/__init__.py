@@ -12,6 +12,7 @@ from web.api import (
     problem_pages,
     reference,
     signed_quotes,
+    webhooks,
 )
 
 
@@ -24,6 +25,7 @@ def routes() -> list[ControllerRouterHandler]:
         *price_feed.HANDLERS,
         *feed_files.HANDLERS,
         *orders.HANDLERS,
+        *webhooks.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,
         *reference.HANDLERS,

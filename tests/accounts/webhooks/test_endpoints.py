@@ -165,7 +165,7 @@ async def test_a_test_is_sent_whatever_the_endpoint_listens_to(hooks: Hooks) -> 
 
     [received] = hooks.receiver.received
     assert received.event["type"] == "webhook.test"
-    assert received.event["data"] == {"endpoint": str(endpoint.id)}
+    assert received.event["data"] == {"endpoint_id": str(endpoint.id)}
 
 
 async def test_a_delivered_message_is_sent_again_with_its_id_and_body(hooks: Hooks) -> None:

@@ -7,6 +7,7 @@ import httpx
 
 from accounts.model import ApiKey
 from accounts.principal import Principal
+from accounts.webhooks.events import EventType
 from checkout.model import Order, ShipTo
 from checkout.views import Details
 from kernel.ids import new_id
@@ -15,7 +16,7 @@ from tests.web.conftest import PASSWORD, Shop
 ACME = "buyer@acme.example"
 GLOBEX = "buyer@globex.example"
 INITECH = "compras@initech.example"
-ALL_SCOPES = ("prices:read", "quotes:create", "orders:read")
+ALL_SCOPES = ("prices:read", "quotes:create", "orders:read", "webhooks:manage")
 DIGEST = "sha256:" + "0" * 64
 ADDRESS = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
 
@@ -46,6 +47,17 @@ async def new_key(shop: Shop, email: str, scopes: Iterable[str] = ALL_SCOPES) ->
     return await shop.services.api_keys.create_api_key(
         await person(shop, email), name=f"Partner {new_id()}", scopes=scopes
     )
+
+
+async def endpoint_of(shop: Shop, key: str) -> tuple[str, str]:
+    """An endpoint of the key's company, told of everything, and the first of two messages that wait to be sent."""
+    partner = await shop.services.api_keys.authenticate_key(key)
+    webhooks = shop.services.webhooks
+    endpoint, _ = await webhooks.create(
+        partner, url="https://hooks.partner.example/tarifa", event_types=list(EventType), description="Our ERP"
+    )
+    message, _ = [await webhooks.send_test(partner, endpoint.id) for _ in range(2)]
+    return str(endpoint.id), str(message.id)
 
 
 async def order_of(shop: Shop, email: str, sku: str = "CRUNCHY-ARMCHAIR", quantity: str = "2") -> Order:

@@ -104,7 +104,8 @@ async def test_nothing_is_kept_for_whom_nobody_knows(partner_shop: Shop) -> None
 
 @pytest.fixture
 def calls(partner_shop: Shop) -> RepeatedCalls:
-    return RepeatedCalls(partner_shop.services.db, FixedClock(partner_shop.clock.now()))
+    services = partner_shop.services
+    return RepeatedCalls(services.db, FixedClock(partner_shop.clock.now()), services.keyring)
 
 
 async def company_id(shop: Shop) -> uuid.UUID:
