@@ -204,6 +204,12 @@ FLOOR, CEILING = bound("9", Side.FLOOR, "FLOOR"), bound("10.005", Side.CEILING, 
             id="rules beaten or without a unit price on slices",
         ),
         pytest.param(chairs(said="1:110 3:60", unit="box"), BOX, id="a next break of boxes"),
+        pytest.param(
+            content(row(">0:10", model="graduated"), row("1:20", sku="ROPE"), skus=SEATS),
+            (CHAIR_3, "2 ROPE"),
+            id="slices in a group",
+        ),
+        pytest.param(chairs(said="1:10 3:9"), "0 CRUNCHY-ARMCHAIR", id="nothing of what begins at 1"),
         pytest.param(chairs(said=">0:110 >2:100", unit="box", model="graduated"), BOX, id="slices of boxes"),
         pytest.param(
             content(row("1:110+5 3:60+2", unit="box"), adjustments=(DEAR,), bounds=(NINE_20,)),
