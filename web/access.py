@@ -26,6 +26,8 @@ class Access(StrEnum):
     """A key with the scope `quotes:create`, and nobody without one: a promise is made to somebody."""
     ORDERS_KEY = "orders key"
     """A key with the scope `orders:read`, and nobody without one."""
+    WEBHOOKS_KEY = "webhooks key"
+    """A key with the scope `webhooks:manage`, and nobody without one."""
 
 
 KEY_SCOPES: Final = {
@@ -33,6 +35,7 @@ KEY_SCOPES: Final = {
     Access.QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.SIGNED_QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.ORDERS_KEY: KeyScope.ORDERS_READ,
+    Access.WEBHOOKS_KEY: KeyScope.WEBHOOKS_MANAGE,
 }
 FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
 
@@ -44,7 +47,7 @@ def allows(access: Access, principal: Principal) -> bool:
             return True
         case Access.PRICES_KEY | Access.QUOTES_KEY:
             return principal.kind is not PrincipalKind.PARTNER or KEY_SCOPES[access] in principal.scopes
-        case Access.ORDERS_KEY | Access.SIGNED_QUOTES_KEY:
+        case Access.ORDERS_KEY | Access.SIGNED_QUOTES_KEY | Access.WEBHOOKS_KEY:
             return principal.kind is PrincipalKind.PARTNER and KEY_SCOPES[access] in principal.scopes
         case Access.LOGGED_IN:
             return principal.person_id is not None
@@ -87,6 +90,17 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/api/v1/quotes", Access.QUOTES_KEY),
     ("POST", "/api/v1/signed-quotes", Access.SIGNED_QUOTES_KEY),
     ("GET", "/api/v1/signed-quotes/{quote_id}", Access.SIGNED_QUOTES_KEY),
+    ("GET", "/api/v1/webhook-endpoints", Access.WEBHOOKS_KEY),
+    ("POST", "/api/v1/webhook-endpoints", Access.WEBHOOKS_KEY),
+    ("DELETE", "/api/v1/webhook-endpoints/{endpoint_id}", Access.WEBHOOKS_KEY),
+    ("GET", "/api/v1/webhook-endpoints/{endpoint_id}", Access.WEBHOOKS_KEY),
+    ("PATCH", "/api/v1/webhook-endpoints/{endpoint_id}", Access.WEBHOOKS_KEY),
+    ("GET", "/api/v1/webhook-endpoints/{endpoint_id}/messages", Access.WEBHOOKS_KEY),
+    ("POST", "/api/v1/webhook-endpoints/{endpoint_id}/replay", Access.WEBHOOKS_KEY),
+    ("POST", "/api/v1/webhook-endpoints/{endpoint_id}/secret", Access.WEBHOOKS_KEY),
+    ("POST", "/api/v1/webhook-endpoints/{endpoint_id}/test", Access.WEBHOOKS_KEY),
+    ("GET", "/api/v1/webhook-messages/{message_id}", Access.WEBHOOKS_KEY),
+    ("POST", "/api/v1/webhook-messages/{message_id}/replay", Access.WEBHOOKS_KEY),
     ("GET", "/api/v1/signed-quotes/{quote_id}/document", Access.SIGNED_QUOTES_KEY),
     ("GET", "/api/v1/signed-quotes/{quote_id}/order", Access.SIGNED_QUOTES_KEY),
     ("GET", "/api/v1/signed-quotes/{quote_id}/package", Access.SIGNED_QUOTES_KEY),

@@ -47,6 +47,12 @@ SENTENCES: Final[dict[str, str]] = {
     "too-many-keys": N_("Two keys of this name are alive. Revoke the older one first."),
     "role-unknown": N_("Choose a role from the list."),
     "limit-malformed": N_("Write an amount like 5000, or leave it empty for no limit."),
+    # webhooks
+    "webhook-url-refused": N_("We send nothing to this address. Write https:// and a full host name."),
+    "webhook-endpoint-unknown": N_("This webhook address is not there any more."),
+    "webhook-message-unknown": N_("This message is not there any more. Messages are kept for 30 days."),
+    "webhook-endpoint-off": N_("This webhook address is switched off. Its company can switch it on."),
+    "too-many-webhook-endpoints": N_("A company has ten webhook addresses at most. Delete one first."),
     # cart
     "sku-unknown": N_("We do not sell %(sku)s. Check the SKU, or search for it."),
     "unit-unknown": N_("%(sku)s is sold by: %(units)s."),
