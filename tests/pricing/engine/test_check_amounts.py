@@ -1,5 +1,6 @@
 """A whole book is swept: what that finds is what asking one line after the other finds."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -8,7 +9,15 @@ from msgspec.structs import replace
 from pricing.engine import MemoryBook
 from pricing.engine.book import AmountEffect, Cost, QuantityRule, Rounding, RoundingPolicy, SkuFacts, UnitFact
 from pricing.engine.check import Thresholds
-from tests.pricing.engine.cast import CHAIR, EVERYTHING, ROPE, STOOL, content, in_euro, row, rule
+from pricing.engine.check_amounts import EntriesBook
+from pricing.engine.check_cells import Cells
+from pricing.engine.check_classes import Classes
+from pricing.engine.check_content import sound_entries
+from pricing.engine.check_prices import PriceChecks
+from pricing.engine.columns import QUANTITY_DECIMALS, Columns
+from pricing.engine.memory import frame_of
+from pricing.engine.rules import Rules
+from tests.pricing.engine.cast import CHAIR, EVERYTHING, NOW, ROPE, STOOL, content, in_euro, row, rule
 from tests.pricing.engine.checking import findings, the
 
 MANY = 400
@@ -40,6 +49,38 @@ def test_a_fall_of_many_skus_is_found_in_each(
 
     assert (params["sku"], params["count"]) == (skus[0].sku, str(MANY))
     assert tuple(params[name] for name in ("unit", "quantity", "before", "more", "after")) == fall
+
+
+class SweptError(Exception):
+    pass
+
+
+class OnlyOneByOne(EntriesBook):
+    @property
+    def columns(self) -> Columns:
+        raise SweptError
+
+
+@pytest.mark.parametrize(
+    ("decimals", "many", "swept"),
+    [
+        (0, 1, False),
+        (0, MANY, True),
+        (2, MANY, True),
+        (QUANTITY_DECIMALS, MANY, True),
+        (QUANTITY_DECIMALS + 1, MANY, False),
+    ],
+)
+def test_many_questions_are_swept_if_their_quantities_can_be(decimals: int, many: int, *, swept: bool) -> None:
+    skus = alike(replace(STOOL, units=(UnitFact(unit="each", decimals=decimals),)))[:many]
+    of = content(*(row("0:10 5:7", sku=one.sku) for one in skus), skus=tuple(skus))
+    entries, _ = sound_entries(of)
+    rules = Rules(frame_of(of))
+    cells = Cells(entries, rules, Classes(of, ()), NOW, None)
+    checks = PriceChecks(cells, OnlyOneByOne(rules, entries), None, Thresholds())
+
+    with pytest.raises(SweptError) if swept else nullcontext():
+        assert [finding.code for finding in checks.run()] == ["total_falls"]
 
 
 def test_a_fall_of_many_skus_sold_by_parts_of_a_unit_is_found_at_such_a_part() -> None:
