@@ -145,6 +145,11 @@ def etag(book: Book, request: QuoteRequest, at: datetime) -> str:
 
 def interval_start(book: Book, entry: SkuEntry, buyer: Buyer, currency: str, at: datetime) -> datetime | None:
     """The last edge at or before *at* of a window that may matter to the line; None when there is none."""
+    return max((edge for edge in edges_of_sku(book, entry, buyer, currency) if edge <= at), default=None)
+
+
+def edges_of_sku(book: Book, entry: SkuEntry, buyer: Buyer, currency: str) -> list[datetime]:
+    """The instants at which a window begins or ends by which the buyer could be priced, ascending."""
     lists = book.rules.lists_for(currency, buyer)
     windows = [(ready.starts_at, ready.ends_at) for ready in lists.values()]
     windows += [(row.starts_at, row.ends_at) for row in entry.rows if row.list in lists]
@@ -154,7 +159,16 @@ def interval_start(book: Book, entry: SkuEntry, buyer: Buyer, currency: str, at:
         for _, rules in level
         for rule in rules
     ]
-    return max((edge for window in windows for edge in window if edge is not None and edge <= at), default=None)
+    return sorted({edge for window in windows for edge in window if edge is not None})
+
+
+def least_quantity(book: Book, entry: SkuEntry, unit: str | None) -> str:
+    """The least quantity of *unit* (None: the base unit) that can be ordered; 1 of a unit it is not sold in."""
+    asked = next((fact for fact in entry.facts.units if unit in {None, fact.unit}), None)
+    if asked is None:
+        return "1"
+    step, least = _step(book, entry, asked)
+    return ratio_text(_first_step(least, step, above=False) * step[0], step[1])
 
 
 def _request(buyer: Buyer, currency: str, line: LineRequest, tax: TaxInput | None) -> QuoteRequest:

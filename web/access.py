@@ -86,6 +86,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/api/v1/price-books/{root}/delta", Access.PRICES_KEY),
     ("GET", "/api/v1/price-books/{root}/proofs/{kind}", Access.PRICES_KEY),
     ("GET", "/api/v1/price-feed", Access.PRICES_KEY),
+    ("GET", "/api/v1/price-history/{sku}", Access.PRICES_KEY),
     ("GET", "/api/v1/prices/{sku}", Access.PRICES_KEY),
     ("POST", "/api/v1/quotes", Access.QUOTES_KEY),
     ("POST", "/api/v1/signed-quotes", Access.SIGNED_QUOTES_KEY),

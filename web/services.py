@@ -42,6 +42,7 @@ from pricing.impacts import WORK as IMPACT_WORK
 from pricing.impacts import Impacts
 from pricing.imports import TASK as IMPORT_READ
 from pricing.imports import PriceImports
+from pricing.price_history import PriceHistory
 from pricing.proving import PublishedProofs
 from pricing.quotes import Quotes
 from pricing.reviews import Reviews
@@ -92,6 +93,7 @@ class Services(msgspec.Struct, kw_only=True):
     impacts: Impacts
     proofs: PublishedProofs
     feed_files: FeedFiles
+    price_history: PriceHistory
     quotes: Quotes
     agreements: Agreements
     carts: Carts
@@ -166,6 +168,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         impacts=Impacts(db, clock, books, catalog, read_orders=read_orders, read_quotes=read_open_quotes),
         proofs=PublishedProofs(db, keyring),
         feed_files=FeedFiles(settings.var / "feeds"),
+        price_history=PriceHistory(books),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
         agreements=agreements,
         carts=Carts(db, clock, books, catalog),

@@ -52,7 +52,7 @@ async def test_an_example_answers_as_it_says(partners: Partners, name: str) -> N
 def test_every_operation_that_answers_json_has_an_example() -> None:
     assert set(read_examples()) == {
         "create_quote", "get_price", "get_price_book", "list_orders", "get_order", "get_live",
-        "sign_quote", "get_signed_quote", "get_quote_package", "get_quote_order",
+        "get_price_history", "sign_quote", "get_signed_quote", "get_quote_package", "get_quote_order",
         "create_webhook_endpoint", "get_webhook_endpoint", "change_webhook_endpoint", "rotate_webhook_secret",
         "test_webhook_endpoint", "replay_webhook_messages", "list_webhook_messages", "get_webhook_message",
         "replay_webhook_message",

@@ -95,7 +95,7 @@ async def get_price(
     Without a key the price is the public one; a key with the scope `prices:read` shows its company's.
     """
     asked = read_query(request, wire.PriceAsked)
-    code, quantity, language = sku.removeprefix("/"), _trimmed(given(asked.quantity) or ""), asked.language
+    code, quantity, language = sku.removeprefix("/"), trimmed(given(asked.quantity) or ""), asked.language
     context = context_of(request, currency=given(asked.currency), country=given(asked.country))
     if context.book.entry(code) is None:
         raise SkuNotPriced("There is no such SKU in the price book in force. Look its code up in the feed.")
@@ -185,9 +185,7 @@ def request_of(asked: wire.QuoteAsked, context: Context) -> QuoteRequest:
     return QuoteRequest(
         buyer=context.buyer,
         currency=context.currency,
-        lines=tuple(
-            LineRequest(sku=line.sku, unit=line.unit, quantity=_trimmed(line.quantity)) for line in asked.lines
-        ),
+        lines=tuple(LineRequest(sku=line.sku, unit=line.unit, quantity=trimmed(line.quantity)) for line in asked.lines),
         tax=context.tax(tax_categories(context.book, (line.sku for line in asked.lines))),
     )
 
@@ -198,7 +196,7 @@ def _tag(of_price: str, context: Context, form: str) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _trimmed(quantity: str) -> str:
+def trimmed(quantity: str) -> str:
     """Without zeros at the end of the decimals, of which the wire takes more than the engine."""
     return quantity.rstrip("0").rstrip(".") if "." in quantity else quantity
 

@@ -17,9 +17,11 @@ from web.api.wire import (
     Currency,
     Decimal,
     Instant,
+    Quantity,
     QueryCountry,
     QueryCurrency,
     Root,
+    Unit,
 )
 
 SKUS_MOST: Final = 500
@@ -235,3 +237,62 @@ class QuoteOrder(Answer, frozen=True, kw_only=True):
     order: str | None
     expires_at: Instant
     continue_url: str
+
+
+class PriceHistoryAsked(Asked, frozen=True, kw_only=True):
+    """Query of what a SKU has cost."""
+
+    unit: Annotated[Unit, Meta(description="Absent: the SKU's base unit.")] | UnsetType = UNSET
+    quantity: Annotated[Quantity, Meta(description="Absent: the least that can be ordered.")] | UnsetType = UNSET
+    days: Annotated[int, Meta(ge=1, le=366, description="How many days back, from the beginning of the first.")] = 90
+    currency: QueryCurrency | UnsetType = UNSET
+    country: QueryCountry | UnsetType = UNSET
+
+
+class PriceStretch(Answer, frozen=True, kw_only=True):
+    """From `begins` until `ends` (null: still) a line of the quantity came to `line_total` (with tax where
+    `tax_included`), without tax to `net`, one `price_unit` costing `unit_price`, by the price book `root`. Where it
+    could not be bought `refused` is the reason, and there are no amounts.
+    """
+
+    begins: Instant
+    ends: Instant | None
+    root: Root
+    publication: Count
+    line_total: Decimal | None
+    net: Decimal | None
+    unit_price: Decimal | None
+    price_unit: str | None
+    tax_included: bool | None
+    list: str | None
+    refused: str | None
+
+
+class PriceReduction(Answer, frozen=True, kw_only=True):
+    """At `at` the line's price without tax fell from `before` to `after`. `lowest` is the stretch of the least price in
+    the 30 days before, the latest of equal ones; `known_since`: prices of these days are known from then on.
+    """
+
+    at: Instant
+    before: Decimal
+    after: Decimal
+    lowest: PriceStretch
+    known_since: Instant
+
+
+class PriceHistoryAnswer(Answer, frozen=True, kw_only=True):
+    """What a line of `quantity` of a SKU, alone in its order, has cost this reader from `begins` on, as its company and
+    segments are today. `valid_until`: absent a publication, nothing is added before; null for never.
+    """
+
+    sku: str
+    unit: str
+    quantity: Decimal
+    company: str | None
+    currency: Currency
+    country: Country
+    country_assumed: bool
+    begins: Instant
+    valid_until: Instant | None
+    stretches: tuple[PriceStretch, ...]
+    reductions: tuple[PriceReduction, ...]

@@ -1,6 +1,7 @@
 """Browse, search, and see every price and why."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,10 +18,12 @@ from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.explain import loser_text, step_text
 from pricing.engine.request import PricedLine, Step
 from pricing.ladder import Ladder, ladder_of
+from pricing.price_history import Asked, Reduction
 from web.buyers import buyer_of, currency_of
 from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.pages import page
 from web.sentences import refusal_sentence
+from web.services import Services
 from web.shop.comparison import Comparison, compare
 from web.shop.plot import Plot, plot
 
@@ -49,6 +52,8 @@ class PricedSku(msgspec.Struct, frozen=True):
     ladder: Ladder
     plot: Plot | None
     refusal: str | None
+    reduced: Reduction | None = None
+    """When the price of the first rung fell in the last 30 days, and nothing came after."""
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -89,13 +94,16 @@ async def product(request: AnyRequest, code: FromPath[str]) -> Html:
     book = services.books.at(at)
     buyer, currency = buyer_of(principal), currency_of(request)
     priced = tuple(_priced(book, sku, buyer, currency, locale_of(request), at) for sku in found.skus)
+    comparison = _comparison(priced)
+    if comparison is None:
+        priced = tuple([await _with_reduction(services, each, buyer, currency, at) for each in priced])
     services.journey.note("priced", journey=principal.visitor_id, page="product", lines=len(priced))
     return page(
         request,
         "shop/product.html",
         product=found,
         priced=priced,
-        comparison=_comparison(priced),
+        comparison=comparison,
         currency=currency,
         root=book.root,
     )
@@ -216,6 +224,24 @@ def _priced(book: Book, sku: SkuView, buyer: Buyer, currency: str, locale: str, 
     ladder = ladder_of(book, buyer, currency=currency, sku=sku.code, at=at)
     refusal = None if ladder.refused is None else refusal_sentence(ladder.refused, locale)
     return PricedSku(sku, ladder, plot(ladder.rungs), refusal)
+
+
+async def _with_reduction(
+    services: Services, priced: PricedSku, buyer: Buyer, currency: str, at: datetime
+) -> PricedSku:
+    """With the lowest price of the 30 days before it, where the price shown first is a reduced one."""
+    if not priced.ladder.rungs:
+        return priced
+    asked = Asked(
+        buyer=buyer,
+        currency=currency,
+        sku=priced.sku.code,
+        unit=priced.ladder.unit,
+        quantity=priced.ladder.rungs[0].quantity,
+        tax=None,
+    )
+    reduced = await services.price_history.reduced(asked, now=at)
+    return msgspec.structs.replace(priced, reduced=reduced)
 
 
 def _comparison(priced: Sequence[PricedSku]) -> Comparison | None:
