@@ -131,6 +131,31 @@ class Carts:
             signed_quote=terms.quote,
         )
 
+    async def price_unkept(
+        self, principal: Principal, *, sku: str, unit: str | None, quantity: str, currency: str
+    ) -> PricedCart:
+        """Price a cart of one line as `priced` does, and keep nothing.
+
+        :param currency: a guest's; a company has its own
+        :raises SkuUnknown, UnitUnknown, QuantityRefused: as `add`
+        """
+        now = self.clock.now()
+        async with self.db.begin(principal.db_scope()) as session:
+            known, unit = await self._sold(session, sku, unit)
+        line = CartLine(position=1, sku=known.code, unit=unit, quantity=_quantity(quantity, known.code, known))
+        return price_cart(
+            None,
+            [line],
+            {known.code: known},
+            company=principal.company,
+            delivery=delivery_for(principal.company, None),
+            currency=currency if principal.company is None else principal.company.currency,
+            book=self.books.at(now),
+            tables=self.tables,
+            at=now,
+            taxed_at=now,
+        )
+
     async def count_lines(self, principal: Principal) -> int:
         async with self.db.begin(principal.db_scope()) as session:
             return await store.count_cart_lines(session, principal)
@@ -310,6 +335,14 @@ class Carts:
         return cart, line
 
     async def _add(self, session: AsyncSession, cart: Cart, code: str, quantity: str, unit: str | None) -> None:
+        sku, unit = await self._sold(session, code, unit)
+        amount = _quantity(quantity, sku.code, sku)
+        if not any(line.sku == sku.code and line.unit == unit for line in cart.lines) and len(cart.lines) >= LINES_MOST:
+            raise CartFull(f"A cart holds {LINES_MOST} lines; order these first.")
+        _put(cart, sku.code, unit, amount)
+
+    async def _sold(self, session: AsyncSession, code: str, unit: str | None) -> tuple[SkuView, str]:
+        """The SKU and the unit meant, where both can be bought."""
         code = code.strip()
         known = await self.catalog.find_skus_in(session, {code}) if code.isprintable() else {}
         sku = known.get(code)
@@ -319,10 +352,7 @@ class Carts:
         if sku.factor(unit) is None:
             units = ", ".join(each.unit for each in sku.units)
             raise UnitUnknown(f"{code} is sold by: {units}.", sku=code, units=[each.unit for each in sku.units])
-        amount = _quantity(quantity, code, sku)
-        if not any(line.sku == code and line.unit == unit for line in cart.lines) and len(cart.lines) >= LINES_MOST:
-            raise CartFull(f"A cart holds {LINES_MOST} lines; order these first.")
-        _put(cart, code, unit, amount)
+        return sku, unit
 
     async def _changed(
         self, session: AsyncSession, cart: Cart, principal: Principal, *, lines: int | None = None

@@ -4,6 +4,7 @@ from typing import Final
 
 from accounts.principal import Principal
 from checkout.tax import HOME
+from kernel.settings import Settings
 from pricing.engine import Buyer
 from web.http import AnyRequest, principal_of, services_of
 
@@ -19,7 +20,11 @@ def buyer_of(principal: Principal, country: str | None = None) -> Buyer:
 
 
 def currency_cookie_name(request: AnyRequest) -> str:
-    settings = services_of(request).settings
+    return currency_cookie(services_of(request).settings)
+
+
+def currency_cookie(settings: Settings) -> str:
+    """Name of the cookie that holds a guest's currency; on plain http it names the port, for cookies ignore ports."""
     return "__Host-currency" if settings.https else f"currency_{settings.port}"
 
 

@@ -126,7 +126,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     reconcile.set_defaults(run=_asynchronous("reconcile"))
     _for_quotes(commands)
+    _for_audits(commands)
     return parser
+
+
+def _for_audits(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    audit = commands.add_parser("audit", help="ask every channel the same prices and report any difference")
+    audit.add_argument("--questions", type=int, default=300, help="how many SKUs to ask for, 300 unless said")
+    audit.add_argument("--seed", type=int, default=None, help="draws the same sample again; new ones unless said")
+    audit.set_defaults(run=_asynchronous("audit"))
 
 
 def _for_impact(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import secrets
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -36,7 +37,7 @@ from pricing.service import WarningsNotAcknowledged
 from web.cli import FOUND, CommandFailed, called_from
 from web.desk.sheet_words import about_lines
 from web.serve import HOST, prepare_environment
-from web.services import Services, build
+from web.services import Services, build, running
 
 SHOWN_ERRORS = 50
 SHOWN_GROUPS = 20
@@ -298,6 +299,23 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
     if exceptions is not None:
         exceptions.write_bytes(msgspec.json.format(msgspec.json.encode(result.groups)))
     return 0 if result.equal == result.lines and not result.unlike and report.ok else FOUND
+
+
+async def audit(arguments: argparse.Namespace) -> int:
+    """Ask every channel the same sampled prices, keep the certificate, and show every difference with both traces."""
+    from web.auditor import Auditor
+
+    seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
+    async with _services() as services, running(services, background=False):
+        done = await Auditor(services).run(questions=arguments.questions, seed=seed)
+    for channel, count in msgspec.json.decode(done.certificate)["answers"].items():
+        print(f"  {channel:<14} {count:>6} answers")
+    for difference in done.differences:
+        print(f"DIFFERENCE {difference['channel']}: {msgspec.json.encode(difference['question']).decode()}")
+        print(f"  said      {msgspec.json.encode(difference['said']).decode()}")
+        print(f"  expected  {msgspec.json.encode(difference['expected']).decode()}")
+    print(f"{done.questions} questions, {done.difference_count} differences, seed {seed}.")
+    return FOUND if done.difference_count else 0
 
 
 async def reconcile(arguments: argparse.Namespace) -> int:

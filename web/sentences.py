@@ -97,6 +97,7 @@ SENTENCES: Final[dict[str, str]] = {
     "product-unknown": N_("There is no such product, or it is not on sale any more. Search for another."),
     "category-unknown": N_("There is no such category. Browse the catalogue instead."),
     "query-too-long": N_("This search is too long. Write fewer words."),
+    "no-price-audit": N_("No audit has been made yet."),
     "no-price-book": N_("Prices are not published yet. Try again later."),
     "price-book-unavailable": N_("Prices cannot be shown at the moment. Try again in a minute."),
     # prices at the desk
@@ -125,7 +126,9 @@ SENTENCES: Final[dict[str, str]] = {
     "price-import-part-misplaced": N_("A part of the file is missing. Choose the file again."),
     "price-import-malformed": N_("Choose a file that is not empty."),
     "price-export-form-unknown": N_("Prices are exported as a workbook (xlsx) or as CSV files (csv)."),
-    "price-object-not-exportable": N_("A rule of this draft is for nothing at all, which no file can say. Mend it first."),
+    "price-object-not-exportable": N_(
+        "A rule of this draft is for nothing at all, which no file can say. Mend it first."
+    ),
     "sheet-cell-too-long": N_("%(cell)s holds more than a spreadsheet takes. Export as CSV files instead."),
     "price-draft-clash": N_("Somebody else changed the same; both sides stand below."),
     "price-draft-not-found": N_("There is no such draft."),

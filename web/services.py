@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HOURLY: Final = "7 * * * *"
+BETWEEN_HOURS: Final = "37 * * * *"
 EVERY_MINUTE: Final = "* * * * *"
 WEBHOOKS_AT_ONCE: Final = 8
 
@@ -217,6 +218,8 @@ async def load_merchant(services: Services) -> None:
 
 
 def _register_jobs(services: Services) -> None:
+    from web.auditor import Auditor  # it asks the whole application, which knows these services
+
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
     jobs.register(IMPORT_READ, services.price_imports.read)
@@ -225,6 +228,7 @@ def _register_jobs(services: Services) -> None:
         for task, handler in each.job_handlers().items():
             jobs.register(task, handler)
     jobs.periodic("discard_abandoned_imports", HOURLY, services.price_imports.discard_abandoned)
+    jobs.periodic("audit_prices", BETWEEN_HOURS, Auditor(services).run_hourly)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)

@@ -3,6 +3,7 @@
 from litestar.types import ControllerRouterHandler
 
 from web.api import (
+    audits,
     document,
     feed_files,
     orders,
@@ -28,6 +29,7 @@ def routes() -> list[ControllerRouterHandler]:
         *price_history.HANDLERS,
         *orders.HANDLERS,
         *webhooks.HANDLERS,
+        *audits.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,
         *reference.HANDLERS,

@@ -9,6 +9,7 @@ from web.desk import (
     impact_pages,
     orders,
     preview,
+    price_audits,
     price_pages,
     prices,
     rule_pages,
@@ -31,4 +32,5 @@ def routes() -> list[ControllerRouterHandler]:
         *preview.HANDLERS,
         *sheets.HANDLERS,
         *impact_pages.HANDLERS,
+        *price_audits.HANDLERS,
     ]
