@@ -705,16 +705,20 @@ def test_of_lines_too_large_for_64_bits_a_few_are_left_to_the_scalar_evaluator_w
 
 
 def test_quantities_are_counted_in_millionths_of_base_units_up_to_two_to_the_62() -> None:
-    """4096 times 2^49 millionths: twice that is 2^62, and one millionth more is more."""
+    """4096 times 2^49 millionths: twice that is 2^62, and one millionth more is more. What passes 2^61 for tuns is so
+    near to a whole number that a float would take it for one.
+    """
+    vat, tun = UnitFact(unit="vat", factor="4096", decimals=6), UnitFact(unit="tun", factor="2323", decimals=6)
     of = columnar(
         row("0:0", sku="OIL", unit="gram"),
-        skus=(SkuFacts(sku="OIL", units=(UnitFact(unit="gram"), UnitFact(unit="vat", factor="4096", decimals=6))),),
+        skus=(SkuFacts(sku="OIL", units=(UnitFact(unit="gram"), vat, tun)),),
         policy=RoundingPolicy(round_unit=False),
     )
 
     found = swept(of, "562949953.421312 vat OIL", "562949953.421313 vat OIL", "1 OIL", "1 vat OIL")
 
     assert found.by_scalar.tolist() == [False, True, False, False]
+    assert swept(of, "992614295.830259 tun OIL", "992614295.83026 tun OIL").by_scalar.tolist() == [False, True]
 
 
 def test_quantities_that_columns_do_not_hold_are_said_as_text() -> None:
@@ -1486,6 +1490,10 @@ def test_a_list_that_includes_tax_needs_its_rate() -> None:
 
     assert swept(of, *lines).line(0).reason == "tax_needed"
     assert swept(of, "1 STOOL").line(0).reason == "tax_needed"
+    assert swept(of, "1 ROPE", tax=TaxInput(rates=())).line(0).reason == "tax_rate_unknown"
+    assert (
+        swept(columnar(row("1:5", sku="ROPE")), "1 ROPE", tax=TaxInput(rates=())).line(0).reason == "tax_rate_unknown"
+    )
     assert not swept(of, *lines, tax=VAT).by_scalar.any()
     assert swept(of, *lines, tax=odd).line(19).reason == "tax_rate_unknown"
     assert not swept(of, *lines, tax=edges).reasons[:20].any()
