@@ -628,3 +628,24 @@ def test_a_row_that_was_not_shown_prices_nothing() -> None:
     form = "The documents are not of the expected form: "
     what = "no row of list LIST for CRUNCHY-ARMCHAIR per each was shown that is valid then"
     assert found == (f"{form}LookupError {what}",)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda told: told.update(answer="sha256:00"), "The answer these leaves were shown for"),
+        (lambda told: told.update(root="sha256:00"), "The root of the leaves"),
+        (
+            lambda told: told["shown"].append(next(leaf for leaf in told["shown"] if leaf["kind"] == "row")),
+            "A second row LIST / CRUNCHY-ARMCHAIR / each / ",
+        ),
+    ],
+)
+def test_leaves_for_another_answer_root_or_twice_are_found(change: Callable[[Any], None], named: str) -> None:
+    answer, leaves = ask(content(row("1:10")), CHAIR_3)
+    told = json.loads(leaves)
+    change(told)
+
+    found = [said.split(": ")[0] for said in replay(answer, json.dumps(told).encode()).findings]
+
+    assert named in found
