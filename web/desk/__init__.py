@@ -15,6 +15,7 @@ from web.desk import (
     rule_pages,
     sheets,
     start,
+    webhooks,
 )
 
 
@@ -30,6 +31,7 @@ def routes() -> list[ControllerRouterHandler]:
         *rule_pages.HANDLERS,
         *book_pages.HANDLERS,
         *preview.HANDLERS,
+        *webhooks.HANDLERS,
         *sheets.HANDLERS,
         *impact_pages.HANDLERS,
         *price_audits.HANDLERS,
