@@ -21,12 +21,14 @@ from pricing.engine.book import (
     SkuFacts,
     Strategy,
     Titles,
+    UnitFact,
 )
 from pricing.engine.request import PricedLine
 from tests.pricing.engine.cast import (
     CHAIR,
     EVERYTHING,
     NOW,
+    ROPE,
     STOOL,
     ask,
     at_least,
@@ -395,3 +397,22 @@ def test_what_a_next_break_cost_while_a_rule_ran_is_not_what_it_costs_without(da
         assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=NOW) == ("10", "44.50")
     for _ in range(3):
         assert cliff_of(of, "9 CRUNCHY-ARMCHAIR", at=then) == ("10", "89.00")
+
+
+@pytest.mark.parametrize(
+    ("said", "sku", "asked", "needed"),
+    [
+        (">0:2 >10:1", "ROPE", "5 ROPE", "10.01"),
+        (">0:2 >10:1", "CRUNCHY-ARMCHAIR", "5 CRUNCHY-ARMCHAIR", "11"),
+        ("1:10 25:8", "CRUNCHY-ARMCHAIR", "5 pair CRUNCHY-ARMCHAIR", "13"),
+        (">0:2 >1000000000:1", "CRUNCHY-ARMCHAIR", "5 CRUNCHY-ARMCHAIR", None),
+        (">0:2 >999999999:1", "CRUNCHY-ARMCHAIR", "5 CRUNCHY-ARMCHAIR", "1000000000"),
+    ],
+)
+def test_the_next_break_is_the_least_quantity_of_the_unit_that_reaches_it(
+    said: str, sku: str, asked: str, needed: str | None
+) -> None:
+    pairs = msgspec.structs.replace(CHAIR, units=(UnitFact(unit="each"), UnitFact(unit="pair", factor="2")))
+    line = priced(book(row(said, sku=sku, model="volume"), skus=(pairs, ROPE)), asked)
+
+    assert (line.trace.next_break and line.trace.next_break.quantity) == needed
