@@ -107,10 +107,7 @@ class Amounts:
 
     def costs(self, questions: Sequence[Asked]) -> list[Costs]:
         """Answers in the order of the questions."""
-        found = [
-            Costs(np.full(asked.numbers.shape, REFUSED, np.int64), np.full(asked.numbers.shape, REFUSED, np.int64))
-            for asked in questions
-        ]
+        found = [Costs(np.empty_like(asked.numbers), np.empty_like(asked.numbers)) for asked in questions]
         count = sum(asked.numbers.size for asked in questions)
         by_columns = count > FEW and self._columnar is not None
         for asked, costs in zip(questions, found, strict=True):

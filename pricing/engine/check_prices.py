@@ -251,7 +251,7 @@ class PriceChecks:
 
     def _compare(self, answers: _Answers) -> None:
         asked, costs = answers.asked, answers.costs
-        priced = costs.amounts != REFUSED
+        priced = costs.lists != REFUSED  # also by an amount beyond 64 bits
         keys = costs.lists * len(self.cells.entries) + asked.skus[:, None]
         for key in np.unique(keys[priced]).tolist():
             self.priced.add(divmod(key, len(self.cells.entries)))

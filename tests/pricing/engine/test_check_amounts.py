@@ -150,3 +150,12 @@ def test_margins_of_any_fineness_and_size_are_told(price: int, policy: RoundingP
         of = content(row(f"1:{price}"), skus=(CHAIR,), policy=policy, quantity_rules=(once,), costs=costs)
         found = findings(of, thresholds=Thresholds(margin_percent="50"))
         assert [finding.params.get("margin") for finding in found] == ([] if margin is None else [margin])
+
+
+@pytest.mark.parametrize(("price", "compared"), [("4611686.018427387904", True), ("4611686.018427387905", False)])
+def test_amounts_of_up_to_two_to_the_62_are_looked_at(price: str, *, compared: bool) -> None:
+    once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
+    costs = (Cost(sku=CHAIR.sku, currency="EUR", cost="5000000"),)
+    of = content(row(f"1:{price}"), skus=(CHAIR,), policy=FINEST, quantity_rules=(once,), costs=costs)
+
+    assert [finding.code for finding in findings(of)] == (["low_margin"] if compared else [])
