@@ -26,7 +26,9 @@ _QUANTITY_REASONS = frozenset({"needs_quantity", "over_quantity"})
 
 
 class Break(NamedTuple):
-    """Something changes from *base* units on, or *above* them. *rule*: which does; None: a row."""
+    """Something changes from *base* units on, or *above* them. *rule*: the one that acts there with more or less than
+    before; None: a row, or a rule that begins or ends there.
+    """
 
     base: Ratio
     above: bool
@@ -84,7 +86,7 @@ def _common_multiple(one: Ratio, other: Ratio) -> Ratio:
     return lcm(one[0] * other[1], other[0] * one[1]), scale
 
 
-def points(of: Buyable, breaks: Iterable[Break], *, also_after: bool = False) -> tuple[int, ...]:
+def points(of: Buyable, breaks: Iterable[Break], *, also_after: bool) -> tuple[int, ...]:
     """The numbers of the quantities to look at, ascending. *also_after*: after each the next one, to show the slope."""
     wanted = {of.first}
     for found in breaks:
@@ -117,7 +119,7 @@ def breaks_of(rules: Iterable[Rule]) -> Iterator[Break]:
     for rule in rules:
         for reason, bound, _ in rule.conditions:
             if reason in _QUANTITY_REASONS:
-                yield Break(bound, above=reason == "over_quantity", rule=rule.code)
+                yield Break(bound, above=reason == "over_quantity", rule=None)
         if rule.kind is TABLE:
             for begin, _ in rule.table:
                 yield Break(begin, above=False, rule=rule.code)

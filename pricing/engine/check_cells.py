@@ -40,8 +40,9 @@ class RuleSet(NamedTuple):
     shape: int
 
     def causing(self, of: Buyable, number: int) -> str | None:
-        """The first rule that may change a price at that number of a quantity."""
-        return next((found.rule for found in breaks_of(self.rules) if of.at(found) == number), None)
+        """The first rule that acts with more or less than before from that number of a quantity on."""
+        found = (one.rule for one in breaks_of(self.rules) if of.at(one) == number)
+        return next(filter(None, found), None)
 
     def naming(self, threshold: Ratio) -> str:
         """The first rule with a condition on that amount, which one of them has."""

@@ -316,7 +316,7 @@ class PriceChecks:
             if name < 0:
                 rule_set = self.cells.rule_sets[-1 - name]
                 rule = (
-                    rule_set.causing(group.of, number) or self._switched(answers, rule_set, int(some[0]), column)
+                    self._switched(answers, rule_set, int(some[0]), column) or rule_set.causing(group.of, number)
                     if answers.threshold is None
                     else rule_set.naming(answers.threshold)
                 )
@@ -324,7 +324,7 @@ class PriceChecks:
             yield by, noun.currency, some
 
     def _switched(self, answers: _Answers, rule_set: RuleSet, row: int, column: int) -> str | None:
-        """The first rule that acts at one of two neighbouring quantities alone: between them an amount is passed."""
+        """The first rule that acts at one of two quantities alone."""
         cases = [self._case(answers, row, at) for at in (column, column + 1)]
         lines = [self.amounts.line_of(case.sku, case.asker, case.of, case.number, case.at) for case in cases]
         acting = [{step.rule for step in line.trace.steps} for line in lines if isinstance(line, PricedLine)]

@@ -211,6 +211,16 @@ def test_a_fall_of_one_cent_is_a_fall() -> None:
     assert falls(one_sku(row("1:0.5 3:0.33"))) == {"LIST": ("2", "3")}
 
 
+def test_the_rule_that_acts_is_blamed_and_not_one_that_it_beats() -> None:
+    beaten = rule("A", "30", conditions=at_least("10")), rule("B", "20", conditions=at_least("10"), priority=1)
+    assert falls(one_sku(row("1:10"), adjustments=beaten)) == {"B": ("9", "10")}
+
+
+def test_a_fall_at_the_largest_quantity_that_may_be_bought_is_found() -> None:
+    most = QuantityRule(code="Q", scope=EVERYTHING, maximum="10")
+    assert falls(one_sku(row("1:10 10:7"), quantity_rules=(most,))) == {"LIST": ("9", "10")}
+
+
 def test_falls_of_alike_skus_are_told_by_the_list_of_each() -> None:
     other = public("OTHER", priority=1, audience=only(company="initech"))
     rows = row("1:10"), row("1:10", sku="STOOL"), row("10:8", of="CONTRACT"), row("10:8", sku="STOOL", of="OTHER")
