@@ -44,7 +44,7 @@ from pricing.engine.derive import derive
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.findings import buyers_of_today, finding_digest, finding_text, list_findings
 from pricing.ladder import Ladder, PriceAnswer
-from pricing.model import Approval, DraftState, PriceDraft, PricePublication
+from pricing.model import Approval, DraftState, PriceDraft, PriceDraftChange, PricePublication
 from pricing.reviews import Approved, DraftClosed, DraftNotFound, approved
 from pricing.second_look import NO_POLICY, Demand, Policy, demands
 
@@ -407,31 +407,33 @@ class Pricing:
         rows = {leaf.key_of("row", noun): noun for noun in book.derived_rows(sku)}
         return tuple(LeafState(kind="row", key=key, content=leaf.plain(rows[key]), seen=None) for key in sorted(rows))
 
-    async def list_changes(self, draft_id: uuid.UUID) -> tuple[Change, ...]:
-        """What the draft changes, by kind and key.
+    async def count_changes(self, draft_id: uuid.UUID) -> int:
+        """How many objects the draft changes."""
+        async with self.db.begin(for_staff()) as session:
+            return await store.count_changes(session, draft_id)
+
+    async def list_changes(
+        self, draft_id: uuid.UUID, *, start: int = 0, limit: int | None = None
+    ) -> tuple[Change, ...]:
+        """What the draft changes, by kind and key: *limit* of it, all unless said, from *start* on.
 
         :raises DraftNotFound: when there is no such draft
         """
         async with self.db.begin(for_staff()) as session:
             draft = _found(await store.find_draft(session, draft_id))
-            rows = await store.list_changes(session, draft_id)
+            rows = await store.list_changes(session, draft_id, start=start, limit=limit)
             base = await self._base(session, draft)
-        changes = []
-        for row in rows:
-            name = (row.kind, leaf.key_from_text(row.key))
-            before, after = base.leaf(name), row.content
-            changes.append(
-                Change(
-                    kind=name[0],
-                    key=name[1],
-                    before=None if before is None else leaf.plain(before),
-                    after=after,
-                    seen=leaf.seen(after),
-                    changed_by=row.changed_by,
-                    changed_at=row.changed_at,
-                )
-            )
-        return tuple(changes)
+        return tuple(_change(base, row) for row in rows)
+
+    async def find_change(self, draft_id: uuid.UUID, kind: str, key: Key) -> Change | None:
+        """What the draft changes of one object; None where it changes nothing of it.
+
+        :raises DraftNotFound: when there is no such draft
+        """
+        async with self.db.begin(for_staff()) as session:
+            draft = _found(await store.find_draft(session, draft_id))
+            row = await store.find_change(session, draft_id, kind, leaf.key_text(key))
+            return None if row is None else _change(await self._base(session, draft), row)
 
     async def findings(self, draft_id: uuid.UUID) -> tuple[Standing, ...]:
         """What stands against publishing the draft now; errors first.
@@ -1042,6 +1044,20 @@ async def _source(session: AsyncSession, digest: bytes | None) -> leaf.Source | 
     kept = await store.find_source(session, digest)
     assert kept is not None, "foreign keys keep every source that is referred to"
     return leaf.unpacked_source(kept)
+
+
+def _change(base: DraftBase, row: PriceDraftChange) -> Change:
+    name = (row.kind, leaf.key_from_text(row.key))
+    before = base.leaf(name)
+    return Change(
+        kind=name[0],
+        key=name[1],
+        before=None if before is None else leaf.plain(before),
+        after=row.content,
+        seen=leaf.seen(row.content),
+        changed_by=row.changed_by,
+        changed_at=row.changed_at,
+    )
 
 
 def _stored(name: LeafName, noun: Any) -> tuple[str, str, Any]:

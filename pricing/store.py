@@ -84,12 +84,21 @@ async def find_change(session: AsyncSession, draft_id: uuid.UUID, kind: str, key
     return await session.get(PriceDraftChange, (draft_id, kind, key))
 
 
-async def list_changes(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceDraftChange]:
-    """By kind and key."""
+async def count_changes(session: AsyncSession, draft_id: uuid.UUID) -> int:
+    query = sa.select(sa.func.count()).select_from(PriceDraftChange).where(PriceDraftChange.draft_id == draft_id)
+    return await session.scalar(query) or 0
+
+
+async def list_changes(
+    session: AsyncSession, draft_id: uuid.UUID, *, start: int = 0, limit: int | None = None
+) -> Sequence[PriceDraftChange]:
+    """By kind and key: *limit* of them, all unless said, from *start* on."""
     query = (
         sa.select(PriceDraftChange)
         .where(PriceDraftChange.draft_id == draft_id)
         .order_by(PriceDraftChange.kind, PriceDraftChange.key)
+        .offset(start)
+        .limit(limit)
     )
     return (await session.scalars(query)).all()
 

@@ -108,20 +108,19 @@ async def draft_page(request: AnyRequest, draft: FromPath[str]) -> Html:
     """The changes, a page at a time, and what a search for something to change found."""
     services, locale = services_of(request), locale_of(request)
     found = await find_draft(request, draft)
-    changes = await services.pricing.list_changes(found.id)
-    number = page_number(request)
-    start = (number - 1) * PAGE_SIZE
+    count, number = await services.pricing.count_changes(found.id), page_number(request)
+    changes = await services.pricing.list_changes(found.id, start=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
     text = request.query_params.get("q", "").strip()[:200]
     skus, rules = await _search(request, found, text) if text else ((), ())
     return page(
         request,
         "desk/draft.html",
         **await frame(request, found, "changes"),
-        changes=[_shown(found, change, locale) for change in changes[start : start + PAGE_SIZE]],
-        change_count=len(changes),
+        changes=[_shown(found, change, locale) for change in changes],
+        change_count=count,
         number=number,
-        pages=max(1, -(-len(changes) // PAGE_SIZE)),
-        people=await names_of(services, [change.changed_by for change in changes[start : start + PAGE_SIZE]]),
+        pages=max(1, -(-count // PAGE_SIZE)),
+        people=await names_of(services, [change.changed_by for change in changes]),
         q=text,
         skus=skus,
         rules=rules,
@@ -137,8 +136,7 @@ async def undo(request: AnyRequest, draft: FromPath[str]) -> Html:
         key = key_from_text(form.get("key"))
     except msgspec.MsgspecError:
         raise NothingToUndo("This change is not in the draft any more.") from None
-    changes = await services.pricing.list_changes(found.id)
-    undone = next((change for change in changes if (change.kind, change.key) == (kind, key)), None)
+    undone = await services.pricing.find_change(found.id, kind, key)
     if undone is None or form.get("expected") != (undone.seen or ""):
         raise NothingToUndo("This change is not in the draft any more, or somebody has edited it. Look at it again.")
     await services.pricing.put_change(
@@ -381,7 +379,7 @@ async def _publication(
         clashes=clashes,
         refusal=refusal,
         blocked=bool(clashes or refusal or stops or waiting or missing),
-        change_count=len(await services.pricing.list_changes(draft.id)),
+        change_count=await services.pricing.count_changes(draft.id),
         upcoming=services.books.upcoming(services.clock.now()),
         lead=services.books.lead.total_seconds(),
         values=values,
