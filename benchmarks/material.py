@@ -32,7 +32,7 @@ SOURCES: Final = ("sandbox/demo/*", "pricing/engine/book.py", "pricing/engine/me
 """What a compiled book depends on."""
 PROBE_ROWS: Final = 5_000
 
-__all__ = ["benchmark_book", "benchmark_buyers", "benchmark_entries", "big_book", "shop_settings", "small_shop"]
+__all__ = ["benchmark_book", "benchmark_buyers", "benchmark_entries", "big_book", "kept", "shop_settings", "small_shop"]
 
 
 def benchmark_book(rows: int) -> CompiledBook:
@@ -43,16 +43,17 @@ def benchmark_book(rows: int) -> CompiledBook:
 
 def benchmark_file(rows: int) -> tuple[Path, str]:
     """Where that book's file stands, and the root it was written under."""
-    return _kept(f"rows-{rows}", f"the benchmark book of {rows:,} rows", partial(benchmark_entries, rows))
+    return kept(f"rows-{rows}", f"the benchmark book of {rows:,} rows", partial(benchmark_entries, rows))
 
 
 def bare_book(skus: int) -> CompiledBook:
     """The bare book with that many SKUs."""
-    path, root = _kept(f"bare-{skus}", f"the bare book of {skus:,} SKUs", partial(bare_entries, skus))
+    path, root = kept(f"bare-{skus}", f"the bare book of {skus:,} SKUs", partial(bare_entries, skus))
     return CompiledBook(path, root=root)
 
 
-def _kept(name: str, what: str, entries: Callable[[], tuple[Frame, Iterator[SkuEntry]]]) -> tuple[Path, str]:
+def kept(name: str, what: str, entries: Callable[[], tuple[Frame, Iterator[SkuEntry]]]) -> tuple[Path, str]:
+    """Where the book of *entries* stands, and the root it is written under; made at the first call."""
     root = "sha256:" + hashlib.sha256(f"{name.removeprefix('rows-')} {_probe()}".encode()).hexdigest()
     folder = VAR / name
     path = book_path(folder, root)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -27,6 +27,7 @@ HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 60.0
 _BIG_BOOK: Final = "BENCH_BIG_BOOK"
 _BIG_ROOT: Final = "BENCH_BIG_ROOT"
+_SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class OneBook(PriceBooks):
@@ -38,7 +39,10 @@ class OneBook(PriceBooks):
         return self.big
 
     def in_force(self, instant: datetime) -> InForce:
-        return InForce(number=1, root=self.big.root, effective_at=instant)
+        return InForce(number=1, root=self.big.root, effective_at=min(instant, _SINCE))
+
+    async def load(self, root: str) -> CompiledBook:  # noqa: ARG002 - there is no other
+        return self.big
 
 
 def shop() -> Litestar:
@@ -64,7 +68,11 @@ def echo() -> Litestar:
     async def give(size: FromPath[int]) -> Response[bytes]:
         return Response(bodies.setdefault(size, b"x" * size), media_type="text/html")
 
-    return Litestar([take, give], openapi_config=None)
+    @get("/unchanged")
+    async def unchanged() -> Response[bytes]:
+        return Response(b"", status_code=304, media_type="application/json", headers={"etag": '"x"'})
+
+    return Litestar([take, give, unchanged], openapi_config=None)
 
 
 @contextmanager
@@ -124,6 +132,22 @@ class Connection:
             raise RuntimeError(f"{head.splitlines()[0]!r}: {body[:300]!r}")
         return body
 
+    async def tag_of(self, path: str) -> str:
+        """The entity tag that HEAD of *path* says."""
+        self._writer.write(f"HEAD {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        return head.lower().split(b'etag: "', 1)[1].split(b'"', 1)[0].decode()
+
+    async def ask_unchanged(self, request: bytes) -> None:
+        """Send a request whose answer is 304, which has no body.
+
+        :raises RuntimeError: for any other status
+        """
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 304"):
+            raise RuntimeError(f"{head.splitlines()[0]!r}")
+
     async def close(self) -> None:
         self._writer.close()
         await self._writer.wait_closed()
@@ -134,6 +158,11 @@ def post_bytes(path: str, body: bytes, headers: Mapping[str, str] = MappingProxy
     said = {"Host": HOST, "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def bytes_unchanged(path: str, tag: str) -> bytes:
+    """A GET that asks whether a copy with this entity tag is still right."""
+    return f'GET {path} HTTP/1.1\r\nHost: {HOST}\r\nIf-None-Match: "{tag}"\r\n\r\n'.encode()
 
 
 def get_bytes(path: str) -> bytes:
