@@ -198,7 +198,13 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
     )
     if shown:
         content["examples"] = shown
-    return {**made, "content": {media_type: content}}
+    made["content"] = {media_type: content}
+    if status in {"200", "201"} and about["links"]:
+        made["links"] = {
+            operation: {"operationId": operation, "parameters": dict(parameters)}
+            for operation, parameters in about["links"].items()
+        }
+    return made
 
 
 def _headers(status: str, about: Json) -> Json:

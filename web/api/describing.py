@@ -1,5 +1,6 @@
 """What an operation says of itself in the OpenAPI document, beside what its signature says."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -62,6 +63,7 @@ def documented(
     ranged: bool = False,
     key: str = "optional",
     deprecation: Deprecation | None = None,
+    links: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Return keyword arguments for a route: every status it may answer besides success, what it takes and gives.
 
@@ -70,6 +72,7 @@ def documented(
     :param ranged: it takes `Range` and `If-Range`
     :param key: `optional`, `needed` or `none`
     :param deprecation: said in the document and with every answer
+    :param links: what a success leads to: operation ids, each with its parameters as expressions of the answer
     """
     return {
         "responses": {
@@ -91,6 +94,7 @@ def documented(
                 "ranged": ranged,
                 "key": key,
                 "deprecation": deprecation,
+                "links": links or {},
             }
         },
     }

@@ -25,7 +25,16 @@ Number = Annotated[
     operation_id="list_orders",
     summary="Your company's orders, newest first",
     response_description="One page of orders.",
-    **documented(400, 401, 403, 503, query=wire.OrdersAsked, answer=wire.OrderPage, key="needed"),
+    **documented(
+        400,
+        401,
+        403,
+        503,
+        query=wire.OrdersAsked,
+        answer=wire.OrderPage,
+        key="needed",
+        links={"get_order": {"number": "$response.body#/orders/0/number"}},
+    ),
 )
 async def list_orders(request: AnyRequest) -> Response[bytes]:
     """List orders page by page: ask again with `before` set to the answer's `next`. The scope is `orders:read`."""

@@ -60,7 +60,19 @@ async def list_price_books(request: AnyRequest) -> Response[bytes]:
     operation_id="get_current_price_book",
     summary="The signed publication in force",
     response_description="The entry of the public log that prices this instant.",
-    **documented(304, 400, 401, 403, 503, answer=wire_books.SignedPublication, cached=True),
+    **documented(
+        304,
+        400,
+        401,
+        403,
+        503,
+        answer=wire_books.SignedPublication,
+        cached=True,
+        links={
+            "get_feed_delta": {"root": "$response.body#/root", "since": "$response.body#/root"},
+            "get_proof": {"root": "$response.body#/root"},
+        },
+    ),
 )
 async def get_current_price_book(request: AnyRequest) -> Response[bytes]:
     """Name the book in force with the house's signature. What follows it, `GET /api/v1/price-book` says."""

@@ -88,6 +88,11 @@ class FeedState(msgspec.Struct, frozen=True, kw_only=True):
         query=wire_books.FeedPageAsked,
         answer=wire_books.FeedPage,
         cached=True,
+        links={
+            "get_price": {"sku": "$response.body#/rows/0/sku"},
+            "get_price_history": {"sku": "$response.body#/rows/0/sku"},
+            "list_feed": {"cursor": "$response.body#/next"},
+        },
     ),
 )
 async def list_feed(request: AnyRequest) -> Response[bytes]:

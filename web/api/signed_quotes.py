@@ -41,7 +41,24 @@ QuoteId = Annotated[
     operation_id="sign_quote",
     summary="Promise a price until an instant, signed",
     response_description="The signed quote: keep it as it is, byte for byte.",
-    **documented(400, 401, 403, 413, 415, 422, 503, body=wire.SignedQuoteAsked, answer=QuoteDocument, key="needed"),
+    **documented(
+        400,
+        401,
+        403,
+        413,
+        415,
+        422,
+        503,
+        body=wire.SignedQuoteAsked,
+        answer=QuoteDocument,
+        key="needed",
+        links={
+            "get_signed_quote": {"quote_id": "$response.body#/id"},
+            "get_quote_document": {"quote_id": "$response.body#/id"},
+            "get_quote_package": {"quote_id": "$response.body#/id"},
+            "get_quote_order": {"quote_id": "$response.body#/id"},
+        },
+    ),
 )
 async def sign_quote(request: AnyRequest) -> Response[bytes]:
     """Price the lines as `POST /api/v1/quotes` does, and promise the answer to the key's company.

@@ -77,6 +77,14 @@ async def list_endpoints(request: AnyRequest) -> Response[bytes]:
         body=wires.WebhookEndpointAsked,
         answer=wires.WebhookEndpointWithSecret,
         key="needed",
+        links={
+            "get_webhook_endpoint": {"endpoint_id": "$response.body#/endpoint/id"},
+            "change_webhook_endpoint": {"endpoint_id": "$response.body#/endpoint/id"},
+            "rotate_webhook_secret": {"endpoint_id": "$response.body#/endpoint/id"},
+            "test_webhook_endpoint": {"endpoint_id": "$response.body#/endpoint/id"},
+            "list_webhook_messages": {"endpoint_id": "$response.body#/endpoint/id"},
+            "delete_webhook_endpoint": {"endpoint_id": "$response.body#/endpoint/id"},
+        },
     ),
 )
 async def create_endpoint(request: AnyRequest) -> Response[bytes]:
@@ -191,7 +199,19 @@ async def rotate_secret(request: AnyRequest, endpoint_id: EndpointId) -> Respons
     operation_id="test_webhook_endpoint",
     summary="Send an endpoint a test",
     response_description="The message, which is on its way.",
-    **documented(400, 401, 403, 404, 503, answer=wires.WebhookMessage, key="needed"),
+    **documented(
+        400,
+        401,
+        403,
+        404,
+        503,
+        answer=wires.WebhookMessage,
+        key="needed",
+        links={
+            "get_webhook_message": {"message_id": "$response.body#/id"},
+            "replay_webhook_message": {"message_id": "$response.body#/id"},
+        },
+    ),
 )
 async def send_test(request: AnyRequest, endpoint_id: EndpointId) -> Response[bytes]:
     """Send a message of the type `webhook.test`, whatever the endpoint listens to. The scope is `webhooks:manage`."""
