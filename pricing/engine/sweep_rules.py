@@ -13,6 +13,7 @@ MOST_CELLS: Final = 1 << 25
 """Of the table of plans, by group of rules and scope: 128 MB."""
 
 _UNKNOWN: Final = -1
+_NONE_YET: Final[Ints] = np.zeros(0, np.int64)
 
 
 class Check(NamedTuple):
@@ -37,7 +38,7 @@ class PlanTables:
         self._columns = columns
         self._rows: dict[tuple[int, int], int] = {}
         self._asked: list[tuple[View, int]] = []
-        self._table = np.full(0, _UNKNOWN, np.int32)
+        self._table: Array = _NONE_YET
         self._far: dict[int, int] = {}
         self._plans: dict[Plan, int] = {}
         self._plan_places: list[tuple[int, int]] = []
@@ -45,11 +46,11 @@ class PlanTables:
         self.shapes: list[Shape] = []
         self._values: list[list[tuple[int, ...]]] = []
         self._matrices: list[tuple[int, list[Number]]] = []
-        self.plan_shape = np.zeros(0, np.int64)
-        self._plan_index = np.zeros(0, np.int64)
+        self.plan_shape: Ints = _NONE_YET
+        self._plan_index: Ints = _NONE_YET
         self._checks: dict[tuple[str, ...], int] = {}
         self.checks: list[Checks] = []
-        self._check_of = np.full(columns.scope_count, _UNKNOWN, np.int32)
+        self._check_of = np.full(columns.scope_count, _UNKNOWN)
 
     @classmethod
     def taken_from(cls, columns: Columns, rules: Rules) -> "PlanTables":
@@ -82,7 +83,7 @@ class PlanTables:
         if len(self._asked) * self._columns.scope_count > self._most_cells:
             return self._looked_up(cells)
         found = self._table.take(cells)
-        missing = found < 0
+        missing = found == _UNKNOWN
         if missing.any():
             for cell in np.unique(cells[missing]).tolist():
                 self._table[cell] = self._made(cell)
@@ -129,7 +130,7 @@ class PlanTables:
     def checks_of(self, scopes: Ints) -> Array:
         """Which of `checks` lines of *scopes* must pass."""
         found = self._check_of.take(scopes)
-        missing = found < 0
+        missing = found == _UNKNOWN
         if missing.any():
             for scope in np.unique(scopes[missing]).tolist():
                 rules = self.rules.quantity_rules_for(self._columns.facts_of(scope))
@@ -158,11 +159,11 @@ class PlanTables:
 
     def _settle(self) -> None:
         if len(self.plan_shape) < len(self._plans):
-            self.plan_shape, self._plan_index = np.array(self._plan_places, np.int64).T.copy()
+            self.plan_shape, self._plan_index = np.array(self._plan_places).T.copy()
 
 
 def _column(values: Sequence[tuple[int, ...]], place: int) -> Number:
-    column = np.array([of_plan[place] for of_plan in values], np.int64)
+    column = np.array([of_plan[place] for of_plan in values])
     return int(column[0]) if (column == column[0]).all() else column
 
 

@@ -1854,6 +1854,8 @@ def test_plans_are_looked_up_where_a_table_of_them_would_be_too_large(most_cells
     of.columns.memo["plans"] = PlanTables(of.rules, of.columns, most_cells=most_cells)
     lines = ordinary_lines()
 
+    assert not swept(of, "10 STOOL").by_scalar.any()
+    assert swept(of, "10 STOOL", tax=TaxInput(rates=())).line(0).reason == "tax_rate_unknown"
     for _ in range(2):
         assert not swept(of, "10 STOOL", buyers=BUYERS).by_scalar.any()
     for _ in range(2):
