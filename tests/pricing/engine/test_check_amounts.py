@@ -93,6 +93,13 @@ def test_a_fall_of_many_skus_sold_by_parts_of_a_unit_is_found_at_such_a_part() -
     assert params["count"] == str(MANY)
 
 
+def test_what_is_too_fine_to_be_swept_does_not_stand_before_the_rest() -> None:
+    skus = [replace(STOOL, sku="GOLD", units=(UnitFact(unit="each", decimals=QUANTITY_DECIMALS + 1),)), *alike(STOOL)]
+    params = the("total_falls", content(*(row("0:10 5:7", sku=one.sku) for one in skus), skus=tuple(skus))).params
+
+    assert params["count"] == str(MANY + 1)
+
+
 def test_an_order_rule_of_many_skus_is_found_past_its_amount_in_each() -> None:
     skus = alike(STOOL)
     late = rule("ORDER", AmountEffect(amount="300"), layer="order", conditions=in_euro(min_subtotal="505"))
