@@ -523,7 +523,7 @@ def test_amounts_beyond_64_bits_are_compared_all_the_same() -> None:
 
 def test_thresholds_without_sense_are_refused() -> None:
     for wrong in ({"margin_percent": "100"}, {"jump_percent": "-1"}):
-        with pytest.raises(ValueError, match="State a margin"):
+        with pytest.raises(ValueError, match=r"^State a margin below 100 % and a jump of 0 % or more\.$"):
             Thresholds(**wrong)
     assert Thresholds(margin_percent="99.9", jump_percent="0").margin_percent == "99.9"
 
