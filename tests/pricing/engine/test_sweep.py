@@ -1307,7 +1307,7 @@ TIES = {
     "H": ("6 6 - 6", "- -", "- -"),
     "I": ("4 - 5 4", "- -", "- -"),
     "J": ("- 6 5 -", "rank rank", "- -"),
-    "K": ("9007199254.740993 9007199254.740992 - -", "- -", "- -"),
+    "K": ("36028797018.963969 36028797018.963968 - -", "- -", "- -"),
 }
 
 
@@ -1335,6 +1335,12 @@ def test_lists_that_tie_are_left_to_the_scalar_evaluator_and_no_others_are(strat
     assert both.by_scalar.tolist() == expected[0] + expected[1]
     assert swept(of, *lines, buyers=(GLOBEX,)).by_scalar.tolist() == expected[0]
     assert swept(of, *lines).by_scalar.tolist() == expected[1]
+
+
+def test_the_first_row_of_a_book_may_tie_too() -> None:
+    rows = row("1:5", sku="STOOL"), row("1:5", sku="STOOL", of="EQUAL")
+
+    assert swept(columnar(*rows, lists=(public(), public("EQUAL"))), "3 STOOL").by_scalar.all()
 
 
 def test_the_lowest_of_prices_with_tax_and_without_is_found_by_the_scalar_evaluator() -> None:
