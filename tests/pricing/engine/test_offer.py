@@ -150,3 +150,20 @@ def test_what_a_larger_quantity_costs_beside_other_lines_is_not_taken_for_what_i
     chairs, stools = LineRequest(sku="CRUNCHY-ARMCHAIR", quantity="9"), LineRequest(sku="STOOL", quantity="3")
 
     assert_memory_never_shows(of, [([chairs, stools], ACME, None, NOW), ([chairs], ACME, None, NOW)])
+
+
+def test_what_was_worked_out_is_found_again_from_its_first_instant_on() -> None:
+    of = MemoryBook(content(row("1:10 10:8.9", starts_at=NOW)), root="r")
+    request = QuoteRequest(
+        buyer=ACME, currency="EUR", lines=(LineRequest(sku="CRUNCHY-ARMCHAIR", quantity="9"),), tax=None
+    )
+
+    for _ in range(4):
+        quote(request, book=of, at=NOW)
+
+    (offer,) = of.rules.offers.values()
+    known = offer.stretch((9, 1), NOW)
+    assert known is not None
+    assert known.unit_price == (10, 1)
+    assert offer.amount_of((10, 1), NOW) == 8900
+    assert offer.stretch((9, 1), NOW - HOUR) is offer.amount_of((10, 1), NOW - HOUR) is None
