@@ -117,16 +117,16 @@ class RowFinder:
         none = len(columns.frame.lists)
         self._lists_and_none = none + 1
         slots = columns.slots.reshape(columns.unit_places, none)
-        self._slots = np.hstack([slots, np.zeros((len(slots), 1), np.int64)]).reshape(-1)
+        self._slots = np.hstack([slots, np.zeros((len(slots), 1), np.int64)]).ravel()
         shape = (len(situations), self.depth)
         lists, ranks = np.full(shape, none, np.int64), np.full(shape, -1, np.int64)
         for number, one in enumerate(situations):
             order = {rank: at for at, rank in enumerate(dict.fromkeys(one.ranks))}
             lists[number, : len(one.lists)] = one.lists
             ranks[number, : len(one.ranks)] = [order[rank] for rank in one.ranks]
-        self.lists = lists.reshape(-1)
+        self.lists = lists.ravel()
         self._base_slots = self._slots.take(self.lists)
-        self._ranks = ranks.reshape(-1)
+        self._ranks = ranks.ravel()
         self._tied = any(one.tied for one in situations)
         nouns = columns.frame.lists
         self._mergeable = np.array([*(noun.mergeable for noun in nouns), False], np.bool_)
