@@ -533,3 +533,13 @@ def test_who_replays_an_answer_needs_no_numpy() -> None:
     )
 
     assert loaded.stdout == "False\n"
+
+
+def test_only_what_was_asked_for_is_shown_beside_the_nodes() -> None:
+    of = content(row("1:10"), row("1:20", sku="STOOL"))
+    answer, leaves = ask(of, "1 STOOL")
+
+    pruned = Prover(leaves_of(of, KEY)).disclose(msgspec.json.decode(answer, type=Quote))
+
+    assert [leaf.key for leaf in pruned.shown if leaf.kind == "sku"] == [("STOOL",)]
+    assert replay(answer, msgspec.json.encode(pruned)) == replay(answer, leaves)
