@@ -166,4 +166,5 @@ def test_what_was_worked_out_is_found_again_from_its_first_instant_on() -> None:
     assert known is not None
     assert known.unit_price == (10, 1)
     assert offer.amount_of((10, 1), NOW) == 8900
-    assert offer.stretch((9, 1), NOW - HOUR) is offer.amount_of((10, 1), NOW - HOUR) is None
+    assert offer.stretch((9, 1), NOW - HOUR) is None
+    assert offer.amount_of((10, 1), NOW - HOUR) is None
