@@ -202,8 +202,8 @@ class Caller(msgspec.Struct, kw_only=True):
 async def make_costs_telling(services: Services, clock: FixedClock) -> None:
     """Publish costs, a margin and a floor whose digits stand nowhere else, so that any answer that holds them tells."""
     async with services.db.begin(for_staff()) as session:
-        telling = sa.text("update sku_cost set cost = floor(cost * 100) / 100 + cast(:odd as numeric)")
-        await session.execute(telling, {"odd": f"0.00{COST}"})
+        telling = sa.text("update sku_cost set cost = floor(cost) + cast(:odd as numeric)")
+        await session.execute(telling, {"odd": f"0.{COST}"})
     draft = await services.pricing.open_draft(title="Costs", by=None)
     floor = await services.pricing.find_leaf(draft.id, "bound", (FLOOR,))
     changed = {**msgspec.to_builtins(floor.content), "limit": msgspec.to_builtins(MarginLimit(percent=f"3.{MARGIN}"))}
@@ -238,6 +238,7 @@ async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: Ru
         _, keys[name] = await services.api_keys.create_api_key(boss, name=name, scopes=scopes)
         SECRETS.add(keys[name].rpartition("_")[2])
     draft = await services.pricing.open_draft(title="A draft", by=None)
+    await services.pricing.findings(draft.id)  # looked for once a minute: costs this odd are checked one by one
     impact = await services.impacts.request(draft.id, months=12, by=None)
     await services.impacts.work(str(impact))
     return House(

@@ -26,7 +26,7 @@ CSP = {
     "frame-ancestors": "'none'",
     "base-uri": "'none'",
 }
-MAY_BE_KEPT = {"/static/{digest}/{name}", "/openapi.json"}
+MAY_BE_KEPT = {"/static/{digest}/{name}", "/openapi.json", "/prices/audit.json"}
 """By anybody. Prices may be kept too, but are asked for again before each use."""
 
 

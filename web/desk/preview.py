@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -313,7 +313,7 @@ def _totals(book: Book, ladder: Ladder, asked: SampleBuyer) -> list[Point]:
     """What the line costs at each break, and a unit before the next: where a total falls, it falls between the two."""
     rungs = ladder.rungs[:QUANTITIES_MOST]
     points: list[Point] = []
-    for rung, following in zip(rungs, [*rungs[1:], None], strict=True):
+    for rung, following in zip_longest(rungs, rungs[1:]):
         begin = Decimal(rung.quantity)
         end = begin + max((begin * 3 / 5).to_integral_value(), Decimal(1))
         if following is not None:

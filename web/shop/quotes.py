@@ -46,12 +46,12 @@ async def show_quote(request: AnyRequest, quote_id: FromPath[str]) -> Html:
 
 @get("/quotes/{quote_id:str}/document", include_in_schema=False, summary="A signed quote as a PDF")
 async def quote_document(request: AnyRequest, quote_id: FromPath[str]) -> Response[bytes]:
-    return await document_answer(request, await _find(request, quote_id), locale_of(request))
+    return _unkept(await document_answer(request, await _find(request, quote_id), locale_of(request)))
 
 
 @get("/quotes/{quote_id:str}/package", include_in_schema=False, summary="A signed quote with what verifies it")
 async def quote_package(request: AnyRequest, quote_id: FromPath[str]) -> Response[bytes]:
-    return await package_answer(request, await _find(request, quote_id))
+    return _unkept(await package_answer(request, await _find(request, quote_id)))
 
 
 @post("/quotes/{quote_id:str}/order", include_in_schema=False, summary="Go on to order by a signed quote")
@@ -66,6 +66,12 @@ async def order_quote(request: AnyRequest, quote_id: FromPath[str]) -> Html:
 
 
 HANDLERS: list[ControllerRouterHandler] = [list_quotes, show_quote, quote_document, quote_package, order_quote]
+
+
+def _unkept(answer: Response[bytes]) -> Response[bytes]:
+    """A person's pages are kept nowhere: others may use the browser after them."""
+    answer.headers["cache-control"] = "no-store"
+    return answer
 
 
 async def _find(request: AnyRequest, quote_id: str) -> SignedQuote:
