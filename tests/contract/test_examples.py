@@ -15,7 +15,7 @@ from web.openapi import EXAMPLES, read_examples
 
 FILES = sorted(path.name for path in EXAMPLES.glob("*.json"))
 # what differs from one installation to the next, and from one run to the next
-OF_THIS_RUN = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 32, "digest": "sha256:" + "d1" * 32,
+OF_THIS_RUN: dict[str, Any] = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 32, "digest": "sha256:" + "d1" * 32,
                "id": "019aa695-3c60-7000-8000-000000000001",
                "merchant_authorization": "eyJhbGciOiJFUzI1NiIsImtpZCI6InF1b3Rlcy0wMCJ9.." + "A" * 86,
                "key_id": "publication-1", "signed_text": "{...}", "salt": "5a" * 16, "index": 7, "path": ["d1" * 32],
@@ -23,7 +23,8 @@ OF_THIS_RUN = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 3
                "previous_secret_until": "2026-11-22T12:01:00Z",
                "signature": "c2lnbmF0dXJl", "reader": "5a" * 16, "since": "sha256:" + "5a" * 32}  # fmt: skip
 
-ENDPOINT, MESSAGE = OF_THIS_RUN["id"], OF_THIS_RUN["id"][:-1] + "2"
+ENDPOINT = str(OF_THIS_RUN["id"])
+MESSAGE = ENDPOINT[:-1] + "2"
 
 
 @pytest.mark.parametrize("name", FILES)
