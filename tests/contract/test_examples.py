@@ -15,8 +15,8 @@ from web.openapi import EXAMPLES, read_examples
 
 FILES = sorted(path.name for path in EXAMPLES.glob("*.json"))
 # what differs from one installation to the next, and from one run to the next
-OF_THIS_RUN: dict[str, Any] = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 32, "digest": "sha256:" + "d1" * 32,
-               "id": "019aa695-3c60-7000-8000-000000000001",
+OF_THIS_RUN: dict[str, Any] = {"root": "sha256:" + "5a" * 32, "price_root": "sha256:" + "5a" * 32,
+               "digest": "sha256:" + "d1" * 32, "id": "019aa695-3c60-7000-8000-000000000001",
                "merchant_authorization": "eyJhbGciOiJFUzI1NiIsImtpZCI6InF1b3Rlcy0wMCJ9.." + "A" * 86,
                "key_id": "publication-1", "signed_text": "{...}", "salt": "5a" * 16, "index": 7, "path": ["d1" * 32],
                "secret": "whsec_" + "A" * 43 + "=", "endpoint_id": "019aa695-3c60-7000-8000-000000000001",
