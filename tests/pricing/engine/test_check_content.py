@@ -418,6 +418,12 @@ def test_bounds_that_cross_are_told_beside_one_that_is_not_covered() -> None:
     assert found == [("bound_not_covered", "A", "", ""), ("floor_above_ceiling", "", "F", "C")]
 
 
+def test_rows_that_follow_each_other_are_all_looked_at() -> None:
+    of = content(row("1:10", ends_at=day(30)), row("1:10 5:6", starts_at=day(30)), skus=(CHAIR,))
+
+    assert codes(of) == ["total_falls"]
+
+
 def test_what_a_book_with_faults_would_sell_is_not_looked_at() -> None:
     of = content(row("1:10 10:5"), row("1:9", sku="NONE"), skus=(CHAIR,))
 

@@ -30,7 +30,7 @@ from pricing.engine.check_amounts import EntriesBook
 from pricing.engine.check_cells import Cells
 from pricing.engine.check_classes import Classes
 from pricing.engine.check_content import sound_entries
-from pricing.engine.check_prices import PORTION, PriceChecks
+from pricing.engine.check_prices import CROSSINGS, PORTION, PriceChecks
 from pricing.engine.memory import entries_of, frame_of
 from pricing.engine.rules import Rules
 from tests.pricing.engine.cast import (
@@ -57,6 +57,7 @@ from tests.pricing.engine.checking import codes, findings, net, the
 TRADE = public("TRADE", audience=only(segments=("trade",)))
 CONTRACT = public("CONTRACT", audience=only(company="initech"))
 PUBLIC = public()
+WHOLE_PAIR = Package(size="2", whole_quantity=True)
 
 
 def one_sku(*rows: Any, **more: Any) -> BookContent:
@@ -129,6 +130,23 @@ def falls(of: BookContent) -> dict[str, tuple[str, str]]:
             {"TABLE": ("5", "6")},
         ),
         (
+            one_sku(
+                row("0:10"),
+                adjustments=(
+                    rule("THREE", QuantityTableEffect(steps=(PercentStep(from_="3", percent="1"),))),
+                    rule(
+                        "SIX",
+                        QuantityTableEffect(
+                            steps=(PercentStep(from_="2", percent="1"), PercentStep(from_="6", percent="30"))
+                        ),
+                        group="second",
+                    ),
+                ),
+                layers=(layer("unit", "first", "second"),),
+            ),
+            {"SIX": ("5", "6")},
+        ),
+        (
             one_sku(row("0:10"), adjustments=(rule("3FOR2", BuyGetEffect(buy="2", get="1"), layer="line"),)),
             {},
         ),
@@ -177,6 +195,8 @@ def test_a_fall_past_an_amount_is_found_however_close_the_breaks_around_it_are()
     """One step after it the total is above what it was one step before."""
     rules = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="100")),)
     assert falls(one_sku(row("1:10 9:10 12:10"), adjustments=rules)) == {"R": ("9", "10")}
+    seventy = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="70")),)
+    assert falls(one_sku(row("1:10 5:10 9:10"), adjustments=seventy)) == {"R": ("6", "7")}
 
 
 def test_an_amount_of_many_decimals_is_passed_to_the_last_of_them() -> None:
@@ -186,6 +206,47 @@ def test_an_amount_of_many_decimals_is_passed_to_the_last_of_them() -> None:
     assert falls(of) == {"R": ("1", "2")}
     later = rule("R", "60", layer="line", conditions=in_euro(min_line_amount="246913.578024691357"))
     assert falls(replace(of, adjustments=(later,))) == {"R": ("2", "3")}
+    fifth = rule("R", "60", layer="line", conditions=in_euro(min_line_amount="617283.94506172839"))
+    assert falls(replace(of, adjustments=(fifth,))) == {"R": ("4", "5")}
+
+
+def test_an_amount_as_fine_as_a_unit_s_price_is_passed_to_the_last_of_its_decimals() -> None:
+    fine = RoundingPolicy(unit=Rounding(decimals=6))
+    fifth = (rule("R", "60", layer="line", conditions=in_euro(min_line_amount="5.000005")),)
+    assert falls(one_sku(row("1:1.000001"), adjustments=fifth, policy=fine)) == {"R": ("4", "5")}
+
+
+def test_an_amount_of_many_millions_is_passed() -> None:
+    millions = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="10000000")),)
+    assert falls(one_sku(row("1:10"), adjustments=millions)) == {"R": ("999999", "1000000")}
+
+
+def test_a_rule_between_two_amounts_is_seen_to_act_there_though_others_pass_other_amounts() -> None:
+    skus = tuple(replace(STOOL, sku=f"STOOL-{number:02}") for number in range(CROSSINGS + 1))
+    rules = (
+        rule("WIDE", "1", layer="line", conditions=in_euro(min_line_amount="100")),
+        rule(
+            "NARROW",
+            "0.1",
+            layer="line",
+            group="second",
+            conditions=in_euro(min_line_amount="505", max_line_amount="515"),
+        ),
+    )
+    of = content(
+        *(row("1:10", sku=one.sku) for one in skus),
+        skus=skus,
+        adjustments=rules,
+        layers=(layer("line", "first", "second"),),
+    )
+    assert "rule_never_acts" not in codes(of)
+
+
+def test_an_amount_a_trillionth_below_one_that_a_rule_names_does_not_pass_it() -> None:
+    exact = RoundingPolicy(unit=Rounding(decimals=12), line=Rounding(decimals=12), round_unit=False)
+    narrow = rule("NARROW", "0.1", layer="line", conditions=in_euro(min_line_amount="100", max_line_amount="150"))
+    of = content(row("0:3333.333333333333", sku="ROPE"), skus=(ROPE,), adjustments=(narrow,), policy=exact)
+    assert "rule_never_acts" not in codes(of)
 
 
 def test_a_total_falls_across_the_first_tier_of_another_list() -> None:
@@ -205,6 +266,24 @@ def test_a_fall_where_a_tier_and_a_rule_begin_is_the_list_s() -> None:
     two = rule("TEN", "40", conditions=at_least("10")), rule("OTHER", "1", conditions=at_least("9"), group="second")
     grouped = one_sku(row("1:10 20:9.9"), adjustments=two, layers=(layer("unit", "first", "second"),))
     assert falls(grouped) == {"TEN": ("9", "10")}
+
+
+def test_a_rule_makes_the_totals_of_each_currency_fall() -> None:
+    of = one_sku(
+        row("1:10"),
+        row("1:20 3:19.9", of="DOLLARS"),
+        lists=(PUBLIC, public("DOLLARS", "USD")),
+        adjustments=(rule("TEN", "15", conditions=at_least("10")),),
+    )
+    told = [(one.params["by"], one.params["currency"]) for one in findings(of) if one.code == "total_falls"]
+    assert told == [("TEN", "EUR"), ("TEN", "USD")]
+
+
+def test_a_total_that_stays_does_not_fall_beside_one_that_does() -> None:
+    of = content(row("1:10 10:8.4"), row("1:10 10:9", sku="STOOL"), skus=(CHAIR, STOOL))
+    params = the("total_falls", of).params
+    assert params["sku"] == CHAIR.sku
+    assert "count" not in params
 
 
 def test_a_fall_of_one_cent_is_a_fall() -> None:
@@ -271,6 +350,12 @@ def test_falls_of_one_list_are_one_finding_with_the_worst_of_them() -> None:
     assert finding_text(finding, "en") == (
         "By LIST, more cost less: 9 each of STOOL cost 900.00 EUR, 10 cost 500.00. In all 2 SKUs, ROPE among them."
     )
+
+
+def test_the_worst_of_alike_falls_is_shown_wherever_it_stands() -> None:
+    params = the("total_falls", content(row("1:10 10:8"), row("1:100 10:50", sku="STOOL"), skus=(CHAIR, STOOL))).params
+
+    assert (params["sku"], params["count"], params["others"]) == ("STOOL", "2", CHAIR.sku)
 
 
 def test_a_fall_that_begins_at_a_window_edge_is_shown_then() -> None:
@@ -370,6 +455,65 @@ def test_a_dear_sku_keeps_its_cost_beside_one_whose_cost_has_many_decimals() -> 
     assert "count" not in params
 
 
+@pytest.mark.parametrize(
+    ("costs", "told"),
+    [
+        ({"EUR": "8"}, []),
+        ({"USD": "8"}, ["USD"]),
+        ({"EUR": "1", "USD": "8"}, ["USD"]),
+        ({"EUR": "11", "USD": "8"}, ["EUR", "USD"]),
+        ({"EUR": "11", "USD": "1"}, ["EUR"]),
+    ],
+)
+def test_a_margin_is_of_the_cost_in_its_own_currency(costs: dict[str, str], told: list[str]) -> None:
+    known = tuple(Cost(sku=CHAIR.sku, currency=currency, cost=cost) for currency, cost in costs.items())
+    of = one_sku(row("1:10"), row("1:5", of="DOLLARS"), lists=(PUBLIC, public("DOLLARS", "USD")), costs=known)
+
+    found = [finding.params["currency"] for finding in findings(of) if finding.code == "low_margin"]
+    assert sorted(found) == told
+
+
+def test_the_lowest_margin_is_shown_whatever_it_is_counted_in() -> None:
+    costs = tuple(Cost(sku=sku, currency="EUR", cost="10") for sku in (CHAIR.sku, "ROPE", "STOOL"))
+    of = content(row("1:12", unit="box"), row("0:5", sku="ROPE"), row("1:5", sku="STOOL"), costs=costs)
+    params = the("low_margin", of).params
+
+    assert (params["sku"], params["unit"], params["margin"], params["count"]) == (CHAIR.sku, "box", "-900.0", "3")
+
+
+FINEST = RoundingPolicy(unit=Rounding(decimals=12), line=Rounding(decimals=12))
+
+
+def test_what_costs_nothing_has_no_low_margin_beside_what_does() -> None:
+    costs = Cost(sku=CHAIR.sku, currency="EUR", cost="2000000"), Cost(sku="STOOL", currency="EUR", cost="0")
+    of = content(row("1:1000000"), row("1:1000000", sku="STOOL"), skus=(CHAIR, STOOL), costs=costs, policy=FINEST)
+    params = the("low_margin", of).params
+
+    assert params["sku"] == CHAIR.sku
+    assert "count" not in params
+
+
+@pytest.mark.parametrize(
+    ("price", "most", "cost", "told"),
+    [
+        ("1:100000", "1", "1", []),
+        ("1:1", "1", "100000", ["1"]),
+        ("1:400 100:1", "100", "1000", ["100"]),
+        ("1:1", "1", "10000000", ["1"]),
+    ],
+)
+def test_a_dear_price_with_a_cheap_cost_and_the_reverse(price: str, most: str, cost: str, told: list[str]) -> None:
+    """Where a price and what it costs lie far apart, one of them alone may need more than 64 bits."""
+    costs = (
+        Cost(sku=CHAIR.sku, currency="EUR", cost=cost),
+        Cost(sku="ROPE", currency="EUR", cost="0.000000000001"),
+    )
+    up_to = QuantityRule(code="Q", scope=EVERYTHING, maximum=most)
+    found = findings(one_sku(row(price), costs=costs, policy=FINEST, quantity_rules=(up_to,), skus=(CHAIR, ROPE)))
+
+    assert [one.params["quantity"] for one in found if one.code == "low_margin"] == told
+
+
 def test_what_is_given_away_has_no_margin_at_all() -> None:
     costs = (Cost(sku="CRUNCHY-ARMCHAIR", currency="EUR", cost="0.000000000001"),)
     finding = the("low_margin", one_sku(row("1:0"), costs=costs))
@@ -416,10 +560,13 @@ def test_what_can_no_longer_be_bought_singly_has_not_become_cheap() -> None:
     assert codes(one_sku(row("5:10")), current=book) == []
 
 
-def test_the_widest_jump_is_shown() -> None:
+@pytest.mark.parametrize("policy", [RoundingPolicy(), FINEST])
+def test_the_widest_jump_is_shown(policy: RoundingPolicy) -> None:
+    """In parts of the price before, however finely the new one is rounded."""
     before = content(row("1:0.01"), row("1:10", sku="STOOL"), skus=(CHAIR, STOOL))
     once = QuantityRule(code="Q", scope=EVERYTHING, maximum="1")
-    of = content(row("1:0.02"), row("1:18", sku="STOOL"), skus=(CHAIR, STOOL), quantity_rules=(once,))
+    rows = row("1:0.02"), row("1:18", sku="STOOL")
+    of = content(*rows, skus=(CHAIR, STOOL), quantity_rules=(once,), policy=policy)
     params = the("price_jumps", of, current=MemoryBook(before, root="r")).params
 
     assert (params["by"], params["sku"], params["percent"], params["count"]) == ("LIST", CHAIR.sku, "+100.0", "2")
@@ -500,9 +647,10 @@ def test_a_book_with_many_questions_is_found_the_same_as_its_parts() -> None:
 
 
 def test_a_sweep_of_the_book_in_force_finds_its_jumps() -> None:
-    skus = [replace(CHAIR, sku=f"CHAIR-{number}") for number in range(500)]
+    skus = [replace(CHAIR, sku=f"CHAIR-{number}") for number in range(510)]
     before = content(*(row("1:10 10:9 20:8 30:7", sku=facts.sku) for facts in skus), skus=tuple(skus))
-    of = content(*(row("1:14 10:9 20:8 30:7", sku=facts.sku) for facts in skus), skus=tuple(skus))
+    risen = [row("1:14 10:9 20:8 30:7", sku=facts.sku) for facts in skus[:500]]
+    of = content(*risen, *before.rows[500:], skus=tuple(skus))
 
     in_memory = MemoryBook(before, root="r")
     for book in (EntriesBook(in_memory.rules, entries_of(before)), in_memory):
@@ -543,8 +691,10 @@ def test_a_total_that_falls_all_the_way_is_shown_by_two_neighbours() -> None:
         rule("C", AmountEffect(amount="500", surcharge=True), layer="line", group="third", conditions=in_euro()),
     )
     of = one_sku(row("1:10"), adjustments=rules, layers=(layer("line", "first", "second", "third", combine="sum"),))
-    for most in ("250", "9", "8", "7", "6"):
-        (fall,) = falls(replace(of, quantity_rules=(QuantityRule(code="Q", scope=EVERYTHING, maximum=most),))).values()
+    # by two cents a piece, or by a cent every fifth
+    for price, most in (("10", "250"), ("10", "9"), ("10", "8"), ("10", "7"), ("10", "6"), ("0.01", "250")):
+        most_of = QuantityRule(code="Q", scope=EVERYTHING, maximum=most)
+        (fall,) = falls(replace(of, rows=(row(f"1:{price}"),), quantity_rules=(most_of,))).values()
         assert int(fall[1]) == int(fall[0]) + 1
 
 
@@ -585,16 +735,31 @@ def test_what_a_sweep_cannot_write_is_not_taken_for_nothing() -> None:
     assert codes(content(*(row("1:4000000 2:7000000", sku=one.sku) for one in skus), skus=skus, policy=finest)) == []
     free = (row(">0:0 >5:0", sku=one.sku, model="package", package=Package(size="2")) for one in skus)
     assert codes(content(*free, skus=skus, policy=finest)) == []
+    half = (row(">0:1 >5:0", sku=one.sku, model="package", package=WHOLE_PAIR) for one in skus)
+    params = the("total_falls", content(*half, skus=skus, policy=finest)).params
+    assert (params["count"], params["after"]) == ("500", "0.000000000000")
 
 
+@pytest.mark.parametrize("begin", [105, 2_000_000, 900_000_000])
 @pytest.mark.parametrize("decimals", [9, 12])
-def test_quantities_of_any_fineness_are_looked_at(decimals: int) -> None:
+def test_quantities_of_any_fineness_are_looked_at(decimals: int, begin: int) -> None:
     """A thousand million units of 12 decimals are more steps than 64 bits count."""
     fine = replace(STOOL, units=(UnitFact(unit="each", decimals=decimals),))
-    of = content(row("0:10 2000000:8", sku="STOOL"), skus=(fine,))
+    hundred = QuantityRule(code="Q", scope=EVERYTHING, minimum="100")
+    of = content(row(f"0:10 {begin}:8", sku="STOOL"), skus=(fine,), quantity_rules=(hundred,))
 
     witness = the("total_falls", of).witness
 
     assert witness is not None
-    assert 1_999_999 < Decimal(witness.quantity) < 2_000_000
-    assert Decimal(net(of, witness)) > Decimal(net(of, witness, quantity="2000000"))
+    assert begin - 1 < Decimal(witness.quantity) < begin
+    assert Decimal(net(of, witness)) > Decimal(net(of, witness, quantity=str(begin)))
+
+
+@pytest.mark.parametrize("decimals", [0, 12])
+def test_the_least_quantity_that_may_be_bought_is_looked_at(decimals: int) -> None:
+    fine = replace(STOOL, units=(UnitFact(unit="each", decimals=decimals),))
+    hundred = QuantityRule(code="Q", scope=EVERYTHING, minimum="100")
+    rows = row("0:10", sku="STOOL"), row("0:1+1000", sku="STOOL", of="CONTRACT")
+    of = content(*rows, skus=(fine,), lists=(PUBLIC, CONTRACT), quantity_rules=(hundred,))
+
+    assert the("dearer_than_public", of, buyers=[INITECH]).params["quantity"] == "100"

@@ -175,6 +175,18 @@ def test_tiers_that_boxes_or_a_break_group_reach_are_none() -> None:
     assert the("tier_never_reached", both).params["sku"] == "STOOL"
 
 
+def test_a_tier_that_the_largest_quantity_alone_reaches_is_reached() -> None:
+    ten = QuantityRule(code="Q", scope=EVERYTHING, maximum="10")
+    assert "tier_never_reached" not in codes(
+        one_sku(row("1:10 10:9.5", sku="STOOL"), skus=(STOOL,), quantity_rules=(ten,))
+    )
+
+
+def test_nothing_is_told_of_a_row_of_which_nothing_may_be_bought() -> None:
+    none = QuantityRule(code="Q", scope=EVERYTHING, minimum="9", maximum="8")
+    assert codes(one_sku(row("1:10"), quantity_rules=(none,))) == []
+
+
 def test_what_never_prices_is_asked_for_as_the_row_has_it_by_who_sees_the_list() -> None:
     """The second list prices chairs, the first one nothing."""
     lists = public("FIRST", priority=2), public("TRADE"), public("USD", "USD")
