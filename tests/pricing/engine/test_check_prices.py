@@ -130,23 +130,6 @@ def falls(of: BookContent) -> dict[str, tuple[str, str]]:
             {"TABLE": ("5", "6")},
         ),
         (
-            one_sku(
-                row("0:10"),
-                adjustments=(
-                    rule("THREE", QuantityTableEffect(steps=(PercentStep(from_="3", percent="1"),))),
-                    rule(
-                        "SIX",
-                        QuantityTableEffect(
-                            steps=(PercentStep(from_="2", percent="1"), PercentStep(from_="6", percent="30"))
-                        ),
-                        group="second",
-                    ),
-                ),
-                layers=(layer("unit", "first", "second"),),
-            ),
-            {"SIX": ("5", "6")},
-        ),
-        (
             one_sku(row("0:10"), adjustments=(rule("3FOR2", BuyGetEffect(buy="2", get="1"), layer="line"),)),
             {},
         ),
@@ -195,8 +178,20 @@ def test_a_fall_past_an_amount_is_found_however_close_the_breaks_around_it_are()
     """One step after it the total is above what it was one step before."""
     rules = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="100")),)
     assert falls(one_sku(row("1:10 9:10 12:10"), adjustments=rules)) == {"R": ("9", "10")}
-    seventy = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="70")),)
-    assert falls(one_sku(row("1:10 5:10 9:10"), adjustments=seventy)) == {"R": ("6", "7")}
+
+
+def test_a_fall_past_an_amount_is_found_at_the_one_quantity_between_two_that_are_asked() -> None:
+    """Those at and after a break, and that before the next."""
+    rules = (rule("R", "15", layer="line", conditions=in_euro(min_line_amount="70")),)
+    assert falls(one_sku(row("1:10 5:10 9:10"), adjustments=rules)) == {"R": ("6", "7")}
+
+
+def test_of_two_quantity_tables_the_one_with_a_step_there_is_blamed() -> None:
+    three = QuantityTableEffect(steps=(PercentStep(from_="3", percent="1"),))
+    six = QuantityTableEffect(steps=(PercentStep(from_="2", percent="1"), PercentStep(from_="6", percent="30")))
+    rules = rule("THREE", three), rule("SIX", six, group="second")
+    of = one_sku(row("0:10"), adjustments=rules, layers=(layer("unit", "first", "second"),))
+    assert falls(of) == {"SIX": ("5", "6")}
 
 
 def test_an_amount_of_many_decimals_is_passed_to_the_last_of_them() -> None:
