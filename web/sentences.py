@@ -141,6 +141,7 @@ SENTENCES: Final[dict[str, str]] = {
     "malformed-form": N_("The form could not be read: it is too long, or holds signs that are no text, such as NUL."),
     "refused": N_("This cannot be done as things stand."),
     "forbidden": N_("Your role does not allow this."),
+    "scope-missing": N_("Your role does not allow this."),
     "method-not-allowed": N_("This address is not meant to be opened like this. Start from the page before."),
     "too-large": N_("This is too long. Send it in parts."),
     "idempotency-key-reused": N_("This cannot be done as things stand."),

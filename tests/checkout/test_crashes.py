@@ -19,6 +19,7 @@ from tests.checkout.crash_step import What
 ROOT = Path(__file__).parents[2]
 READING = {
     "carts.py:count_lines",
+    "carts.py:price_unkept",
     "carts.py:priced",
     "checkouts.py:find",
     "order_files.py:open",
@@ -26,6 +27,7 @@ READING = {
     "order_files.py:waiting",
     "orders.py:find_order",
     "orders.py:find_order_by_id",
+    "orders.py:find_order_of_quote",
     "orders.py:history",
     "orders.py:list_orders",
     "payments.py:_company_of",

@@ -118,6 +118,8 @@ async def _file(
     files, kept_as = services_of(request).feed_files, f"{tag}.{name.partition('.')[2]}"
     path = files.find(kept_as)
     if is_head(request.scope):
+        if path is not None:
+            headers["content-length"] = str(path.stat().st_size)
         return Stream(iter(()), media_type=media_type, headers=headers)
     if path is None:
         pieces = files.read(kept_as, make)
