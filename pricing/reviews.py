@@ -5,7 +5,7 @@ was said yet. So an approval cannot outlive what it approved.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -90,6 +90,16 @@ class Reviews:
         """All that was said of the draft, oldest first."""
         async with self.db.begin(for_staff()) as session:
             return await store.list_reviews(session, draft_id)
+
+    async def list_standing(self, drafts: Iterable[PriceDraft]) -> dict[uuid.UUID, ReviewStep]:
+        """By id, where the review of each draft as it is now stands; without those about which nothing was said."""
+        versions = {draft.id: draft.version for draft in drafts}
+        steps: dict[uuid.UUID, list[PriceReview]] = {}
+        async with self.db.begin(for_staff()) as session:
+            for each in await store.list_reviews_of(session, versions.keys()):
+                steps.setdefault(each.draft_id, []).append(each)
+        found = {draft_id: standing(said, versions[draft_id]) for draft_id, said in steps.items()}
+        return {draft_id: last.step for draft_id, last in found.items() if last is not None}
 
     async def take(
         self, draft_id: uuid.UUID, step: ReviewStep, *, version: int, by: uuid.UUID, comment: str = ""

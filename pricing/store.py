@@ -1,7 +1,7 @@
 """Every query of pricing outside the engine."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -204,6 +204,12 @@ async def list_authors(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[u
 async def list_reviews(session: AsyncSession, draft_id: uuid.UUID) -> Sequence[PriceReview]:
     """In the order they were taken."""
     query = sa.select(PriceReview).where(PriceReview.draft_id == draft_id)
+    return (await session.scalars(query.order_by(PriceReview.taken_at, PriceReview.id))).all()
+
+
+async def list_reviews_of(session: AsyncSession, draft_ids: Collection[uuid.UUID]) -> Sequence[PriceReview]:
+    """Of all these drafts, in the order they were taken."""
+    query = sa.select(PriceReview).where(PriceReview.draft_id.in_(draft_ids))
     return (await session.scalars(query.order_by(PriceReview.taken_at, PriceReview.id))).all()
 
 

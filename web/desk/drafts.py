@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from pricing.reviews import (
     COMMENT_MOST,
     ApproverIsAuthor,
     CommentUnusable,
+    DraftClosed,
     DraftMoved,
     DraftNotFound,
     NotApproved,
@@ -85,14 +87,18 @@ class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """*witness*: the address of a preview that shows it."""
+    """*witness*: the address of a preview that shows it. *known*: the word with which the last publication went out in
+    spite of the same; None where it is new.
+    """
 
     digest: str
     acknowledged: Acknowledgement | None
+    known: Acknowledgement | None
     text: str
     error: bool
     witness: str | None
     question: dict[str, str] | None
+    at: datetime | None
 
 
 class ShownClash(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +194,7 @@ async def acknowledge(request: AnyRequest, draft: FromPath[str]) -> Html:
     found = await find_draft(request, draft)
     typed = Typed(form, locale)
     reason = typed.text("reason", required=True, most=REASON_MOST)
-    ticked = frozenset(form.all("warning"))
+    ticked = frozenset(form.all("warning")).union(*(group.split() for group in form.all("warnings")))
     if not ticked:
         typed.refuse("warning", "tick")
     if not typed.errors:
@@ -225,6 +231,9 @@ async def review(request: AnyRequest, draft: FromPath[str]) -> Html:
             )
         except (DraftMoved, ReviewOutOfTurn, ApproverIsAuthor, CommentUnusable) as error:
             typed.errors["comment"] = sentence(error, locale)
+        except DraftClosed as error:
+            typed.errors["comment"] = sentence(error, locale)
+            found = await find_draft(request, draft)
         else:
             return redirect(f"/desk/prices/drafts/{found.id}/publication")
     return await _publication(request, found, values={"when": "soon", "comment": comment}, errors=typed.errors)
@@ -332,7 +341,8 @@ async def _publication(
     clashes: list[ShownClash] = []
     refusal: str | None = None
     try:
-        examined = await services.pricing.examine(draft.id)
+        if draft.state is DraftState.OPEN:
+            examined = await services.pricing.examine(draft.id)
     except DraftClash as clash:
         sides: Any = clash.extra["clashes"]
         clashes = [
@@ -354,23 +364,33 @@ async def _publication(
     given = approvals(steps, draft.version)
     second = services.pricing.approval_required and bool(examined.demands)
     missing = services.pricing.approval_required and len(given) <= second
-    shown = [_finding(draft, standing, locale) for standing in (stops + waiting + accepted)[:FINDINGS_SHOWN]]
+    known = await _words_of_last(request)
+    waiting.sort(key=lambda standing: standing.digest in known)
+    shown = [
+        _finding(draft, standing, known.get(standing.digest), locale)
+        for standing in (stops + waiting + accepted)[:FINDINGS_SHOWN]
+    ]
     return page(
         request,
         "desk/publish.html",
-        status=422 if errors else 200,
+        status=(422 if draft.state is DraftState.OPEN else 409) if errors else 200,
         **await frame(request, draft, "publication"),
-        findings=shown,
+        stops=[each for each in shown if each.error],
+        fresh=[each for each in shown if not each.error and each.acknowledged is None and each.known is None],
+        known=[each for each in shown if not each.error and each.acknowledged is None and each.known is not None],
+        accepted=[each for each in shown if not each.error and each.acknowledged is not None],
+        more_findings=len(findings) - len(shown),
         finding_count=len(findings),
         error_count=len(stops),
         waiting_count=len(waiting),
         people=await names_of(
             services,
-            [each.acknowledged.by for each in shown if each.acknowledged is not None]
+            [word.by for each in shown for word in (each.acknowledged, each.known) if word is not None]
             + [each.person_id for each in steps],
         ),
         steps=steps,
         review_step=None if last is None else last.step.value,
+        reviewed=any(each.step is not ReviewStep.COMMENTED for each in steps),
         approval_missing=missing,
         second_missing=missing and second and len(given) == 1,
         approvers=[each.person_id for each in given],
@@ -382,13 +402,28 @@ async def _publication(
         change_count=await services.pricing.count_changes(draft.id),
         upcoming=services.books.upcoming(services.clock.now()),
         lead=services.books.lead.total_seconds(),
+        now=services.clock.now(),
         values=values,
         errors=errors,
         summary=summary_of(errors, locale),
     )
 
 
-def _finding(draft: PriceDraft, standing: Standing, locale: str) -> ShownFinding:
+async def _words_of_last(request: AnyRequest) -> dict[str, Acknowledgement]:
+    """The warnings that the last publication went out with, and whose word each has."""
+    services = services_of(request)
+    published = services.books.published()
+    if not published:
+        return {}
+    last = await services.pricing.find_publication(published[-1].number)
+    return {
+        finding["digest"]: msgspec.convert(finding["acknowledged"], Acknowledgement)
+        for finding in last.findings
+        if "acknowledged" in finding and "digest" in finding
+    }
+
+
+def _finding(draft: PriceDraft, standing: Standing, known: Acknowledgement | None, locale: str) -> ShownFinding:
     finding, witness = standing.finding, standing.finding.witness
     address = question = None
     if witness is not None:
@@ -416,8 +451,10 @@ def _finding(draft: PriceDraft, standing: Standing, locale: str) -> ShownFinding
     return ShownFinding(
         digest=standing.digest,
         acknowledged=standing.acknowledged,
+        known=known,
         text=finding_text(finding, locale),
         error=finding.severity is Severity.ERROR,
         witness=address,
         question=question,
+        at=None if witness is None else witness.at,
     )

@@ -92,6 +92,8 @@ async def _prices(request: AnyRequest, *, values: dict[str, str], errors: dict[s
         upcoming=[entry for entry in reversed(history) if entry.effective_at > now],
         history=history,
         drafts=drafts,
+        reviews=await services.reviews.list_standing(drafts),
+        words=Words(locale_of(request)),
         names=await names_of(
             services,
             [person for entry in history for person in (entry.author_id, entry.published_by)]
@@ -111,6 +113,15 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     at: datetime
+    reason: str
+
+
+class KeptFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found when a publication was made. *text*: in English as it was shown then."""
+
+    text: str
+    error: bool
+    word: Word | None
 
 
 async def _publication(
@@ -137,9 +148,7 @@ async def _publication(
     standing: list[Finding] = []
     if stopped_by is not None:
         told: Any = stopped_by.extra["findings"]
-        standing = [
-            msgspec.convert({name: finding[name] for name in Finding.__struct_fields__}, Finding) for finding in told
-        ]
+        standing = [_read(finding) for finding in told]
     words = [
         msgspec.convert(finding["acknowledged"], Acknowledgement) if "acknowledged" in finding else None
         for finding in found.findings
@@ -162,7 +171,14 @@ async def _publication(
         demands=[demand_text(msgspec.convert(demand, Demand), locale) for demand in found.demands],
         steps=steps,
         wording=Words(locale),
-        words=[None if word is None else Word(name=names[word.by], at=word.at) for word in words],
+        found=[
+            KeptFinding(
+                text=_text(finding, locale),
+                error=finding["severity"] == "error",
+                word=None if word is None else Word(name=names[word.by], at=word.at, reason=word.reason),
+            )
+            for finding, word in zip(found.findings, words, strict=True)
+        ],
         standing=[finding_text(finding, locale) for finding in standing],
         standing_count=0 if stopped_by is None else stopped_by.extra["count"],
         changes=shown,
@@ -175,3 +191,17 @@ async def _publication(
         summary=summary_of(errors, locale),
         lead=services.books.lead.total_seconds(),
     )
+
+
+def _read(kept: dict[str, Any]) -> Finding:
+    return msgspec.convert({name: kept[name] for name in Finding.__struct_fields__}, Finding)
+
+
+def _text(kept: dict[str, Any], locale: str) -> str:
+    """The words that were kept, in English; in other languages today's words for the same."""
+    if locale == "en":
+        return str(kept["text"])
+    try:
+        return finding_text(_read(kept), locale)
+    except (KeyError, msgspec.ValidationError):  # of a release that found otherwise
+        return str(kept["text"])

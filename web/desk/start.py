@@ -15,11 +15,13 @@ async def desk(request: AnyRequest) -> Html:
     services = services_of(request)
     finance = allows(Access.FINANCE, principal_of(request))
     now = services.clock.now()
+    drafts = await services.pricing.list_drafts() if finance else ()
     return page(
         request,
         "desk/start.html",
         waiting=await services.order_files.waiting(),
-        drafts=await services.pricing.list_drafts() if finance else (),
+        drafts=drafts,
+        reviews=await services.reviews.list_standing(drafts),
         in_force=services.books.in_force(now) if services.books.published() else None,
         upcoming=services.books.upcoming(now),
         words=Words(locale_of(request)),

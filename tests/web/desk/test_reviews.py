@@ -105,3 +105,67 @@ async def test_a_large_change_says_why_it_needs_a_second_approver_and_keeps_all_
     page = unescape(await clerk.get("/desk/prices/publications/2?lang=en"))
     for said in ("Second desk", "Third desk", "more than 5 %", "The maker's price fell", "So it did"):
         assert said in page
+
+
+async def test_where_a_review_stands_is_seen_on_the_lists_of_drafts(clerk: Clerk) -> None:
+    draft = await clerk.begin("Spring")
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="248")
+    await step(clerk, draft, "commented", comment="Wait for the maker")
+    assert "It was edited since" not in await clerk.get(f"{draft}/publication"), "nobody submitted it yet"
+    assert "submitted for review" not in await clerk.get("/desk")
+    assert (await step(clerk, draft, "submitted"))[0] == 303
+    for path in ("/desk", "/desk/prices"):
+        assert "submitted for review" in (await clerk.get(path)).split("Spring</a>")[1].split("</tr>")[0]
+
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="247")
+
+    assert "submitted for review" not in await clerk.get("/desk"), "an edit withdraws it"
+
+
+async def test_a_comment_that_comes_after_the_draft_was_closed_is_refused_and_shown(clerk: Clerk) -> None:
+    draft = await clerk.begin("Spring")
+    await step(clerk, draft, "commented", comment="Wait for the maker")
+    token = await clerk.browser.token(f"{draft}/publication")
+    await clerk.browser.submit(f"{draft}/discard", page=draft)
+
+    late = {"form_token": token, "step": "commented", "comment": "The maker <called>", "version": "0"}
+    answer = await clerk.browser.post(f"{draft}/review", data=late)
+
+    assert answer.status_code == 409
+    assert "Your comment was not kept" in answer.text
+    assert "The maker &lt;called&gt;" in answer.text
+    page = await clerk.get(f"{draft}/publication")
+    assert "Wait for the maker" in page
+    assert "The maker" not in page
+    assert 'action="' + f"{draft}/review" not in page
+    assert f'href="{draft}/publication"' in await clerk.get(draft), "a closed draft leads to what was said of it"
+
+
+async def test_a_clerk_sees_which_warnings_are_new_and_ticks_the_others_at_once(clerk: Clerk) -> None:
+    draft = await clerk.begin("Dearer than the contract")
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="200")
+    page = unescape(await clerk.get(f"{draft}/publication"))
+    new, known = page.split('id="warning"')[1].split("stood against publication 1 too")
+    assert "initech pays more than everyone" in new
+    assert "The demo shows them" not in new
+    group = re.search(r'name="warnings" value="([^"]+)"', known)
+    assert group
+    assert set(group[1].split()) == set(re.findall(r'name="warning" value="([^"]+)"', known))
+    assert known.count("The demo shows them") == len(group[1].split())
+
+    answer = await clerk.browser.submit(
+        f"{draft}/acknowledgements", {"warnings": group[1], "reason": "As before"}, page=f"{draft}/publication"
+    )
+
+    assert answer.status_code == 303
+    page = await clerk.get(f"{draft}/publication")
+    assert page.count("As before") == len(group[1].split())
+    assert re.findall(r'name="warning" value="([^"]+)"', page) == re.findall(r'name="warning" value="([^"]+)"', new)
+
+
+async def test_a_publication_is_taken_along_and_read_in_ones_own_language(clerk: Clerk) -> None:
+    page = unescape(await clerk.get("/desk/prices/publications/1?lang=es"))
+    for form in ("xlsx", "csv"):
+        assert f'href="/desk/prices/publications/1/export/{form}"' in page
+    assert "más cuestan menos" in page
+    assert "more cost less" not in page
