@@ -106,6 +106,7 @@ async def _state(request: AnyRequest) -> FeedState:
 async def _file(
     request: AnyRequest, state: FeedState, tag: str, name: str, media_type: str, make: Make
 ) -> Response[bytes] | Stream:
+    wanted, continued = header_text(request, "range"), header_text(request, "if-range")
     headers = {
         **caching(request, tag),
         "tarifa-price-root": state.context.book.root,
@@ -125,7 +126,7 @@ async def _file(
         pieces = files.read(kept_as, make)
         return Stream(pieces, media_type=media_type, headers=headers)
     size = path.stat().st_size
-    part = _part(request, tag, size)
+    part = _part(wanted, size) if continued in {None, "", f'"{tag}"'} else None
     start, end = part or (0, size)
     headers["content-length"] = str(end - start)
     if part is not None:
@@ -134,13 +135,13 @@ async def _file(
     return Stream(read_part(path, start, end), media_type=media_type, headers=headers, status_code=status)
 
 
-def _part(request: AnyRequest, tag: str, size: int) -> tuple[int, int] | None:
+def _part(range_header: str | None, size: int) -> tuple[int, int] | None:
     """The part of a file of *size* that is wanted, from its first byte to the one after its last; None: all of it.
 
     :raises RangeNotSatisfiable: when the file has no such part
     """
-    wanted = _RANGE.match(header_text(request, "range") or "")
-    if wanted is None or (header_text(request, "if-range") or f'"{tag}"') != f'"{tag}"':
+    wanted = _RANGE.match(range_header or "")
+    if wanted is None:
         return None
     first, last = wanted.groups()
     if first is None:

@@ -109,7 +109,7 @@ def header_text(request: AnyRequest, name: str) -> str | None:
     """
     header = request.headers.get(name)
     if header is not None and (len(header) > HEADER_LONGEST or not header.isascii() or not header.isprintable()):
-        raise BodyMalformed(f"{name.title()} takes what we gave, up to {HEADER_LONGEST} characters.")
+        raise BodyMalformed(f"{name.title()} takes up to {HEADER_LONGEST} printable ASCII characters.")
     return header
 
 

@@ -135,6 +135,15 @@ async def test_a_part_of_a_file_is_given_while_it_is_the_same_file(shop: Shop) -
     assert (await part("x" * 1001)).status_code == 400
 
 
+@pytest.mark.parametrize("header", ["range", "if-range"])
+async def test_a_header_that_is_not_of_printable_characters_is_refused_of_every_file(shop: Shop, header: str) -> None:
+    for _ in ("made while it is read", "kept"):
+        answer = await Program(shop).get(CSV, headers={header.encode(): b"\xc2\x84"})
+
+        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed")
+        assert (await Program(shop).get(CSV)).status_code == 200
+
+
 async def test_head_says_what_get_would_and_makes_nothing(shop: Shop, tmp_path: Path) -> None:
     folder = tmp_path / "feeds"
     answer = await Program(shop).head(PARQUET)
