@@ -199,7 +199,7 @@ def _response(status: str, answer: Json, about: Json, examples: list[tuple[str, 
     if shown:
         content["examples"] = shown
     made["content"] = {media_type: content}
-    if status in {"200", "201"} and about["links"]:
+    if status in {"200", "201", "202"} and about["links"]:
         made["links"] = {
             operation: {"operationId": operation, "parameters": dict(parameters)}
             for operation, parameters in about["links"].items()

@@ -38,7 +38,19 @@ Kind = Annotated[
     summary="The public log of price books, newest first",
     response_description="One page of publications, each signed.",
     **documented(
-        304, 400, 401, 403, 503, query=wire_books.PublicationsAsked, answer=wire_books.PublicationPage, cached=True
+        304,
+        400,
+        401,
+        403,
+        503,
+        query=wire_books.PublicationsAsked,
+        answer=wire_books.PublicationPage,
+        cached=True,
+        links={
+            "list_price_books": {"before": "$response.body#/next"},
+            "get_feed_delta": {"root": "$response.body#/publications/0/root"},
+            "get_proof": {"root": "$response.body#/publications/0/root"},
+        },
     ),
 )
 async def list_price_books(request: AnyRequest) -> Response[bytes]:

@@ -83,6 +83,7 @@ async def list_endpoints(request: AnyRequest) -> Response[bytes]:
             "rotate_webhook_secret": {"endpoint_id": "$response.body#/endpoint/id"},
             "test_webhook_endpoint": {"endpoint_id": "$response.body#/endpoint/id"},
             "list_webhook_messages": {"endpoint_id": "$response.body#/endpoint/id"},
+            "replay_webhook_messages": {"endpoint_id": "$response.body#/endpoint/id"},
             "delete_webhook_endpoint": {"endpoint_id": "$response.body#/endpoint/id"},
         },
     ),
@@ -269,6 +270,10 @@ async def replay_window(request: AnyRequest, endpoint_id: EndpointId) -> Respons
         answer=wires.WebhookMessagePage,
         cached=True,
         key="needed",
+        links={
+            "get_webhook_message": {"message_id": "$response.body#/messages/0/id"},
+            "replay_webhook_message": {"message_id": "$response.body#/messages/0/id"},
+        },
     ),
 )
 async def list_messages(request: AnyRequest, endpoint_id: EndpointId) -> Response[bytes]:
