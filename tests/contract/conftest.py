@@ -14,6 +14,7 @@ import uvicorn
 from kernel.clock import FixedClock
 from kernel.embedded import EmbeddedServer
 from tests.conftest import NOW
+from tests.contract.known import Known
 from tests.web.api.partners import ACME, GLOBEX, endpoint_of, key_of, order_of
 from tests.web.conftest import FAST_PASSWORDS, Shop, _cloned, _open, demo_settings, demo_template
 from web.app import create_app
@@ -37,6 +38,9 @@ class Served(msgspec.Struct):
     url: str
     keys: dict[str, str]
     orders: dict[str, str]
+    known: Known
+    """What Acme could name."""
+    clock: FixedClock
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +53,11 @@ async def partners(server: EmbeddedServer, demo_template: str) -> AsyncIterator[
 @pytest.fixture(scope="session")
 def served(server: EmbeddedServer, demo_template: str) -> Iterator[Served]:
     """The address of a shop served by uvicorn in a thread of its own."""
-    with _cloned(server, demo_template, f"shop_served_{os.getpid()}") as url, socket.socket() as listening:
+    with (
+        _cloned(server, demo_template, f"shop_served_{os.getpid()}") as url,
+        # said to be TCP, or asyncio leaves Nagle's algorithm on and every answer of two packets waits 40 ms
+        socket.socket(proto=socket.IPPROTO_TCP) as listening,
+    ):
         listening.bind(("127.0.0.1", 0))
         ready: list[Partners] = []
         clock = FixedClock(NOW)
@@ -73,7 +81,8 @@ def served(server: EmbeddedServer, demo_template: str) -> Iterator[Served]:
         while not ready:
             thread.join(0.05)
             assert thread.is_alive()
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", ready[0].keys, ready[0].orders)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield Served(address, ready[0].keys, ready[0].orders, _known(address, ready[0]), clock)
         running[0].should_exit = True
         thread.join(20)
 
@@ -82,6 +91,27 @@ async def _partners(shop: Shop) -> Partners:
     orders = {"acme": (await order_of(shop, ACME)).number, "globex": (await order_of(shop, GLOBEX)).number}
     keys = {"acme": await key_of(shop, ACME), "globex": await key_of(shop, GLOBEX)}
     return Partners(shop, keys, orders, *(await endpoint_of(shop, keys["acme"])))
+
+
+def _known(url: str, partners: Partners) -> Known:
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {partners.keys['acme']}"}) as acme:
+        root = acme.get("/api/v1/price-books/current").json()["root"]
+        price = acme.get("/api/v1/price-feed").json()["rows"][0]
+        quoted = acme.post("/api/v1/signed-quotes", json={"lines": [{"sku": price["sku"], "quantity": "1"}]}).json()
+    row = {name: price[name] for name in ("sku", "unit")} | {"currency": "EUR", "country": "ES"}
+    return {
+        "parameters": {
+            "root": root,
+            "since": root,
+            "number": partners.orders["acme"],
+            "quote_id": quoted["id"],
+            "endpoint_id": partners.endpoint,
+            "message_id": partners.message,
+            "list": price["list"],
+            **row,
+        },
+        "fields": {"url": "https://hooks.partner.example/tarifa", **row},
+    }
 
 
 def as_program(served: Served, company: str | None) -> httpx.Client:

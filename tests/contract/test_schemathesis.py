@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.config import SchemathesisConfig
 
 from tests.contract.conftest import Served, as_program
+from tests.contract.known import KNOWN
 from web.api.document import COMMITTED
 
 EXAMPLES = 25
@@ -51,6 +52,7 @@ SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_what_is_answered_is_what_is_documented(served: Served, path: str, method: str, company: str | None) -> None:
     operation = SCHEMA[path][method]
+    KNOWN.update(served.known)
     headers = {} if company is None else {"Authorization": f"Bearer {served.keys[company]}"}
     takes_anything = DOCUMENT["paths"][path][method.lower()].keys() & {"parameters", "requestBody"}
     for mode in schemathesis.GenerationMode if takes_anything else [schemathesis.GenerationMode.POSITIVE]:
