@@ -36,6 +36,7 @@ _INSTANT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})?)?"
 )
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
+_LEADS_TO_FORMULA: Final = frozenset("'=+-@\t\r")
 _ESCAPED_FORMULA: Final = re.compile(r"''*[=+\-@\t\r]")
 
 
@@ -520,6 +521,8 @@ class _Echo:
 
 def written(value: object) -> str:
     """A value as a file holds it: see `write_rows`."""
+    if type(value) is str and value[:1] not in _LEADS_TO_FORMULA:  # nearly every cell of a long file
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

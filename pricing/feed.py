@@ -11,10 +11,11 @@ import msgspec
 
 from kernel.csv_rows import write_rows
 from pricing.compiled import CompiledBook
-from pricing.engine import Book, Buyer
+from pricing.engine import Buyer
 from pricing.engine.book import Instant
 from pricing.engine.request import TaxInput
-from pricing.ladder import ladder_of
+from pricing.engine.sweep import ColumnBook
+from pricing.ladder_sweep import swept_ladders
 
 COLUMNS = (
     "sku",
@@ -51,29 +52,25 @@ class FeedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def feed_rows(
-    book: Book, skus: Iterable[str], buyer: Buyer, *, currency: str, tax: TaxInput | None = None, at: datetime
+    book: ColumnBook, skus: Iterable[str], buyer: Buyer, *, currency: str, tax: TaxInput | None = None, at: datetime
 ) -> Iterator[FeedRow]:
     """The rows of *skus* in their order, every unit and rung; what is not priced for this buyer has no row."""
-    for sku in skus:
-        entry = book.entry(sku)
-        if entry is None:
-            continue
-        for fact in entry.facts.units:
-            found = ladder_of(book, buyer, currency=currency, sku=sku, unit=fact.unit, tax=tax, at=at)
-            for rung in found.rungs:
-                yield FeedRow(
-                    sku=sku,
-                    unit=fact.unit,
-                    from_quantity=rung.quantity,
-                    unit_price=rung.line.unit_price,
-                    price_unit=rung.line.price_unit,
-                    line_total=rung.line.subtotal,
-                    currency=currency,
-                    tax_included=rung.line.tax_included,
-                    list=rung.line.trace.list,
-                    valid_until=found.valid_until,
-                    root=book.root,
-                )
+    root = book.root
+    for ladder in swept_ladders(book, skus, buyer, currency=currency, tax=tax, at=at):
+        for rung in ladder.rungs:
+            yield FeedRow(
+                sku=ladder.sku,
+                unit=ladder.unit,
+                from_quantity=rung.quantity,
+                unit_price=rung.unit_price,
+                price_unit=rung.price_unit,
+                line_total=rung.line_total,
+                currency=currency,
+                tax_included=rung.tax_included,
+                list=rung.list,
+                valid_until=ladder.valid_until,
+                root=root,
+            )
 
 
 def feed_csv(

@@ -9,9 +9,10 @@ from datetime import datetime
 
 import msgspec
 
-from pricing.engine import Book, Buyer
+from pricing.engine import Buyer
 from pricing.engine.book import SkuEntry
 from pricing.engine.request import TaxInput
+from pricing.engine.sweep import ColumnBook
 from pricing.feed import FeedRow, feed_rows
 from pricing.ladder import interval_start
 
@@ -22,7 +23,7 @@ RowName = tuple[str, str, str]
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """One reader's feed: of *book*, at *at*."""
 
-    book: Book
+    book: ColumnBook
     buyer: Buyer
     currency: str
     tax: TaxInput | None

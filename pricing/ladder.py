@@ -4,7 +4,7 @@ There is no second way to a price here: the quantities worth asking for are read
 each of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -14,14 +14,16 @@ import msgspec
 from kernel.canonical import canonical_json
 from kernel.money import MAX_DECIMALS, Mode, divide, ratio, ratio_text
 from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
-from pricing.engine.book import Instant, SkuEntry, UnitFact
+from pricing.engine.book import Instant, PriceRow, SkuEntry, SkuFacts, UnitFact
 from pricing.engine.request import PricedLine, RefusedLine, TaxInput
+from pricing.engine.rules import Layers, Ratio
 
 MAX_RUNGS: Final = 60
 _SCALE: Final = 10**MAX_DECIMALS
 _QUANTITY_CONDITIONS: Final = frozenset({"needs_quantity", "over_quantity"})
 
-Ratio = tuple[int, int]
+Edge = tuple[Ratio, bool]
+"""A quantity from which on (True: beyond which) the price may be another."""
 
 
 class PriceAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +169,7 @@ def least_quantity(book: Book, entry: SkuEntry, unit: str | None) -> str:
     asked = next((fact for fact in entry.facts.units if unit in {None, fact.unit}), None)
     if asked is None:
         return "1"
-    step, least = _step(book, entry, asked)
+    step, least = step_and_least(book, entry.facts, asked)
     return ratio_text(_first_step(least, step, above=False) * step[0], step[1])
 
 
@@ -181,12 +183,12 @@ def _continues(before: Rung, rung: Rung) -> bool:
         rung.line.unit_price is not None
         and (rung.line.unit_price, rung.line.price_unit) == (before.line.unit_price, before.line.price_unit)
         and rung.line.trace.list == before.line.trace.list
-        and _acts_on_line(rung.line) == _acts_on_line(before.line) == []
+        and acts_on_line(rung.line) == acts_on_line(before.line) == []
     )
 
 
-def _acts_on_line(line: PricedLine) -> list[str]:
-    """Rules and fees that make the line other than unit price x quantity."""
+def acts_on_line(line: PricedLine) -> list[str]:
+    """Rules, bounds and fees that make the line other than unit price x quantity."""
     return [
         step.rule or step.reason
         for step in line.trace.steps
@@ -198,39 +200,56 @@ def _quantities(book: Book, entry: SkuEntry, asked: UnitFact, buyer: Buyer, curr
     """Quantities of the asked unit, ascending, at which some rule of the book may change the price: each the first that
     can be ordered at or above a bound.
     """
+    lists = book.rules.lists_for(currency, buyer)
+    bounds = bounds_of_rows([row for row in entry.rows if row.list in lists], entry.facts, asked)
+    bounds += bounds_of_rules(book.rules.adjustments_for(entry.facts, buyer), asked)
+    return quantities_at(bounds, *step_and_least(book, entry.facts, asked))
+
+
+def bounds_of_rows(rows: Iterable[PriceRow], facts: SkuFacts, asked: UnitFact) -> list[Edge]:
+    """Where the tiers of *rows* begin, in the asked unit."""
     factor = ratio(asked.factor)
-    step, least = _step(book, entry, asked)
-    bounds: list[tuple[Ratio, bool]] = [(least, False)]
-    for row in entry.rows:
-        if row.list in book.rules.lists_for(currency, buyer):
-            per_row = ratio(next(fact.factor for fact in entry.facts.units if fact.unit == row.unit))
-            for tier in row.tiers:
-                bound = ratio(tier.from_ or tier.above or "0")
-                bounds.append((_over(_times(bound, per_row), factor), tier.from_ is None))
-    for level in book.rules.adjustments_for(entry.facts, buyer):
+    found: list[Edge] = []
+    for row in rows:
+        per_row = ratio(next(fact.factor for fact in facts.units if fact.unit == row.unit))
+        for tier in row.tiers:
+            bound = ratio(tier.from_ or tier.above or "0")
+            found.append((_over(_times(bound, per_row), factor), tier.from_ is None))
+    return found
+
+
+def bounds_of_rules(levels: Iterable[Layers], asked: UnitFact) -> list[Edge]:
+    """Where adjustments begin or cease to act, in the asked unit."""
+    factor = ratio(asked.factor)
+    found: list[Edge] = []
+    for level in levels:
         for _, rules in level:
             for rule in rules:
-                bounds += [(_over(start, factor), False) for start, _ in rule.table]
+                found += [(_over(start, factor), False) for start, _ in rule.table]
                 if rule.free[0]:
-                    bounds.append((_over(rule.complete, factor), False))
-                bounds += [
+                    found.append((_over(rule.complete, factor), False))
+                found += [
                     (_over(bound, factor), reason == "over_quantity")
                     for reason, bound, _ in rule.conditions
                     if reason in _QUANTITY_CONDITIONS
                 ]
-    steps = sorted({_first_step(bound, step, above=above) for bound, above in bounds})
+    return found
+
+
+def quantities_at(bounds: Iterable[Edge], step: Ratio, least: Ratio) -> Iterator[str]:
+    """The first quantities that can be ordered at *least* and at *bounds*, ascending, none below *least*."""
     first = _first_step(least, step, above=False)
-    for number in steps:
+    for number in sorted({first, *(_first_step(bound, step, above=above) for bound, above in bounds)}):
         if number >= first:
             yield ratio_text(number * step[0], step[1])
 
 
-def _step(book: Book, entry: SkuEntry, asked: UnitFact) -> tuple[Ratio, Ratio]:
+def step_and_least(book: Book, facts: SkuFacts, asked: UnitFact) -> tuple[Ratio, Ratio]:
     """The multiple in which the asked unit can be ordered, and the least quantity that makes sense to show."""
     factor = ratio(asked.factor)
     step: Ratio = (1, 10**asked.decimals)
     least: Ratio = (1, 1)
-    for rule in book.rules.quantity_rules_for(entry.facts):
+    for rule in book.rules.quantity_rules_for(facts):
         if rule.unit not in {None, asked.unit}:
             continue
         scale = factor if rule.unit is None else (1, 1)

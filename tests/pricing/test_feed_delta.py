@@ -7,9 +7,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing.engine import BookContent, Buyer, MemoryBook
+from pricing.engine import BookContent, Buyer
 from pricing.engine import root as root_of
 from pricing.engine.book import PriceList, PriceRow, SkuEntry, SkuFacts, Tier
+from pricing.engine.columns import ColumnarBook
 from pricing.feed import FeedRow
 from pricing.feed_delta import Feed, SkuChange, applied, name_of, sku_changes
 from tests.pricing.books_at_random import NOON, contents
@@ -18,7 +19,7 @@ TRADE = Buyer(company="acme", segments=("trade",))
 
 
 def feed(content: BookContent, minutes: int = 0, buyer: Buyer = TRADE) -> Feed:
-    book = MemoryBook(content, root=root_of(content, b"k" * 32))
+    book = ColumnarBook(content, root=root_of(content, b"k" * 32))
     return Feed(book=book, buyer=buyer, currency="EUR", tax=None, at=NOON + timedelta(minutes=minutes))
 
 

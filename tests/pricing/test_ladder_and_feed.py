@@ -29,6 +29,7 @@ from pricing.engine.book import (
     Titles,
     UnitFact,
 )
+from pricing.engine.columns import ColumnarBook
 from pricing.engine.request import PricedLine
 from pricing.feed import COLUMNS, feed_rows
 from pricing.ladder import Ladder, ladder_of, price_of
@@ -171,7 +172,7 @@ def test_the_rung_at_or_below_a_quantity_has_its_unit_price_whatever_the_book(
 
 @given(content=contents(), buyer=st.sampled_from([Buyer(), Buyer(company="acme", segments=("trade",))]))
 def test_every_feed_row_is_what_a_quote_of_that_quantity_says(content: BookContent, buyer: Buyer) -> None:
-    priced = MemoryBook(content, root=root_of(content, b"k" * 32))
+    priced = ColumnarBook(content, root=root_of(content, b"k" * 32))
     for row in feed_rows(priced, SKUS, buyer, currency="EUR", at=NOON):
         asked = LineRequest(sku=row.sku, unit=row.unit, quantity=row.from_quantity)
         answer = quote(QuoteRequest(buyer=buyer, currency="EUR", lines=(asked,)), book=priced, at=NOON)
