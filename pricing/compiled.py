@@ -342,7 +342,7 @@ class CompiledBook:
 
     def skus(self) -> Iterator[str]:
         """All SKUs of the book, in byte order."""
-        return (_key(record).decode() for record in self._records())
+        return (key_of(record).decode() for record in self.records())
 
     def entries(self, after: str | None = None) -> Iterator[SkuEntry]:
         """Every entry in the order of `skus`, decoded one at a time and not kept; *after*: those behind that SKU, which
@@ -350,7 +350,24 @@ class CompiledBook:
 
         :raises KeyError: when it does not know *after*
         """
-        return (entry_of(record, self._lists, None) for record in self._records(after))
+        return (entry_of(record, self._lists, None) for record in self.records(after))
+
+    def entry_in(self, record: bytes, lists: Container[str]) -> SkuEntry:
+        """What one of `records` holds, with its rows of *lists*."""
+        return entry_of(record, self._lists, lists)
+
+    def records(self, after: str | None = None) -> Iterator[bytes]:
+        """As `entries`, as they are stored: where two books have one frame, equal bytes are equal entries.
+
+        :raises KeyError: as `entries`
+        """
+        at = _START
+        if after is not None:
+            place = self._place(after)
+            if place is None:
+                raise KeyError(after)
+            at = place[0] + len(place[1])
+        return self._records_from(at)
 
     def same_file(self, path: Path) -> bool:
         """Whether *path* still names the file that this book reads."""
@@ -377,19 +394,10 @@ class CompiledBook:
         while found := slots[slot]:
             if found & 0xFFFF == fingerprint:
                 record = self._record(found >> _FINGERPRINT)
-                if _key(record) == key:
+                if key_of(record) == key:
                     return found >> _FINGERPRINT, record
             slot += 1
         return None
-
-    def _records(self, after: str | None = None) -> Iterator[bytes]:
-        at = _START
-        if after is not None:
-            place = self._place(after)
-            if place is None:
-                raise KeyError(after)
-            at = place[0] + len(place[1])
-        return self._records_from(at)
 
     def _records_from(self, at: int) -> Iterator[bytes]:
         while at < self._records_end:
@@ -461,7 +469,8 @@ def entry_of(record: bytes, codes: Sequence[str], lists: Container[str] | None) 
     )
 
 
-def _key(record: bytes) -> bytes:
+def key_of(record: bytes) -> bytes:
+    """The code of the record's SKU, by whose bytes records ascend."""
     return record[_RECORD.size : _RECORD.size + int.from_bytes(record[4:6], sys.byteorder)]
 
 

@@ -5,18 +5,24 @@ of it. Rows stream; nothing is gathered.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
+from itertools import islice
+from typing import Final
 
 import msgspec
 
 from kernel.csv_rows import write_rows
+from kernel.money import UnknownCurrency
 from pricing.compiled import CompiledBook
 from pricing.engine import Buyer
 from pricing.engine.book import Instant
 from pricing.engine.request import TaxInput
 from pricing.engine.sweep import ColumnBook
-from pricing.ladder_sweep import swept_ladders
+from pricing.ladder_sweep import Ladders
 
+SKUS_AT_ONCE: Final = 100
+"""Priced in one sweep, some ten milliseconds long."""
 COLUMNS = (
     "sku",
     "unit",
@@ -55,22 +61,41 @@ def feed_rows(
     book: ColumnBook, skus: Iterable[str], buyer: Buyer, *, currency: str, tax: TaxInput | None = None, at: datetime
 ) -> Iterator[FeedRow]:
     """The rows of *skus* in their order, every unit and rung; what is not priced for this buyer has no row."""
-    root = book.root
-    for ladder in swept_ladders(book, skus, buyer, currency=currency, tax=tax, at=at):
-        for rung in ladder.rungs:
-            yield FeedRow(
-                sku=ladder.sku,
-                unit=ladder.unit,
-                from_quantity=rung.quantity,
-                unit_price=rung.unit_price,
-                price_unit=rung.price_unit,
-                line_total=rung.line_total,
-                currency=currency,
-                tax_included=rung.tax_included,
-                list=rung.list,
-                valid_until=ladder.valid_until,
-                root=root,
-            )
+    sweep = FeedSweep(book, buyer, currency=currency, tax=tax, at=at)
+    rest = iter(skus)
+    while some := list(islice(rest, SKUS_AT_ONCE)):
+        yield from sweep.rows(some)
+
+
+class FeedSweep:
+    """One reader's feed of *book* at *at*, of some SKUs after others."""
+
+    def __init__(
+        self, book: ColumnBook, buyer: Buyer, *, currency: str, tax: TaxInput | None = None, at: datetime
+    ) -> None:
+        self._root = book.root
+        self._currency = currency
+        self._ladders: Ladders | None = None  # what is no currency has no prices
+        with suppress(UnknownCurrency):
+            self._ladders = Ladders(book, buyer, currency=currency, tax=tax, at=at)
+
+    def rows(self, skus: Iterable[str]) -> Iterator[FeedRow]:
+        """As `feed_rows`; the SKUs are priced all at once, so they are to be few."""
+        for ladder in () if self._ladders is None else self._ladders.of(skus):
+            for rung in ladder.rungs:
+                yield FeedRow(
+                    sku=ladder.sku,
+                    unit=ladder.unit,
+                    from_quantity=rung.quantity,
+                    unit_price=rung.unit_price,
+                    price_unit=rung.price_unit,
+                    line_total=rung.line_total,
+                    currency=self._currency,
+                    tax_included=rung.tax_included,
+                    list=rung.list,
+                    valid_until=ladder.valid_until,
+                    root=self._root,
+                )
 
 
 def feed_csv(

@@ -1,20 +1,28 @@
 """What changed between two states of one reader's feed, whether by a publication or by the edge of a window.
 
-Both states are walked SKU by SKU in byte order. A SKU that the two books hold alike, under the same rules, and for
-which no window began or ended between the two instants, has the same rows and is not priced.
+Both states are walked SKU by SKU in byte order, as they are stored. A SKU of which the two books hold the same for this
+reader, under the same rules, and for which no window began or ended between the two instants, has the same rows and is
+not priced; where the books hold the same bytes, it is not even read.
 """
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
+from pricing.compiled import CompiledBook, key_of
 from pricing.engine import Buyer
-from pricing.engine.book import SkuEntry
+from pricing.engine.columns import ticks
 from pricing.engine.request import TaxInput
-from pricing.engine.sweep import ColumnBook
-from pricing.feed import FeedRow, feed_rows
+from pricing.engine.rules import admits
+from pricing.feed import FeedRow, FeedSweep
 from pricing.ladder import interval_start
+
+PRICED_AT_ONCE: Final = 50
+LOOKED_AT_ONCE: Final = 2_000
+"""SKUs, before those looked at are told."""
 
 RowName = tuple[str, str, str]
 """SKU, unit, quantity from which the row holds."""
@@ -23,14 +31,14 @@ RowName = tuple[str, str, str]
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """One reader's feed: of *book*, at *at*."""
 
-    book: ColumnBook
+    book: CompiledBook
     buyer: Buyer
     currency: str
     tax: TaxInput | None
     at: datetime
 
-    def rows(self, sku: str) -> list[FeedRow]:
-        return list(feed_rows(self.book, [sku], self.buyer, currency=self.currency, tax=self.tax, at=self.at))
+    def sweep(self) -> FeedSweep:
+        return FeedSweep(self.book, self.buyer, currency=self.currency, tax=self.tax, at=self.at)
 
 
 class SkuChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,25 +59,138 @@ class SkuChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sku_changes(
-    old: Feed, new: Feed, old_entries: Iterator[SkuEntry], new_entries: Iterator[SkuEntry]
+    old: Feed, new: Feed, *, after_old: str | None = None, after_new: str | None = None
 ) -> Iterator[SkuChange]:
-    """Every SKU that either book knows, in byte order. The entries come in that order, from wherever one begins; the
-    two feeds are of the same buyer and currency.
+    """Every SKU that either book knows, in byte order, from behind *after_old* in the one and *after_new* in the other;
+    None: from the first. The two feeds are of the same buyer and currency.
+
+    :raises KeyError: when a book does not know the SKU after which to begin
     """
-    alike = old.tax == new.tax and (old.book.root == new.book.root or old.book.rules.frame == new.book.rules.frame)
-    before, after = next(old_entries, None), next(new_entries, None)
+    return _changes(old, new, old.book.records(after_old), new.book.records(after_new))
+
+
+class _Looked(NamedTuple):
+    """A SKU to price, and which of the two books knows it."""
+
+    sku: str
+    in_old: bool
+    in_new: bool
+
+
+def _changes(old: Feed, new: Feed, old_records: Iterator[bytes], new_records: Iterator[bytes]) -> Iterator[SkuChange]:
+    compare, telling = _Comparison(old, new), _Telling(old, new)
+    looked: list[SkuChange | _Looked] = []
+    to_price = 0
+    before, after = next(old_records, None), next(new_records, None)
     while before is not None or after is not None:
-        sku = _first(before, after)
-        was = before if before is not None and before.facts.sku == sku else None
-        now = after if after is not None and after.facts.sku == sku else None
-        if was is not None:
-            before = next(old_entries, None)
-        if now is not None:
-            after = next(new_entries, None)
-        if alike and was == now and now is not None and not _edge_between(old, new, now):
-            yield SkuChange(sku=sku, in_old=True, in_new=True)
+        if compare.bytes_suffice and before is not None and before == after:
+            looked.append(SkuChange(sku=key_of(before).decode(), in_old=True, in_new=True))
+            before, after = next(old_records, None), next(new_records, None)
         else:
-            yield _compared(sku, [] if was is None else old.rows(sku), [] if now is None else new.rows(sku), was, now)
+            key = min(key_of(record) for record in (before, after) if record is not None)
+            was = before if before is not None and key_of(before) == key else None
+            now = after if after is not None and key_of(after) == key else None
+            if was is not None:
+                before = next(old_records, None)
+            if now is not None:
+                after = next(new_records, None)
+            if was is not None and now is not None and compare.is_same(was, now):
+                looked.append(SkuChange(sku=key.decode(), in_old=True, in_new=True))
+            else:
+                looked.append(_Looked(key.decode(), was is not None, now is not None))
+                to_price += 1
+        if to_price == PRICED_AT_ONCE or len(looked) == LOOKED_AT_ONCE:
+            yield from telling.told(looked)
+            looked, to_price = [], 0
+    yield from telling.told(looked)
+
+
+class _Telling:
+    def __init__(self, old: Feed, new: Feed) -> None:
+        self._old = old.sweep()
+        self._new = new.sweep()
+
+    def told(self, looked: list[SkuChange | _Looked]) -> Iterator[SkuChange]:
+        to_price = [each for each in looked if isinstance(each, _Looked)]
+        before = _rows_by_sku(self._old.rows([each.sku for each in to_price if each.in_old]))
+        after = _rows_by_sku(self._new.rows([each.sku for each in to_price if each.in_new]))
+        for each in looked:
+            if isinstance(each, _Looked):
+                yield _compared(each, before.get(each.sku, {}), after.get(each.sku, {}))
+            else:
+                yield each
+
+
+def _rows_by_sku(rows: Iterator[FeedRow]) -> dict[str, dict[RowName, FeedRow]]:
+    found: dict[str, dict[RowName, FeedRow]] = {}
+    for row in rows:
+        found.setdefault(row.sku, {})[name_of(row)] = row
+    return found
+
+
+class _Comparison:
+    """Whether SKUs of two books are one to the reader of both feeds."""
+
+    def __init__(self, old: Feed, new: Feed) -> None:
+        self._old = old
+        self._new = new
+        self._earlier, self._later = min(old.at, new.at), max(old.at, new.at)
+        self._lists = new.book.rules.lists_for(new.currency, new.buyer)
+        self._alike = old.tax == new.tax and (old.book.root == new.book.root or _rules_of(old) == _rules_of(new))
+        self._calm = not (
+            any(self._earlier < edge <= self._later for edge in _frame_edges(new))
+            or _has_row_edges(new.book, ticks(self._earlier), ticks(self._later))
+        )
+        # records name lists by their places
+        self._bytes_say = self._alike and _list_codes(old) == _list_codes(new)
+        self.bytes_suffice = self._bytes_say and self._calm
+        """Whether equal records mean equal rows."""
+
+    def is_same(self, was: bytes, now: bytes) -> bool:
+        """Whether the SKU of these two records has the same rows in both feeds; False where that is not plain."""
+        if not self._alike:
+            return False
+        entry = self._new.book.entry_in(now, self._lists)
+        if not (self._bytes_say and was == now) and entry != self._old.book.entry_in(was, self._lists):
+            return False
+        if self._calm:
+            return True
+        edge = interval_start(self._new.book, entry, self._new.buyer, self._new.currency, self._later)
+        return edge is None or edge <= self._earlier
+
+
+def _rules_of(feed: Feed) -> tuple[Any, ...]:
+    """What of a book's frame the feed's prices may hang on."""
+    rules = feed.book.rules
+    frame, lists = rules.frame, rules.lists_for(feed.currency, feed.buyer)
+    return (
+        frame.strategy,
+        frame.policy,
+        [noun for noun in frame.lists if noun.code in lists],
+        frame.layers,
+        [noun for noun in frame.adjustments if admits(noun.audience, feed.buyer)],
+        frame.bounds,
+        frame.quantity_rules,
+    )
+
+
+def _list_codes(feed: Feed) -> list[str]:
+    return [noun.code for noun in feed.book.rules.frame.lists]
+
+
+def _frame_edges(feed: Feed) -> Iterator[datetime]:
+    frame = feed.book.rules.frame
+    windows = [(noun.starts_at, noun.ends_at) for noun in frame.lists]
+    windows += [(noun.starts_at, noun.ends_at) for noun in frame.adjustments]
+    return (edge for window in windows for edge in window if edge is not None)
+
+
+def _has_row_edges(book: CompiledBook, earlier: int, later: int) -> bool:
+    """Whether a window of some row begins or ends after the one instant and up to the other."""
+    columns = book.columns
+    return any(
+        bool(np.any((earlier < edges) & (edges <= later))) for edges in (columns.window_starts, columns.window_ends)
+    )
 
 
 def name_of(row: FeedRow) -> RowName:
@@ -86,26 +207,11 @@ def applied(feed: Iterable[FeedRow], changes: Iterable[SkuChange], *, root: str)
     return [msgspec.structs.replace(row, root=root) for row in rows.values()]
 
 
-def _first(one: SkuEntry | None, other: SkuEntry | None) -> str:
-    return min((each.facts.sku for each in (one, other) if each is not None), key=str.encode)
-
-
-def _edge_between(old: Feed, new: Feed, entry: SkuEntry) -> bool:
-    """Whether a window that may matter to the SKU begins or ends after the one instant and up to the other."""
-    earlier, later = min(old.at, new.at), max(old.at, new.at)
-    edge = interval_start(new.book, entry, new.buyer, new.currency, later)
-    return edge is not None and edge > earlier
-
-
-def _compared(
-    sku: str, old: list[FeedRow], new: list[FeedRow], was: SkuEntry | None, now: SkuEntry | None
-) -> SkuChange:
-    before = {name_of(row): row for row in old}
-    after = {name_of(row): row for row in new}
+def _compared(looked: _Looked, before: dict[RowName, FeedRow], after: dict[RowName, FeedRow]) -> SkuChange:
     return SkuChange(
-        sku=sku,
-        in_old=was is not None,
-        in_new=now is not None,
+        sku=looked.sku,
+        in_old=looked.in_old,
+        in_new=looked.in_new,
         added=tuple(row for name, row in after.items() if name not in before),
         changed=tuple(
             row

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from kernel.money import UnknownCurrency, fixed, ratio
+from kernel.money import fixed, ratio
 from pricing.engine import Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.book import PriceRow, SkuEntry, UnitFact
 from pricing.engine.memo import Memo
 from pricing.engine.request import PricedLine, TaxInput
-from pricing.engine.rules import Ratio, View
+from pricing.engine.rules import Ratio
 from pricing.engine.sweep import BASE_UNIT, NO_PRICE, ColumnBook, Lines, Swept, sweep
 from pricing.ladder import (
     MAX_RUNGS,
@@ -31,7 +31,6 @@ from pricing.ladder import (
     step_and_least,
 )
 
-SKUS_AT_ONCE: Final = 100
 _MICRO: Final = 10**6
 _KEPT: Final = 20_000
 
@@ -54,26 +53,6 @@ class SweptLadder(NamedTuple):
     unit: str
     rungs: list[SweptRung]
     valid_until: datetime | None
-
-
-def swept_ladders(
-    book: ColumnBook,
-    skus: Iterable[str],
-    buyer: Buyer,
-    *,
-    currency: str,
-    tax: TaxInput | None = None,
-    at: datetime,
-    skus_at_once: int = SKUS_AT_ONCE,
-) -> Iterator[SweptLadder]:
-    """The ladders of *skus* in their order, in every unit in which something is priced for this buyer."""
-    try:
-        ladders = _Ladders(book, book.rules.view(currency, buyer), tax, at)
-    except UnknownCurrency:
-        return
-    rest = iter(skus)
-    while some := list(islice(rest, skus_at_once)):
-        yield from ladders.of(some)
 
 
 class _Terms(msgspec.Struct, frozen=True, gc=False):
@@ -104,12 +83,15 @@ class _Asked(NamedTuple):
     valid_until: datetime | None
 
 
-class _Ladders:
-    """One reader's ladders, of one book at one instant."""
+class Ladders:
+    """One reader's ladders, of one book at one instant. It remembers what SKUs have in common: keep it for many."""
 
-    def __init__(self, book: ColumnBook, view: View, tax: TaxInput | None, at: datetime) -> None:
+    def __init__(
+        self, book: ColumnBook, buyer: Buyer, *, currency: str, tax: TaxInput | None = None, at: datetime
+    ) -> None:
+        """:raises UnknownCurrency: when *currency* is none"""
         self._book = book
-        self._view = view
+        self._view = view = book.rules.view(currency, buyer)
         self._tax = tax
         self._at = at
         lists = view.lists.values()
@@ -121,6 +103,9 @@ class _Ladders:
         self._price_texts: Memo[tuple[int, int], str | None] = Memo(_KEPT)
 
     def of(self, skus: Iterable[str]) -> Iterator[SweptLadder]:
+        """The ladders of *skus* in their order, in every unit in which something is priced for this buyer: of all at
+        once, so they are to be few.
+        """
         columns = self._book.columns
         asked: list[_Asked] = []
         codes: list[int] = []

@@ -186,7 +186,7 @@ class PriceNews:
         outline = await outline_of(book)
         old = msgspec.structs.replace(state.feed, book=book, at=before.at, tax=then.tax(outline.tax_categories))
         count, skus = 0, []
-        for number, each in enumerate(sku_changes(old, state.feed, book.entries(), context.book.entries())):
+        for number, each in enumerate(sku_changes(old, state.feed)):
             if each.is_any:
                 count += 1
                 skus += [each.sku] if count <= NAMED_MOST else []

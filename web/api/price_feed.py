@@ -6,7 +6,7 @@ promotion, does not mix two feeds.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
@@ -32,7 +32,8 @@ from web.api.reading import answered, caching, given, is_fresh, not_modified, re
 from web.http import AnyRequest, services_of
 
 SKUS_AT_ONCE: Final = 20
-"""Priced before other requests get their turn."""
+ROWS_AT_ONCE: Final = 40
+"""Looked at and shown, before other requests get their turn."""
 SKUS_LOOKED_AT: Final = 20_000
 """At most, for one page of changes."""
 
@@ -112,9 +113,10 @@ async def list_feed(request: AnyRequest) -> Response[bytes]:
         raise NoSuchPage("This cursor is none of ours. Begin without.") from None
     skus = found[: asked.limit]
     rows: list[FeedRow] = []
-    for start in range(0, len(skus), SKUS_AT_ONCE):
-        rows += rows_of(state, skus[start : start + SKUS_AT_ONCE])
-        await asyncio.sleep(0)
+    for row in rows_of(state, skus):
+        rows.append(row)
+        if len(rows) % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
     further = None
     if len(found) > asked.limit:
         further = cursor_of(_Place(root=context.book.root, at=context.at, reader=state.reader, after=skus[-1]))
@@ -200,8 +202,8 @@ async def _changes(
         changes = sku_changes(
             _feed_of(old),
             _feed_of(new),
-            old.context.book.entries(after_old or None),
-            new.context.book.entries(after_new or None),
+            after_old=after_old or None,
+            after_new=after_new or None,
         )
     except KeyError:
         raise NoSuchPage("This cursor is none of ours. Begin without.") from None
@@ -259,9 +261,9 @@ def reader_of(context: Context) -> str:
     return sha256(said).hexdigest()[:32]
 
 
-def rows_of(state: FeedState, skus: Iterable[str]) -> list[FeedRow]:
+def rows_of(state: FeedState, skus: Iterable[str]) -> Iterator[FeedRow]:
     context = state.context
-    return list(feed_rows(context.book, skus, context.buyer, currency=context.currency, tax=state.tax, at=context.at))
+    return feed_rows(context.book, skus, context.buyer, currency=context.currency, tax=state.tax, at=context.at)
 
 
 def row_of(row: FeedRow) -> wire_books.FeedRow:

@@ -10,7 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from pricing.engine import Buyer
+from pricing.feed import feed_rows
 from pricing.feed_files import FeedFiles, FeedNotMade
+from tests.pricing.test_ladder_sweep import rows_one_by_one
 from tests.web.api.partners import ACME, GLOBEX, INITECH, Program, key_of
 from tests.web.api.test_price_feed import chain, publish_again, rows_of
 from tests.web.conftest import Shop
@@ -59,6 +62,19 @@ async def test_parquet_holds_the_rows_of_the_pages_with_exact_amounts(partner_sh
         "tarifa.company": pages[0]["company"] or "",
         "tarifa.valid_until": pages[0]["valid_until"] or "",
     }
+
+
+@pytest.mark.parametrize("company", ["", "acme", "globex", "initech"])
+async def test_the_feed_of_the_demo_is_the_ladders_of_its_skus_to_the_byte(read_only_shop: Shop, company: str) -> None:
+    at = read_only_shop.clock.now()
+    book = read_only_shop.services.books.at(at)
+    segments = {segment for noun in book.rules.frame.lists for segment in noun.audience.segments}
+    buyer = Buyer(company=company or None, segments=tuple(sorted(segments)) if company else (), country="ES")
+    skus = list(book.skus())[::20]
+    for currency in ("EUR", "USD"):
+        swept = list(feed_rows(book, skus, buyer, currency=currency, at=at))
+        assert swept == list(rows_one_by_one(book, skus, buyer, currency=currency, at=at))
+        assert len(swept) > len(skus)
 
 
 async def test_the_headers_are_what_a_delta_is_asked_with(partner_shop: Shop) -> None:
