@@ -7,6 +7,8 @@ from typing import Literal
 from sandbox.stripe_twin.errors import StripeError
 
 Behaviour = Literal["approve", "decline", "authenticate", "authenticate_then_decline"]
+Refunds = Literal["at_once", "later", "sent_back"]
+"""How refunds to the card go: `later` they are pending first, `sent_back` they succeed and fail afterwards."""
 _GENERIC = "Your card was declined."
 
 
@@ -22,12 +24,15 @@ class TestCard:
     decline_code: str | None = None
     message: str = _GENERIC
     brand: str = "visa"
+    refunds: Refunds = "at_once"
 
 
 TEST_CARDS = (
     TestCard("visa", "4242424242424242", "Succeeds"),
     TestCard("mastercard", "5555555555554444", "Succeeds (Mastercard)", brand="mastercard"),
     TestCard("amex", "378282246310005", "Succeeds (American Express)", brand="amex"),
+    TestCard("refund_pending", "4000000000007726", "Succeeds; refunds take a minute", refunds="later"),
+    TestCard("refund_fails", "4000000000005126", "Succeeds; refunds are sent back", refunds="sent_back"),
     TestCard("3ds", "4000002500003155", "Asks for 3D Secure", behaviour="authenticate"),
     TestCard("3ds_always", "4000002760003184", "Asks for 3D Secure every time", behaviour="authenticate"),
     TestCard(
@@ -90,6 +95,10 @@ _BY_NUMBER = {card.number: card for card in TEST_CARDS}
 _BY_NAME = {card.name: card for card in TEST_CARDS}
 
 
+def card_of(number: str) -> TestCard:
+    return _BY_NUMBER.get(number, UNKNOWN_CARD)
+
+
 @dataclass(frozen=True)
 class CardEntry:
     """What a buyer typed, checked as Stripe's page checks it before anything is charged."""
@@ -102,7 +111,7 @@ class CardEntry:
 
     @property
     def card(self) -> TestCard:
-        return _BY_NUMBER.get(self.number, UNKNOWN_CARD)
+        return card_of(self.number)
 
 
 def named_entry(name_or_number: str, *, year: int) -> CardEntry:
@@ -133,7 +142,7 @@ def read_entry(fields: dict[str, str], *, year: int, month: int) -> CardEntry:
     exp_month, exp_year = int(expiry[1]), 2000 + int(expiry[2])
     if (exp_year, exp_month) < (year, month):
         raise _refused("invalid_expiry_year", "Your card's expiration date is in the past.", "expiry")
-    digits = 4 if _BY_NUMBER.get(number, UNKNOWN_CARD).brand == "amex" else 3
+    digits = 4 if card_of(number).brand == "amex" else 3
     if not re.fullmatch(rf"[0-9]{{{digits}}}", fields.get("cvc", "").strip()):
         raise _refused("invalid_cvc", f"Enter the {digits}-digit security code.", "cvc")
     email = fields.get("email", "").strip()

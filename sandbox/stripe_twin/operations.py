@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from sandbox.stripe_twin import customers, endpoints, payments, sessions
+from sandbox.stripe_twin import customers, endpoints, payments, refunds, sessions
 from sandbox.stripe_twin.account import Account
 from sandbox.stripe_twin.errors import JsonObject
 
@@ -30,10 +30,10 @@ OPERATIONS: Mapping[str, Callable[[Account, tuple[str, ...], JsonObject], JsonOb
     "PaymentIntents.retrieve": payments.retrieve,
     "PaymentIntents.update": payments.update,
     "PaymentMethods.retrieve": payments.retrieve_payment_method,
-    "Refunds.create": payments.create_refund,
-    "Refunds.list": payments.list_refunds,
-    "Refunds.retrieve": payments.retrieve_refund,
-    "Refunds.update": payments.update_refund,
+    "Refunds.create": refunds.create,
+    "Refunds.list": refunds.list_refunds,
+    "Refunds.retrieve": refunds.retrieve,
+    "Refunds.update": refunds.update,
     "WebhookEndpoints.create": endpoints.create,
     "WebhookEndpoints.del": endpoints.delete,
     "WebhookEndpoints.list": endpoints.list_endpoints,

@@ -1,11 +1,11 @@
-"""PaymentIntents, their charges, and refunds."""
+"""PaymentIntents and their charges."""
 
 from typing import Any
 
 from sandbox.stripe_twin.account import Account, merged_metadata, only, page, random_id
 from sandbox.stripe_twin.cards import CardEntry, TestCard
 from sandbox.stripe_twin.currencies import MAXIMUM_CHARGE, MINIMUM_CHARGE, THREE_DECIMALS, WHOLE_UNITS_ONLY, display
-from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid, not_implemented
+from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid
 from sandbox.stripe_twin.store import Record
 
 _CONFIRMABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
@@ -178,7 +178,7 @@ def capture(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonO
         raise invalid(message, code="amount_too_large", param="amount_to_capture")
     charge = account.load("charge", intent.body["latest_charge"], param="charge")
     charge.body.update(captured=True, amount_captured=amount, amount_refunded=authorised - amount)
-    charge.body["balance_transaction"] = _balance_transaction(account, charge, amount, "charge").id
+    charge.body["balance_transaction"] = balance_transaction(account, charge, amount, "charge").id
     account.save(charge)
     intent.body.update(status="succeeded", amount_received=amount, amount_capturable=0)
     intent.body["metadata"] = merged_metadata(intent.body["metadata"], params.get("metadata"))
@@ -213,68 +213,6 @@ def list_balance_transactions(account: Account, _ids: tuple[str, ...], params: J
 def retrieve_payment_method(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonObject:
     only(params, (), "PaymentMethods.retrieve")
     return account.load("payment_method", ids[0], param="payment_method").body
-
-
-def create_refund(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonObject:
-    only(params, ("amount", "charge", "metadata", "payment_intent", "reason"), "Refunds.create")
-    charge = _refundable_charge(account, params)
-    left = charge.body["amount_captured"] - charge.body["amount_refunded"]
-    if left <= 0:
-        raise invalid(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
-    amount: int = params.get("amount", left)
-    if amount < 1:
-        raise invalid("Invalid positive integer", code="parameter_invalid_integer", param="amount")
-    if amount > left:
-        raise invalid(
-            f"Refund amount ({display(amount, charge.body['currency'])}) is greater than unrefunded amount on charge "
-            f"({display(left, charge.body['currency'])})",
-            param="amount",
-        )
-    before = {"amount_refunded": charge.body["amount_refunded"], "refunded": charge.body["refunded"]}
-    refund = account.create(
-        "refund",
-        amount=amount,
-        charge=charge.id,
-        currency=charge.body["currency"],
-        customer=charge.body["customer"],
-        destination_details={
-            "type": "card",
-            "card": {"reference": random_id("", 12), "reference_status": "available", "type": "refund"},
-        },
-        metadata=merged_metadata(None, params.get("metadata")),
-        payment_intent=charge.body["payment_intent"],
-        payment_method=charge.body["payment_method"],
-        reason=params.get("reason"),
-        status="succeeded",
-    )
-    refund.body["balance_transaction"] = _balance_transaction(account, refund, -amount, "refund").id
-    account.save(refund)
-    charge.body["amount_refunded"] += amount
-    charge.body["refunded"] = charge.body["amount_refunded"] == charge.body["amount_captured"]
-    account.save(charge)
-    account.emit("refund.created", refund)
-    account.emit("charge.refunded", charge, previous=before)
-    return refund.body
-
-
-def retrieve_refund(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonObject:
-    only(params, (), "Refunds.retrieve")
-    return account.load("refund", ids[0], param="id").body
-
-
-def update_refund(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonObject:
-    only(params, ("metadata",), "Refunds.update")
-    refund = account.load("refund", ids[0], param="id")
-    refund.body["metadata"] = merged_metadata(refund.body["metadata"], params.get("metadata"))
-    account.save(refund)
-    account.emit("refund.updated", refund)
-    return refund.body
-
-
-def list_refunds(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonObject:
-    names = ("charge", "payment_intent")
-    only(params, (*names, "created", "limit", "starting_after", "ending_before"), "Refunds.list")
-    return page(account, "refund", "/v1/refunds", params, equal=names)
 
 
 # Helpers, in call order
@@ -358,7 +296,7 @@ def _charge(account: Account, intent: Record, method: Record, card: TestCard) ->
     account.emit("charge.succeeded", charge)
     account.emit("payment_intent.succeeded", intent)
     # As with capture_method=automatic_async: the balance transaction is known a moment later, and an event says so.
-    charge.body["balance_transaction"] = _balance_transaction(account, charge, amount, "charge").id
+    charge.body["balance_transaction"] = balance_transaction(account, charge, amount, "charge").id
     account.save(charge)
     account.emit("charge.updated", charge, previous={"balance_transaction": None})
 
@@ -439,9 +377,9 @@ def _charged_card(card: JsonObject, amount: int) -> JsonObject:
     }
 
 
-def _balance_transaction(account: Account, source: Record, amount: int, kind: str) -> Record:
+def balance_transaction(account: Account, source: Record, amount: int, kind: str) -> Record:
     """Money of the merchant's balance; the fee is 2.9 %, as a stand-in for the account's own price."""
-    fee = max(amount, 0) * 29 // 1000
+    fee = amount * 29 // 1000 if kind == "charge" else 0
     return account.create(
         "balance_transaction",
         amount=amount,
@@ -466,26 +404,6 @@ def _balance_transaction(account: Account, source: Record, amount: int, kind: st
         status="pending",
         type=kind,
     )
-
-
-def _refundable_charge(account: Account, params: JsonObject) -> Record:
-    if "charge" in params:
-        charge = account.load("charge", params["charge"], param="charge", in_path=False)
-    elif "payment_intent" in params:
-        intent = account.load("payment_intent", params["payment_intent"], param="payment_intent", in_path=False)
-        found = account.store.find(intent.body["latest_charge"] or "", "charge")
-        if found is None or intent.body["status"] != "succeeded":
-            raise invalid(
-                f"PaymentIntent {intent.id} does not have a successful charge to refund.", param="payment_intent"
-            )
-        charge = found
-    else:
-        raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
-    if charge.body["status"] != "succeeded":
-        raise invalid(f"Charge {charge.id} failed and cannot be refunded.", param="charge")
-    if not charge.body["captured"]:
-        raise not_implemented("refunds of a charge that was never captured; cancel its PaymentIntent")
-    return charge
 
 
 def _unexpected_state(verb: str, intent: Record) -> StripeError:

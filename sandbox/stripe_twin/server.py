@@ -144,7 +144,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault is not None and fault.kind in {"timeout", "reset"}:
             self._break_off(fault)
             return
-        twin.expire_due_sessions()
+        twin.let_time_pass()
         answer = twin.api.answer(request, fault)
         twin.dispatcher.wake()
         log.info("%s %s: %s", request.method, request.path, answer.status)

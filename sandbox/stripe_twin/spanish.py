@@ -35,6 +35,8 @@ SPANISH: Mapping[str, str] = {
     "Succeeds": "Se acepta",
     "Succeeds (Mastercard)": "Se acepta (Mastercard)",
     "Succeeds (American Express)": "Se acepta (American Express)",
+    "Succeeds; refunds take a minute": "Se acepta; los reembolsos tardan un minuto",
+    "Succeeds; refunds are sent back": "Se acepta; el banco devuelve los reembolsos",
     "Asks for 3D Secure": "Pide 3D Secure",
     "Asks for 3D Secure every time": "Pide 3D Secure siempre",
     "3D Secure, then declined": "3D Secure y después rechazada",

@@ -20,6 +20,8 @@ CREATE INDEX IF NOT EXISTS objects_customer ON objects (kind, json_extract(body,
 CREATE INDEX IF NOT EXISTS objects_payment_intent ON objects (kind, json_extract(body, '$.payment_intent'));
 CREATE INDEX IF NOT EXISTS objects_open_sessions ON objects (json_extract(body, '$.expires_at'))
     WHERE kind = 'checkout.session' AND json_extract(body, '$.status') = 'open';
+CREATE INDEX IF NOT EXISTS objects_due_refunds ON objects (json_extract(private, '$.turns_at'))
+    WHERE kind = 'refund';
 CREATE TABLE IF NOT EXISTS saved_answers (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
     request_id TEXT NOT NULL, created REAL NOT NULL);
@@ -180,6 +182,17 @@ class Store:
             for row in self._rows(
                 "SELECT body, private FROM objects WHERE kind = 'checkout.session' "
                 "AND json_extract(body, '$.status') = 'open' AND json_extract(body, '$.expires_at') <= ?",
+                now,
+            )
+        ]
+
+    def list_due_refunds(self, now: float) -> list[Record]:
+        """Those whose fate is known only now."""
+        return [
+            _record(row)
+            for row in self._rows(
+                "SELECT body, private FROM objects WHERE kind = 'refund' "
+                "AND json_extract(private, '$.turns_at') <= ? ORDER BY rowid",
                 now,
             )
         ]

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from sandbox.stripe_twin import endpoints, sessions
+from sandbox.stripe_twin import endpoints, refunds, sessions
 from sandbox.stripe_twin.account import Account, ContractViolation
 from sandbox.stripe_twin.api import Api
-from sandbox.stripe_twin.cards import TEST_CARDS, UNKNOWN_CARD, CardEntry, named_entry
+from sandbox.stripe_twin.cards import CardEntry, card_of, named_entry
 from sandbox.stripe_twin.clock import Clock, TwinClock, system_clock
 from sandbox.stripe_twin.contract import Contract
 from sandbox.stripe_twin.errors import JsonObject
@@ -40,7 +40,7 @@ class Twin:
             store=self.store, contract=Contract(), clock=self.clock, outbox=self.outbox, base_url=base_url
         )
         self.api = Api(self.account)
-        self.dispatcher = Dispatcher(self.account, tick=self.expire_due_sessions)
+        self.dispatcher = Dispatcher(self.account, tick=self.let_time_pass)
         if webhook_url is not None:
             self._keep_default_endpoint(webhook_url, webhook_secret or "")
 
@@ -54,7 +54,7 @@ class Twin:
     # The buyer's side
 
     def find_session(self, session_id: str) -> Record | None:
-        self.expire_due_sessions()
+        self.let_time_pass()
         return self.store.find(session_id, "checkout.session")
 
     def pay(self, session_id: str, entry: CardEntry) -> Attempt:
@@ -77,17 +77,20 @@ class Twin:
                 raise KeyError(intent_id)
             if intent.private.get("authentication") != token:
                 return Attempt("closed"), session
-            card = next((card for card in TEST_CARDS if card.number == intent.private["card"]), UNKNOWN_CARD)
+            card = card_of(intent.private["card"])
             attempt = sessions.finish_authentication(self.account, session, intent, card, passed=passed)
             return attempt, session
 
-    def expire_due_sessions(self) -> None:
+    def let_time_pass(self) -> None:
+        """Do what is due: Sessions expire, refunds come to their end."""
         now = self.clock.seconds()
-        if not self.store.list_due_sessions(now):
+        if not self.store.list_due_sessions(now) and not self.store.list_due_refunds(now):
             return
         with self._acting_now():
             for session in self.store.list_due_sessions(now):
                 sessions.close(self.account, session)
+            for refund in self.store.list_due_refunds(now):
+                refunds.turn(self.account, refund)
 
     # The tests' side
 
@@ -169,11 +172,11 @@ class Twin:
             self.store.update(endpoint)
 
     def shift_clock(self, seconds: float) -> float:
-        """Move the twin's time by *seconds*; returns the whole shift. Sessions that are due expire at once."""
+        """Move the twin's time by *seconds*; returns the whole shift. What is due happens at once."""
         with self.store.transaction():
             self.clock.shift_seconds += seconds
             self.store.set_setting("clock_shift_seconds", self.clock.shift_seconds)
-        self.expire_due_sessions()
+        self.let_time_pass()
         self.dispatcher.wake()
         return self.clock.shift_seconds
 
@@ -196,7 +199,7 @@ class Twin:
 
         :raises TimeoutError: when that takes longer than *timeout* seconds.
         """
-        self.expire_due_sessions()
+        self.let_time_pass()
         self.dispatcher.wake()
         give_up = time.monotonic() + timeout
         while not self.dispatcher.idle():
@@ -206,7 +209,7 @@ class Twin:
 
     @contextmanager
     def _acting(self) -> Iterator[None]:
-        self.expire_due_sessions()
+        self.let_time_pass()
         with self._acting_now():
             yield
 

@@ -77,7 +77,7 @@ class Journey:
 
     def pass_time(self, by: timedelta) -> None:
         self.app.move_clock(by)
-        self.twin.control.expire_due_sessions()
+        self.twin.control.let_time_pass()
 
     def deliver_webhooks(self) -> None:
         """Let Stripe send what it holds back, until the shop has handled all."""
