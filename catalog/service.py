@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from catalog import import_csv, search, store
-from catalog.stock import InsufficientStock, Shortage, UnknownStock, release, reserve, sell
+from catalog.stock import InsufficientStock, Shortage, UnknownStock, release, reserve, sell, take_back
 from catalog.views import (
     BookCost,
     BookFacts,
@@ -132,3 +132,7 @@ class Catalog:
     async def release(self, session: AsyncSession, quantities: Mapping[uuid.UUID, Decimal]) -> None:
         """Give what was reserved back."""
         await release(session, quantities)
+
+    async def take_back(self, session: AsyncSession, quantities: Mapping[uuid.UUID, Decimal]) -> None:
+        """Put what was sold back on hand."""
+        await take_back(session, quantities)

@@ -76,6 +76,18 @@ async def release(session: AsyncSession, quantities: Mapping[uuid.UUID, Decimal]
     await store.move_stock(session, quantities, reserved=-1, on_hand=1)
 
 
+async def take_back(session: AsyncSession, quantities: Mapping[uuid.UUID, Decimal]) -> None:
+    """Move base units from sold back to on hand: a paid order is cancelled.
+
+    :raises UnknownStock: when less was sold; nothing is moved
+    """
+    _check(quantities)
+    sold = {row.sku_id: row.sold for row in await store.lock_stock(session, quantities)}
+    if any(sold.get(sku, Decimal(0)) < quantity for sku, quantity in quantities.items()):
+        raise UnknownStock("These base units were not sold: they were taken back before.")
+    await store.move_stock(session, quantities, sold=-1, on_hand=1)
+
+
 async def _lock_reserved(session: AsyncSession, quantities: Mapping[uuid.UUID, Decimal]) -> None:
     _check(quantities)
     reserved = {row.sku_id: row.reserved for row in await store.lock_stock(session, quantities)}

@@ -39,6 +39,7 @@ class LockedStock(msgspec.Struct, frozen=True):
     code: str
     on_hand: Decimal
     reserved: Decimal
+    sold: Decimal
 
 
 def names(stored: Mapping[str, Any]) -> Names:
@@ -243,7 +244,7 @@ async def stream_book_costs(session: AsyncSession) -> AsyncIterator[BookCost]:
 async def lock_stock(session: AsyncSession, sku_ids: Collection[uuid.UUID]) -> list[LockedStock]:
     """Lock the stock of these SKUs in the order of their ids and return it."""
     rows = await session.execute(
-        sa.select(Stock.sku_id, Sku.code, sa.func.trim_scale(Stock.on_hand), sa.func.trim_scale(Stock.reserved))
+        sa.select(Stock.sku_id, Sku.code, *map(sa.func.trim_scale, (Stock.on_hand, Stock.reserved, Stock.sold)))
         .join(Sku, Sku.id == Stock.sku_id)
         .where(Stock.sku_id == sa.any_(sa.literal(list(sku_ids), _UUIDS)))
         .order_by(Stock.sku_id)

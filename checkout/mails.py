@@ -1,9 +1,9 @@
-"""What an order's person is written: order received, paid, lapsed, cancelled; in English and Spanish."""
+"""What an order's person is written: order received, paid, lapsed, cancelled, refunded; in English and Spanish."""
 
 from datetime import datetime
 from typing import Final
 
-from checkout.model import Order
+from checkout.model import Order, Refund
 from kernel.mail import Mail
 from kernel.money import Money
 
@@ -15,6 +15,10 @@ _SUBJECTS: Final = {
     "order_paid": {"en": "Order {number}: paid, thank you", "es": "Pedido {number}: pagado, gracias"},
     "order_lapsed": {"en": "Order {number}: lapsed, unpaid", "es": "Pedido {number}: caducado sin pago"},
     "order_cancelled": {"en": "Order {number}: cancelled", "es": "Pedido {number}: cancelado"},
+    "order_refunded_whole": {
+        "en": "Order {number}: cancelled and refunded",
+        "es": "Pedido {number}: cancelado y reembolsado",
+    },
 }
 _TEXTS: Final = {
     "order_received": {
@@ -41,6 +45,20 @@ _TEXTS: Final = {
         "en": "Order {number} was cancelled, as you asked. Nothing was charged and nothing is owed.",
         "es": "El pedido {number} se ha cancelado, como nos pidió. No se ha cobrado ni se debe nada.",
     },
+    "order_refunded_whole": {
+        "en": "Order {number} was cancelled and all you paid for it has been sent back to you. Nothing is owed.",
+        "es": "El pedido {number} se ha cancelado y le hemos devuelto todo lo que pagó. No se debe nada.",
+    },
+}
+_REFUNDED: Final = {
+    "en": (
+        "Order {number}: {amount} refunded",
+        "We have sent {amount} back the way you paid order {number}. Banks take up to ten working days to show it.",
+    ),
+    "es": (
+        "Pedido {number}: {amount} reembolsados",
+        "Le hemos devuelto {amount} por el medio de pago del pedido {number}. Puede tardar diez días hábiles en verse.",
+    ),
 }
 _PARTS: Final = {
     "en": ("Goods", "Freight", "Tax", "Total", "Your PO number", "Order and receipt"),
@@ -49,7 +67,7 @@ _PARTS: Final = {
 
 
 def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
-    """The letter *kind* (`order_received`, `order_paid`, `order_lapsed`, `order_cancelled`) about *order*."""
+    """The letter *kind* about *order*: `order_received`, `_paid`, `_lapsed`, `_cancelled` or `_refunded_whole`."""
     locale = "es" if order.locale.startswith("es") else "en"
     values = {
         "number": order.number,
@@ -74,6 +92,20 @@ def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
     parts = (_TEXTS[kind][locale].format(**values), "\n".join(lines), "\n".join(sums), "\n".join(ending))
     return Mail(
         to=order.email, subject=_SUBJECTS[kind][locale].format(**values), text="\n\n".join(parts) + "\n", kind=kind
+    )
+
+
+def refund_mail(refund: Refund, order: Order, *, base_url: str) -> Mail:
+    """The letter `refund_sent`: money is on its way back to the order's person."""
+    locale = "es" if order.locale.startswith("es") else "en"
+    subject, text = _REFUNDED[locale]
+    values = {"number": order.number, "amount": _amount(refund.amount, locale)}
+    link = f"{_PARTS[locale][-1]}: {base_url}/orders/{order.number}"
+    return Mail(
+        to=order.email,
+        subject=subject.format(**values),
+        text=f"{text.format(**values)}\n\n{link}\n",
+        kind="refund_sent",
     )
 
 

@@ -57,6 +57,7 @@ OPEN_ATTEMPT = (AttemptState.NEW, AttemptState.UNCERTAIN, AttemptState.LIVE)
 class CallStep(StrEnum):
     CREATE_SESSION = "create_session"
     EXPIRE_SESSION = "expire_session"
+    CREATE_REFUND = "create_refund"
 
 
 class CallOutcome(StrEnum):
@@ -82,6 +83,34 @@ class LiabilityReason(StrEnum):
     ORDER_CLOSED = "order_closed"
     PAID_TWICE = "paid_twice"
     UNKNOWN_ORDER = "unknown_order"
+    REFUND_FAILED = "refund_failed"
+    """A refund of the order came back from the bank."""
+
+
+class RefundState(StrEnum):
+    """NEW and UNCERTAIN as for an attempt; PENDING: Stripe works on it. SUCCEEDED may still turn into FAILED, when the
+    bank sends it back. REFUSED: Stripe never made it.
+    """
+
+    NEW = "new"
+    UNCERTAIN = "uncertain"
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+UNFINISHED_REFUND = (RefundState.NEW, RefundState.UNCERTAIN, RefundState.PENDING)
+
+
+class RefundReason(StrEnum):
+    GOODS_RETURNED = "goods_returned"
+    NOT_DELIVERED = "not_delivered"
+    DAMAGED = "damaged"
+    PRICE_REDUCED = "price_reduced"
+    ORDER_CANCELLED = "order_cancelled"
+    PAID_IN_ERROR = "paid_in_error"
+    OTHER = "other"
 
 
 class ReservationState(StrEnum):
@@ -341,17 +370,61 @@ class PaymentAttempt(Base, kw_only=True):
     closed_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
+class Refund(Base, kw_only=True):
+    """Money given back of one successful attempt: of its order's price, or of a liability.
+
+    Its parts say what of the order's price is taken back; a liability's refund has none, for nothing was sold for it.
+    """
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
+        sa.ForeignKeyConstraint(["company_id", "attempt_id"], ["payment_attempt.company_id", "payment_attempt.id"]),
+        sa.UniqueConstraint("company_id", "id"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    request_id: Mapped[uuid.UUID] = mapped_column(unique=True)
+    """Of the form it was asked with: sent twice, it is one refund."""
+    order_id: Mapped[uuid.UUID]
+    company_id: Mapped[uuid.UUID]
+    attempt_id: Mapped[uuid.UUID]
+    liability_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("liability.id"), default=None)
+    state: Mapped[RefundState] = mapped_column(text_enum(RefundState), default=RefundState.NEW)
+    amount_minor: Mapped[int]
+    goods_minor: Mapped[int] = mapped_column(default=0)
+    freight_minor: Mapped[int] = mapped_column(default=0)
+    tax_minor: Mapped[int] = mapped_column(default=0)
+    currency: Mapped[str] = mapped_column(CURRENCY)
+    reason: Mapped[RefundReason] = mapped_column(text_enum(RefundReason))
+    note: Mapped[str]
+    """Why, in the words of who asked for it."""
+    requested_by: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
+    requested_at: Mapped[datetime]
+    stripe_refund_id: Mapped[str | None] = mapped_column(unique=True, default=None)
+    detail: Mapped[str] = mapped_column(default="")
+    """Why it was refused or failed or is uncertain, for staff."""
+    closed_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When it succeeded, failed or was refused last."""
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_minor, self.currency)
+
+
 class StripeCall(Base, kw_only=True):
     """A write at Stripe: committed before it is sent and again with its answer."""
 
     __tablename__ = "stripe_call"
     __table_args__ = (
         sa.ForeignKeyConstraint(["company_id", "attempt_id"], ["payment_attempt.company_id", "payment_attempt.id"]),
+        sa.ForeignKeyConstraint(["company_id", "refund_id"], ["refund.company_id", "refund.id"]),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     attempt_id: Mapped[uuid.UUID]
     company_id: Mapped[uuid.UUID]
+    refund_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
     step: Mapped[CallStep] = mapped_column(text_enum(CallStep))
     idempotency_key: Mapped[str] = mapped_column(unique=True)
     request: Mapped[str]
@@ -397,15 +470,20 @@ class LedgerPosting(Base, kw_only=True):
 
 
 class Liability(Base, kw_only=True):
-    """Money we hold that fits no open order, and the case a person works on."""
+    """Money we hold that fits no open order, or could not be given back, and the case a person works on.
+
+    A session's money is one case; each refund that failed is another.
+    """
 
     __tablename__ = "liability"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     order_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("customer_order.id"), default=None)
     company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
-    session_id: Mapped[str] = mapped_column(unique=True)
+    session_id: Mapped[str]
     payment_intent_id: Mapped[str | None]
+    refund_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("refund.id", use_alter=True), default=None)
+    """The refund that failed."""
     reason: Mapped[LiabilityReason] = mapped_column(text_enum(LiabilityReason))
     detail: Mapped[str]
     amount_minor: Mapped[int]

@@ -34,8 +34,10 @@ from checkout.model import (
 )
 from checkout.orders import move, visible_order
 from checkout.reconciliation import Break, reconcile
+from checkout.refunds import Refunds
 from checkout.settlement import finish_sale, give_up, hold_as_liability
 from checkout.states import Event, State, may
+from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, RESEND_WITHIN, SENDS_MOST, must_search, write_answer
 from checkout.stripe_gateway import Answer, Session, StripeGateway, StripeUnavailable, session_of
 from kernel import events
 from kernel.clock import Clock
@@ -47,11 +49,7 @@ from kernel.jobs import enqueue
 from kernel.money import Money
 
 EVENT_TASK: Final = "handle_stripe_event"
-RESEND_WITHIN: Final = timedelta(hours=23)
-"""Stripe keeps keys for 24 hours; after that, sending again could make a second Session."""
 CLOCK_SKEW: Final = timedelta(minutes=5)
-SENDS_MOST: Final = 4
-CONFLICT_WAIT_SECONDS: Final = 0.25
 RACES_MOST: Final = 5
 SWEEP_BATCH: Final = 200
 SWEEP_GRACE: Final = timedelta(minutes=2)
@@ -66,6 +64,7 @@ SESSION_EVENTS: Final = frozenset(
     }
 )
 DECLINED: Final = "payment_intent.payment_failed"
+REFUND_EVENTS: Final = frozenset({"refund.created", "refund.updated", "refund.failed"})
 
 START: Final = Failpoint("checkout.payment.start")
 RESEND: Final = Failpoint("checkout.payment.resend")
@@ -110,6 +109,7 @@ class Payments:
         self.catalog = catalog
         self.gateway = gateway
         self.base_url = base_url
+        self.refunds = Refunds(db, clock, catalog, gateway, base_url=base_url)
 
     def job_handlers(self) -> dict[str, Callable[..., Awaitable[None]]]:
         """What a worker registers by name; `sweep` runs every minute, and once at start-up as `recover`."""
@@ -212,6 +212,8 @@ class Payments:
             return
         if event.type in SESSION_EVENTS:
             outcome, detail = await self._handle_session_event(event)
+        elif event.type in REFUND_EVENTS:
+            outcome, detail = await self.refunds.hear(str(_object_of(event).get("id")))
         elif event.type == DECLINED:
             outcome, detail = await self._handle_decline(event)
         else:
@@ -292,6 +294,7 @@ class Payments:
             event_ids = await store.list_unhandled_events(session, before=now - grace, limit=SWEEP_BATCH)
             in_payment = await store.list_orders_in_payment(session, before=now - grace, limit=SWEEP_BATCH)
             overdue = await store.list_overdue_orders(session, now=now, limit=SWEEP_BATCH)
+            refunds = await store.list_unfinished_refunds(session, before=now - grace, limit=SWEEP_BATCH)
         for event_id in event_ids:
             await _patiently(self.handle_event(event_id), event_id=event_id)
         for order_id, attempt_id, state in in_payment:
@@ -300,6 +303,8 @@ class Payments:
             await _patiently(self.settle(order_id), order_id=str(order_id))
         for order_id in overdue:
             await _patiently(self.lapse(order_id), order_id=str(order_id))
+        for refund_id in refunds:
+            await _patiently(self.refunds.go_on(refund_id), refund_id=str(refund_id))
 
     # --- An attempt and its calls ---
 
@@ -387,7 +392,7 @@ class Payments:
                     return current.url
                 if current.state not in OPEN_ATTEMPT:
                     return None
-                search = _must_search(call, self.clock.now())
+                search = must_search(call, self.clock.now())
                 if not search:
                     call.sent_at, call.sent_times = self.clock.now(), call.sent_times + 1
             if search:
@@ -411,7 +416,7 @@ class Payments:
             assert written is not None, "the call was committed before it was sent"
             if stored.state not in {AttemptState.NEW, AttemptState.UNCERTAIN}:
                 return stored  # another request had the answer first; ours says no more than that
-            _write_answer(written, answer, now)
+            write_answer(written, answer, now)
             if answer.outcome is CallOutcome.DONE:
                 self._adopt(session, order, stored, answer.body, now)
             elif answer.outcome is CallOutcome.REFUSED:
@@ -592,7 +597,7 @@ class Payments:
             answer = await self.gateway.expire_session(attempt.session_id, key=call.idempotency_key)
             async with self.db.begin(for_company(company_id), EXPIRED) as session:
                 written = await session.get_one(StripeCall, call.id, with_for_update=True)
-                _write_answer(written, answer, self.clock.now())
+                write_answer(written, answer, self.clock.now())
         order = await self.settle(order_id)
         if order.state is State.CLOSING:
             raise StripeUnavailable(f"Order {order.number} is still open at Stripe; we will try again.")
@@ -649,17 +654,6 @@ def _refuse_unpayable(order: Order, now: datetime) -> None:
         raise OrderNotPayable(f"Order {order.number} is {order.state.value}.", state=order.state.value)
     if order.pay_by is not None and order.pay_by <= now:
         raise OrderNotPayable(f"The time to pay order {order.number} has passed.", state=order.state.value)
-
-
-def _must_search(call: StripeCall, now: datetime) -> bool:
-    """Whether sending again would be wrong: the key may be forgotten, or Stripe replays a failure it saved."""
-    saved_failure = call.outcome is CallOutcome.UNCERTAIN and call.answer_status not in {None, 409}
-    return saved_failure or now - call.created_at >= RESEND_WITHIN
-
-
-def _write_answer(call: StripeCall, answer: Answer, now: datetime) -> None:
-    call.answered_at, call.outcome = now, answer.outcome
-    call.answer_status, call.answer = answer.status, answer.body
 
 
 def _bury(session: AsyncSession, order: Order, attempt: PaymentAttempt, detail: str, now: datetime) -> None:

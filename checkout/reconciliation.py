@@ -1,13 +1,15 @@
 """Do our books agree with Stripe's, both ways, and with themselves? It reports and mends nothing: a person decides."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from checkout import store
-from checkout.model import AttemptState
-from checkout.stripe_gateway import Session, StripeGateway
+from checkout.model import AttemptState, Refund
+from checkout.refunds import AT_STRIPE
+from checkout.stripe_gateway import RefundSeen, Session, StripeGateway
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
 
@@ -16,7 +18,7 @@ SKEW: Final = timedelta(minutes=5)
 
 
 class Break(msgspec.Struct, frozen=True, order=True):
-    """Something that does not agree. *reference* is the order's number, a Session's, event's or SKU's id."""
+    """Something that does not agree. *reference* is the order's number, a Session's, Refund's, event's or SKU's id."""
 
     kind: str
     reference: str
@@ -32,9 +34,12 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     async with db.begin(for_staff()) as session:
         attempts = await store.list_attempts_since(session, since)
         liable = await store.list_liable_sessions(session)
+        refunds = await store.list_refunds_since(session, since)
         own = await store.list_book_breaks(session, unhandled_before=now - UNHANDLED_AFTER)
     theirs = {found.id: found for found in await gateway.list_sessions(since=since - SKEW, until=now + SKEW)}
+    given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
     breaks = [Break(*row) for row in own]
+    breaks += _refund_breaks(refunds, given, since)
     for attempt, number in attempts:
         found = theirs.pop(attempt.session_id or "", None)
         about = f"attempt {attempt.id}, Session {attempt.session_id or 'unknown'}"
@@ -49,11 +54,32 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     breaks += [
         Break("paid_for_no_order", found.id, str(found.total))
         for found in theirs.values()
-        if found.paid and found.id not in liable and not _of_an_older_attempt(found, since)
+        if found.paid and found.id not in liable and not _of_before(found, since)
     ]
     return tuple(sorted(breaks))
 
 
-def _of_an_older_attempt(found: Session, since: datetime) -> bool:
-    """Listed only because the listing reaches back a little further than the attempts."""
+def _refund_breaks(ours: list[tuple[Refund, str]], theirs: list[RefundSeen], since: datetime) -> Iterator[Break]:
+    """Each refund of ours must be at Stripe as we say, each of Stripe's must be ours."""
+    left = {seen.id: seen for seen in theirs}
+    by_reference = {seen.reference: seen for seen in theirs}
+    for refund, number in ours:
+        seen = left.pop(refund.stripe_refund_id or "", None) or by_reference.get(str(refund.id))
+        about = f"refund {refund.id}, {refund.amount}, {refund.state.value} here"
+        if seen is None:
+            if refund.stripe_refund_id is not None:
+                yield Break("refund_unknown_to_stripe", number, about)
+            continue
+        left.pop(seen.id, None)
+        if refund.stripe_refund_id is None:
+            yield Break("refunded_but_unrecorded", number, f"{about}, {seen.id} at Stripe")
+        elif seen.amount != refund.amount or AT_STRIPE.get(seen.status or "") is not refund.state:
+            yield Break("refund_state_differs", number, f"{about}, {seen.status} at Stripe over {seen.amount}")
+    for seen in left.values():
+        if not _of_before(seen, since):
+            yield Break("refund_not_ours", seen.id, str(seen.amount))
+
+
+def _of_before(found: Session | RefundSeen, since: datetime) -> bool:
+    """Listed only because the listing reaches back a little further than our rows."""
     return found.created_at < since.timestamp()

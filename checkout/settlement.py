@@ -37,23 +37,28 @@ async def finish_sale(
             Account.TAX_PAYABLE: -order.tax,
         },
     )
-    held = await store.reserved_quantities(session, order.id)
+    held = await store.quantities_in(session, order.id, ReservationState.RESERVED)
     if held:
         await catalog.sell(session, held)
-        await store.close_reservations(session, order.id, ReservationState.SOLD, now)
+        await store.move_reservations(session, order.id, ReservationState.RESERVED, ReservationState.SOLD, now)
     await queue_mail(session, order_mail("order_paid", order, base_url=base_url), now=now)
     await announce_paid(session, order, now=now, base_url=base_url)
     events.record(session, "payment_settled", journey=order.visitor_id, at=now, order=order.number)
 
 
 async def give_up(session: AsyncSession, catalog: Catalog, order: Order, *, now: datetime, base_url: str) -> None:
-    """An order has LAPSED or is CANCELLED: return what is reserved, once, and say so."""
-    held = await store.reserved_quantities(session, order.id)
+    """An order has LAPSED or is CANCELLED: return what is reserved or sold, once, and say so."""
+    held = await store.quantities_in(session, order.id, ReservationState.RESERVED)
     if held:
         await catalog.release(session, held)
-        await store.close_reservations(session, order.id, ReservationState.RETURNED, now)
+        await store.move_reservations(session, order.id, ReservationState.RESERVED, ReservationState.RETURNED, now)
+    sold = await store.quantities_in(session, order.id, ReservationState.SOLD)
+    if sold:
+        await catalog.take_back(session, sold)
+        await store.move_reservations(session, order.id, ReservationState.SOLD, ReservationState.RETURNED, now)
     order.closed_at = now
-    await queue_mail(session, order_mail(f"order_{order.state.value}", order, base_url=base_url), now=now)
+    letter = "order_refunded_whole" if order.paid_at is not None else f"order_{order.state.value}"
+    await queue_mail(session, order_mail(letter, order, base_url=base_url), now=now)
     await announce_closed(session, order, now=now, base_url=base_url)
 
 

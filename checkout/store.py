@@ -14,6 +14,7 @@ from sqlalchemy.orm import selectinload
 from accounts.principal import Principal
 from checkout.model import (
     OPEN_ATTEMPT,
+    UNFINISHED_REFUND,
     AttemptState,
     CallStep,
     Cart,
@@ -24,6 +25,7 @@ from checkout.model import (
     Order,
     OrderEvent,
     PaymentAttempt,
+    Refund,
     ReservationState,
     StockReservation,
     StripeCall,
@@ -150,19 +152,23 @@ async def list_order_events(session: AsyncSession, order_id: uuid.UUID) -> Seque
     return (await session.scalars(query)).all()
 
 
-async def reserved_quantities(session: AsyncSession, order_id: uuid.UUID) -> dict[uuid.UUID, Decimal]:
-    """What an order still holds, by SKU id."""
+async def quantities_in(
+    session: AsyncSession, order_id: uuid.UUID, state: ReservationState
+) -> dict[uuid.UUID, Decimal]:
+    """What an order has of each SKU, by its id, in a state."""
     query = sa.select(StockReservation.sku_id, StockReservation.quantity).where(
-        StockReservation.order_id == order_id, StockReservation.state == ReservationState.RESERVED
+        StockReservation.order_id == order_id, StockReservation.state == state
     )
     return {row.sku_id: row.quantity for row in await session.execute(query)}
 
 
-async def close_reservations(session: AsyncSession, order_id: uuid.UUID, state: ReservationState, at: datetime) -> None:
+async def move_reservations(
+    session: AsyncSession, order_id: uuid.UUID, before: ReservationState, after: ReservationState, at: datetime
+) -> None:
     await session.execute(
         sa.update(StockReservation)
-        .where(StockReservation.order_id == order_id, StockReservation.state == ReservationState.RESERVED)
-        .values(state=state, changed_at=at)
+        .where(StockReservation.order_id == order_id, StockReservation.state == before)
+        .values(state=after, changed_at=at)
     )
 
 
@@ -216,7 +222,89 @@ async def find_call(session: AsyncSession, attempt_id: uuid.UUID, step: CallStep
 
 
 async def find_liability(session: AsyncSession, session_id: str) -> Liability | None:
-    return await session.scalar(sa.select(Liability).where(Liability.session_id == session_id))
+    """The case that a Session's money opened."""
+    return await session.scalar(
+        sa.select(Liability).where(Liability.session_id == session_id, Liability.refund_id.is_(None))
+    )
+
+
+async def find_case_of_refund(session: AsyncSession, refund_id: uuid.UUID) -> Liability | None:
+    """The case that a failed refund opened."""
+    return await session.scalar(sa.select(Liability).where(Liability.refund_id == refund_id))
+
+
+async def lock_liability(session: AsyncSession, liability_id: uuid.UUID) -> Liability | None:
+    query = sa.select(Liability).where(Liability.id == liability_id).with_for_update()
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+# --- Refunds ---
+
+
+async def find_refund_of_request(session: AsyncSession, request_id: uuid.UUID) -> Refund | None:
+    return await session.scalar(sa.select(Refund).where(Refund.request_id == request_id))
+
+
+async def find_refund(session: AsyncSession, stripe_refund_id: str, reference: str | None) -> Refund | None:
+    """By Stripe's id, else by ours that Stripe's object carries (its answer may never have been saved)."""
+    found = await session.scalar(sa.select(Refund).where(Refund.stripe_refund_id == stripe_refund_id))
+    if found is not None or reference is None:
+        return found
+    try:
+        refund_id = uuid.UUID(reference)
+    except ValueError:
+        return None
+    refund = await session.get(Refund, refund_id)
+    return refund if refund is not None and refund.stripe_refund_id is None else None
+
+
+async def lock_refund(session: AsyncSession, refund_id: uuid.UUID) -> Refund:
+    query = sa.select(Refund).where(Refund.id == refund_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def list_refunds(session: AsyncSession, order_id: uuid.UUID) -> Sequence[Refund]:
+    """Oldest first."""
+    query = sa.select(Refund).where(Refund.order_id == order_id).order_by(Refund.requested_at, Refund.id)
+    return (await session.scalars(query.execution_options(populate_existing=True))).all()
+
+
+async def list_unfinished_refunds(session: AsyncSession, *, before: datetime, limit: int) -> Sequence[uuid.UUID]:
+    query = (
+        sa.select(Refund.id)
+        .where(Refund.state.in_(UNFINISHED_REFUND), Refund.requested_at <= before)
+        .order_by(Refund.requested_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def find_refund_call(session: AsyncSession, refund_id: uuid.UUID) -> StripeCall:
+    """The refund's last call: it is written with the first."""
+    query = (
+        sa.select(StripeCall)
+        .where(StripeCall.refund_id == refund_id)
+        .order_by(StripeCall.created_at.desc(), StripeCall.id.desc())
+        .limit(1)
+    )
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def find_paying_attempt(session: AsyncSession, order_id: uuid.UUID) -> PaymentAttempt | None:
+    """The attempt whose money settled the order; other money of it is a liability."""
+    liable = sa.select(Liability.session_id).where(Liability.order_id == order_id, Liability.refund_id.is_(None))
+    query = sa.select(PaymentAttempt).where(
+        PaymentAttempt.order_id == order_id,
+        PaymentAttempt.state == AttemptState.SUCCEEDED,
+        PaymentAttempt.session_id.not_in(liable),
+    )
+    return await session.scalar(query)
+
+
+async def list_refunds_since(session: AsyncSession, since: datetime) -> list[tuple[Refund, str]]:
+    """Refunds with their orders' numbers."""
+    query = sa.select(Refund, Order.number).join(Order, Order.id == Refund.order_id).where(Refund.requested_at >= since)
+    return [(row[0], row[1]) for row in await session.execute(query.order_by(Refund.requested_at))]
 
 
 async def insert_event(session: AsyncSession, event: StripeEvent) -> bool:
@@ -307,13 +395,34 @@ _BOOK_BREAKS: Final = sa.text(
     SELECT 'entry_unbalanced', entry_id::text, currency || ' ' || sum(amount_minor)::text FROM ledger_posting
     GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0
     UNION ALL
+    SELECT 'refunds_exceed_payment', o.number, a.id::text FROM payment_attempt a
+    JOIN customer_order o ON o.id = a.order_id
+    JOIN refund r ON r.attempt_id = a.id AND r.state NOT IN ('failed', 'refused')
+    LEFT JOIN liability l ON l.session_id = a.session_id AND l.refund_id IS NULL
+    GROUP BY o.number, a.id, l.id
+    HAVING a.state <> 'succeeded' OR sum(r.amount_minor) > coalesce(l.amount_minor, a.amount_minor)
+    UNION ALL
+    SELECT 'owed_differs', o.number, owed.posted::text || ' posted, ' || owed.cases::text || ' in cases and refunds'
+    FROM customer_order o
+    CROSS JOIN LATERAL (
+        SELECT coalesce((
+            SELECT -sum(amount_minor) FROM ledger_posting p WHERE p.order_id = o.id AND p.account = 'customer_liability'
+        ), 0) AS posted, coalesce((
+            SELECT sum(amount_minor) FROM liability l WHERE l.order_id = o.id AND l.resolved_at IS NULL
+        ), 0) + coalesce((
+            SELECT sum(amount_minor) FROM refund r
+            WHERE r.order_id = o.id AND r.liability_id IS NULL AND r.state IN ('new', 'uncertain', 'pending')
+        ), 0) AS cases
+    ) owed WHERE owed.posted <> owed.cases
+    UNION ALL
     SELECT 'order_without_acceptance', o.number, '' FROM customer_order o
     WHERE NOT EXISTS (SELECT 1 FROM acceptance a WHERE a.order_id = o.id)
     UNION ALL
     SELECT 'stock_state_differs', o.number, o.state || ', stock ' || r.state FROM stock_reservation r
     JOIN customer_order o ON o.id = r.order_id
     WHERE r.state <> CASE
-        WHEN o.state = 'paid' THEN 'sold' WHEN o.state IN ('lapsed', 'cancelled') THEN 'returned' ELSE 'reserved'
+        WHEN o.state IN ('paid', 'cancelling') THEN 'sold'
+        WHEN o.state IN ('lapsed', 'cancelled') THEN 'returned' ELSE 'reserved'
     END
     UNION ALL
     SELECT 'reserved_stock_differs', sku.code, stock.reserved::text || ' in stock, ' || held.quantity::text || ' held'

@@ -38,6 +38,9 @@ CREATE: Final = Failpoint("checkout.stripe.create_session", call=True)
 RETRIEVE: Final = Failpoint("checkout.stripe.retrieve_session", call=True)
 EXPIRE: Final = Failpoint("checkout.stripe.expire_session", call=True)
 LIST: Final = Failpoint("checkout.stripe.list_sessions", call=True)
+REFUND: Final = Failpoint("checkout.stripe.create_refund", call=True)
+RETRIEVE_REFUND: Final = Failpoint("checkout.stripe.retrieve_refund", call=True)
+LIST_REFUNDS: Final = Failpoint("checkout.stripe.list_refunds", call=True)
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +86,18 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def expired(self) -> bool:
         return self.status == "expired"
+
+
+class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A Refund as Stripe has it now. *reference*: our id in its metadata; None for one that we did not ask for."""
+
+    id: str
+    status: str | None
+    amount: Money
+    payment_intent_id: str | None
+    reference: str | None
+    failure: str | None
+    created_at: int
 
 
 class VerifiedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +175,55 @@ class StripeGateway:
             raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
         except (TimeoutError, msgspec.ValidationError) as error:
             raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+
+    async def create_refund(self, request: dict[str, Any], *, key: str) -> Answer:
+        """Send a `refunds.create`; never raises for what Stripe or the network does."""
+        refunds = self._client.v1.refunds
+        return await self._write(REFUND, lambda: refunds.create_async(cast("Any", request), {"idempotency_key": key}))
+
+    async def retrieve_refund(self, refund_id: str) -> RefundSeen | None:
+        """Fetch a Refund; None when Stripe knows none of that id.
+
+        :raises StripeUnavailable: when Stripe can't be asked
+        """
+        refunds = self._client.v1.refunds
+        try:
+            return refund_of(await _called(RETRIEVE_REFUND, lambda: refunds.retrieve_async(refund_id)))
+        except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+            if isinstance(error, StripeError) and error.http_status == 404:
+                return None
+            raise StripeUnavailable("The refund could not be looked up; we will try again.") from error
+
+    async def list_refunds_of(self, payment_intent_id: str) -> list[RefundSeen]:
+        """Every Refund of a payment, newest first.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
+        """
+        return [found async for found in self._refunds({"payment_intent": payment_intent_id})]
+
+    async def list_refunds(self, *, since: datetime, until: datetime) -> list[RefundSeen]:
+        """Every Refund created in a period, newest first.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
+        """
+        created = {"gte": int(since.timestamp()), "lte": int(until.timestamp())}
+        return [found async for found in self._refunds({"created": created})]
+
+    async def _refunds(self, filters: dict[str, Any]) -> AsyncIterator[RefundSeen]:
+        refunds = self._client.v1.refunds
+        params: dict[str, Any] = {**filters, "limit": PAGE}
+        for _ in range(PAGES_MOST):
+            try:
+                page = await _called(LIST_REFUNDS, partial(refunds.list_async, cast("Any", dict(params))))
+                found = [refund_of(data) for data in page["data"]]
+            except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+                raise StripeUnavailable("The refunds could not be looked up; we will try again.") from error
+            for refund in found:
+                yield refund
+            if not page["has_more"]:
+                return
+            params["starting_after"] = found[-1].id
+        raise StripeUnavailable("There are too many refunds to look through.")
 
     async def find_session(self, reference: str, *, since: datetime, until: datetime) -> Session | None:
         """Look a Session up by our reference among those created in a period: Stripe has no filter for it.
@@ -273,6 +337,32 @@ def session_of(data: dict[str, Any]) -> Session:
         payment_intent_id=intent.get("id") if isinstance(intent, dict) else intent,
         created_at=raw.created,
     )
+
+
+def refund_of(data: dict[str, Any]) -> RefundSeen:
+    """:raises msgspec.ValidationError: when it lacks what every Refund has"""
+    raw = msgspec.convert(data, _RawRefund)
+    intent = raw.payment_intent
+    return RefundSeen(
+        id=raw.id,
+        status=raw.status,
+        amount=from_stripe(raw.amount, raw.currency),
+        payment_intent_id=intent.get("id") if isinstance(intent, dict) else intent,
+        reference=(raw.metadata or {}).get("refund_id"),
+        failure=raw.failure_reason,
+        created_at=raw.created,
+    )
+
+
+class _RawRefund(msgspec.Struct):
+    id: str
+    amount: int
+    currency: str
+    created: int
+    status: str | None = None
+    payment_intent: str | dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
+    failure_reason: str | None = None
 
 
 class _RawSession(msgspec.Struct):

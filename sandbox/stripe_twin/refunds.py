@@ -57,19 +57,25 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
 
 def turn(account: Account, refund: Record) -> None:
     """What becomes of a refund in time: a pending one succeeds, one that succeeded is sent back by the bank."""
-    turns: str = refund.private.pop("turns")
-    del refund.private["turns_at"]
-    if turns == "later":
-        refund.body["status"] = "succeeded"
-        account.save(refund)
-        account.emit("refund.updated", refund, previous={"status": "pending"})
+    if refund.private["turns"] == "sent_back":
+        send_back(account, refund)
         return
+    refund.private.clear()
+    refund.body["status"] = "succeeded"
+    account.save(refund)
+    account.emit("refund.updated", refund, previous={"status": "pending"})
+
+
+def send_back(account: Account, refund: Record) -> None:
+    """The bank returns the money: the refund has failed, whatever it was before."""
+    before = refund.body["status"]
+    refund.private.clear()
     returned = balance_transaction(account, refund, refund.body["amount"], "refund_failure")
     refund.body.update(status="failed", failure_reason="lost_or_stolen_card", failure_balance_transaction=returned.id)
     account.save(refund)
     charge = account.load("charge", refund.body["charge"], param="charge")
     _take_back(account, charge, -refund.body["amount"])
-    account.emit("refund.updated", refund, previous={"status": "succeeded"})
+    account.emit("refund.updated", refund, previous={"status": before})
     account.emit("refund.failed", refund)
 
 

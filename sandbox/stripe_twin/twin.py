@@ -111,6 +111,17 @@ class Twin:
         intent_id, token = attempt.location.rsplit("/", 2)[1:]
         return self.authenticate(intent_id, token, passed=authentication == "pass")[0]
 
+    def fail_refund(self, refund_id: str) -> None:
+        """The bank sends a refund back now.
+
+        :raises KeyError: when there is no such refund.
+        """
+        with self._acting():
+            refund = self.store.find(refund_id, "refund")
+            if refund is None:
+                raise KeyError(refund_id)
+            refunds.send_back(self.account, refund)
+
     def add_fault(self, fault: Fault) -> None:
         self.faults.add(fault)
 
