@@ -17,6 +17,7 @@ from checkout.model import (
     Order,
     OrderEvent,
     PaymentAttempt,
+    Refund,
     StockReservation,
     StripeCall,
     StripeEvent,
@@ -58,6 +59,7 @@ class OrderFile(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[PaidAttempt, ...]
     postings: Sequence[LedgerPosting]
     liabilities: Sequence[Liability]
+    refunds: Sequence[Refund]
     reserved: Sequence[StockReservation]
 
 
@@ -121,6 +123,7 @@ class OrderFiles:
                         sa.select(Liability).where(Liability.order_id == order.id).order_by(Liability.opened_at)
                     )
                 ).all(),
+                refunds=await store.list_refunds(session, order.id),
                 reserved=(
                     await session.scalars(sa.select(StockReservation).where(StockReservation.order_id == order.id))
                 ).all(),

@@ -106,7 +106,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refunds:
-    """Every use case is safe to call again: it finds what it did before. Callers have checked that staff asks."""
+    """Every use case is safe to call again: it finds what it did before. Callers have checked who may give back."""
 
     def __init__(self, db: Database, clock: Clock, catalog: Catalog, gateway: StripeGateway, *, base_url: str) -> None:
         self.db = db
@@ -133,10 +133,13 @@ class Refunds:
         """
         return await self._sent(await self._begin_repayment(principal, liability_id, request_id, note))
 
-    async def list_refunds(self, order_id: uuid.UUID) -> Sequence[Refund]:
-        """Of an order, oldest first."""
-        async with self.db.begin(for_staff()) as session:
-            return await store.list_refunds(session, order_id)
+    async def of_order(self, principal: Principal, number: str) -> Sequence[Refund]:
+        """What was or is being given back of an order, oldest first.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            return await store.list_refunds(session, (await visible_order(session, principal, number)).id)
 
     # --- Stripe's word, and time ---
 

@@ -91,6 +91,9 @@ SENTENCES: Final[dict[str, str]] = {
     "order-unknown": N_("There is no such order, or it is not yours to see."),
     "tax-not-known": N_("We do not know the tax for a delivery to this country. Write to us for an offer."),
     "order-not-payable": N_("This order cannot be paid any more."),
+    "nothing-to-refund": N_("Nothing is left to give back, or it is on its way already. Look at the order again."),
+    "refund-too-large": N_("At most %(left)s %(currency)s can be given back of this order."),
+    "liability-unknown": N_("There is no such case. Look at the order again."),
     "order-not-cancellable": N_("This order cannot be cancelled any more."),
     "payment-unavailable": N_("The payment page cannot be reached. Your order stands; try again in a minute."),
     # catalogue and prices

@@ -40,6 +40,10 @@ READING = {
     "payments.py:settle",
     "payments.py:start",
     "reconciliation.py:reconcile",
+    "refunds.py:_sent",
+    "refunds.py:go_on",
+    "refunds.py:hear",
+    "refunds.py:of_order",
 }
 """Functions that open a transaction without a failpoint because it only reads."""
 ASIDE = {"checkouts.py:decline", "checkouts.py:send_to_legal"}

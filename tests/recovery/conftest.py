@@ -60,20 +60,16 @@ class Journey:
         self.token = self.app.call("log_in", token=self.token)
 
     def do(self, name: str, **arguments: Any) -> Any:
-        """Ask the shop for a use case; when that kills it, ask the restarted one again."""
-        try:
-            return self.app.call(name, token=self.token, **arguments)
-        except Killed:
-            self.restart_after_death()
-        return self.app.call(name, token=self.token, **arguments)
+        """The buyer asks the shop for a use case; when that kills it, the restarted one again."""
+        return self.ask(name, token=self.token, **arguments)
 
-    def sweep(self) -> None:
-        """What the shop does by itself each minute."""
+    def ask(self, name: str, **arguments: Any) -> Any:
+        """Somebody else does: the clerk, or the shop itself each minute."""
         try:
-            self.app.call("sweep")
+            return self.app.call(name, **arguments)
         except Killed:
             self.restart_after_death()
-            self.app.call("sweep")
+        return self.app.call(name, **arguments)
 
     def pass_time(self, by: timedelta) -> None:
         self.app.move_clock(by)

@@ -21,17 +21,20 @@ from typing import Any, Final
 import uvicorn
 
 from accounts.principal import Principal
-from checkout.model import ShipTo
+from checkout.model import RefundReason, ShipTo
+from checkout.refunds import Wish
 from checkout.views import Details
 from kernel.clock import SystemClock
 from kernel.errors import DomainError
 from kernel.failpoints import VARIABLE
+from kernel.money import Money
 from kernel.settings import Settings
 from tests.web.conftest import FAST_PASSWORDS, PASSWORD
 from web.app import create_app
 from web.services import Services, build
 
 BUYER: Final = "buyer@acme.example"
+CLERK: Final = "finance@meridian.example"
 BOXES: Final = frozenset({"agree", "authority", "business"})
 ADDRESS: Final = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
 DIGEST: Final = "sha256:" + "0" * 64
@@ -249,6 +252,34 @@ async def cancel(services: Services, token: str, number: str) -> str:
     return order.state.value
 
 
+async def refund(services: Services, number: str, request_id: uuid.UUID, amount: str | None) -> str:
+    """What the clerk does at the desk: give *amount* back, or with None cancel the order and give all of it back."""
+    wish = Wish(
+        request_id=request_id,
+        reason=RefundReason.DAMAGED,
+        note="One arm is loose",
+        amount=None if amount is None else Money.parse(amount, "EUR"),
+        cancels=amount is None,
+    )
+    made = await services.payments.refunds.refund(await _clerk(services), number, wish)
+    return made.state.value
+
+
+async def repay(services: Services, number: str, request_id: uuid.UUID) -> str:
+    """The clerk gives the money of an order's only case back."""
+    [case] = (await services.order_files.open(number)).liabilities
+    made = await services.payments.refunds.repay(
+        await _clerk(services), case.id, request_id=request_id, note="Their bank has a new card"
+    )
+    return made.state.value
+
+
+async def _clerk(services: Services) -> Principal:
+    token = (await services.accounts.start_visitor_session()).token
+    opened = await services.accounts.log_in(email=CLERK, password=PASSWORD, token=token, address="192.0.2.2")
+    return await services.accounts.authenticate(opened.token)
+
+
 async def sweep(services: Services) -> None:
     await services.payments.sweep()
 
@@ -261,5 +292,5 @@ async def _principal(services: Services, token: str) -> Principal:
     return await services.accounts.authenticate(token)
 
 
-CASES: Final = (visit, log_in, join, add, details, review, place, pay, come_back, cancel, sweep, recover)
+CASES: Final = (visit, log_in, join, add, details, review, place, pay, come_back, cancel, refund, repay, sweep, recover)
 USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in CASES}

@@ -1,5 +1,6 @@
 """kill -9 of the shop at every failpoint of checkout: no order is paid but unrecorded, none recorded but unpaid."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -77,7 +78,7 @@ def let_it_lapse(journey: Journey) -> str:
     journey.log_in()
     journey.do("pay", number=number)
     journey.pass_time(timedelta(hours=12, minutes=1))
-    journey.sweep()
+    journey.ask("sweep")
     journey.deliver_webhooks()
     return "lapsed"
 
@@ -98,6 +99,59 @@ def lose_the_answer_and_try_after_the_key_is_forgotten(journey: Journey) -> str:
     journey.log_in()
     journey.do("pay", number=number)
     return settle_by_webhook(journey)
+
+
+def refund_a_part_and_then_all(journey: Journey) -> str:
+    """The clerk gives a part back, then the order is taken back as a whole."""
+    number = buy(journey)
+    assert journey.ask("refund", number=number, request_id=uuid.uuid4(), amount="1.00") == "succeeded"
+    cancelling = uuid.uuid4()
+    assert journey.ask("refund", number=number, request_id=cancelling, amount=None) == "succeeded"
+    journey.deliver_webhooks()
+    return "cancelled"
+
+
+def refund_comes_back_and_is_paid_again(journey: Journey) -> str:
+    """The bank returns the money a minute after it was sent; the second time it takes a minute to arrive."""
+    number = buy(journey, "refund_fails")
+    assert journey.ask("refund", number=number, request_id=uuid.uuid4(), amount="1.00") == "succeeded"
+    journey.pass_time(timedelta(minutes=2))
+    journey.deliver_webhooks()
+    journey.ask("repay", number=number, request_id=uuid.uuid4())
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def refund_waits_for_the_bank(journey: Journey) -> str:
+    number = buy(journey, "refund_pending")
+    assert journey.ask("refund", number=number, request_id=uuid.uuid4(), amount=None) == "pending"
+    journey.pass_time(timedelta(minutes=3))
+    journey.ask("sweep")
+    journey.deliver_webhooks()
+    return "cancelled"
+
+
+def lose_the_refunds_answer_until_the_key_is_forgotten(journey: Journey) -> str:
+    """Nothing may be sent again, so the refund is looked up among the payment's."""
+    number = buy(journey)
+    journey.twin.control.add_fault(Fault("lose_answer", method="POST", path="/v1/refunds"))
+    with journey.immortal():
+        assert journey.ask("refund", number=number, request_id=uuid.uuid4(), amount=None) == "uncertain"
+    journey.pass_time(timedelta(hours=23, minutes=30))
+    journey.ask("sweep")
+    journey.deliver_webhooks()
+    return "cancelled"
+
+
+def buy(journey: Journey, card: str = "visa") -> str:
+    """Ordered and paid, before the shop may die."""
+    with journey.immortal():
+        number = place(journey)
+        journey.do("pay", number=number)
+        session = journey.session()
+        assert journey.twin.control.pay_at_once(session, card).outcome == "paid"
+        journey.do("come_back", number=number, session_id=session)
+    return number
 
 
 def place(journey: Journey) -> str:
@@ -168,6 +222,19 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
     lose_the_answer_and_try_after_the_key_is_forgotten: (
         *points(COMMIT, "payment.looked_up"),
         *points(CALL, "stripe.list_sessions"),
+    ),
+    refund_a_part_and_then_all: (
+        *points(COMMIT, "refund.begin", "refund.resend", "refund.answer"),
+        *points(CALL, "stripe.create_refund"),
+    ),
+    refund_comes_back_and_is_paid_again: (
+        *points(COMMIT, "refund.settle"),
+        *points(CALL, "stripe.retrieve_refund"),
+    ),
+    refund_waits_for_the_bank: (*points(COMMIT, "refund.settle"), *points(CALL, "stripe.retrieve_refund")),
+    lose_the_refunds_answer_until_the_key_is_forgotten: (
+        *points(COMMIT, "refund.settle"),
+        *points(CALL, "stripe.list_refunds"),
     ),
 }
 

@@ -10,6 +10,7 @@ from sandbox.stripe_twin import RunningTwin
 
 Row = dict[str, Any]
 CLOSED = {"lapsed", "cancelled"}
+SOLD = {"paid", "cancelling"}
 
 
 class Truth:
@@ -39,6 +40,7 @@ class Truth:
         """
         orders = {order["id"]: order for order in self.orders()}
         self._check_money(orders)
+        self._check_refunds(orders)
         self._check_agreements(orders)
         self._check_stock(orders)
         self._check_ledger(orders)
@@ -59,16 +61,38 @@ class Truth:
         for order in orders.values():
             sessions = paid.get(order["id"], [])
             assert len(sessions) <= 1, f"{order['number']} was charged {len(sessions)} times"
-            assert (order["state"] == "paid") == bool(sessions), (
+            assert (order["paid_at"] is not None) == bool(sessions), (
                 f"{order['number']} is {order['state']} here and {'paid' if sessions else 'not paid'} at Stripe"
             )
-            assert (order["paid_at"] is not None) == bool(sessions)
+            assert bool(sessions) or order["state"] not in SOLD
             assert {session["amount_total"] for session in sessions} <= {order["total_minor"]}
         charges = [charge for charge in self._twin.control.objects("charge") if charge["status"] == "succeeded"]
         assert sum(charge["amount"] for charge in charges) == sum(
-            order["total_minor"] for order in orders.values() if order["state"] == "paid"
+            order["total_minor"] for order in orders.values() if order["paid_at"] is not None
         )
-        assert self.rows("select * from liability") == []
+
+    def _check_refunds(self, orders: dict[Any, Row]) -> None:
+        """Each refund of ours is at Stripe once at most, each of Stripe's is ours, and none exceeds what came."""
+        ours = {str(row["id"]): row for row in self.rows("select * from refund")}
+        theirs: dict[str, Row] = {}
+        for made in self._twin.control.objects("refund"):
+            reference = made["metadata"]["refund_id"]
+            assert reference not in theirs, f"refund {reference} was made twice"
+            assert made["amount"] == ours[reference]["amount_minor"]
+            theirs[reference] = made
+        for reference, refund in ours.items():
+            if refund["state"] in {"pending", "succeeded", "failed"}:
+                assert refund["stripe_refund_id"] == theirs[reference]["id"]
+        for order in orders.values():
+            given = [row for row in ours.values() if row["order_id"] == order["id"]]
+            assert sum(row["amount_minor"] for row in given if row["state"] != "failed") <= order["total_minor"]
+            if order["state"] == "cancelled" and order["paid_at"] is not None:
+                back = sum(row["amount_minor"] for row in given if row["state"] == "succeeded")
+                assert back == order["total_minor"], f"{order['number']} is cancelled and {back} was given back"
+        failed = {row["id"] for row in ours.values() if row["state"] == "failed" and row["liability_id"] is None}
+        cases = self.rows("select * from liability")
+        assert {row["refund_id"] for row in cases} == failed
+        assert len(cases) == len(failed)
 
     def _check_agreements(self, orders: dict[Any, Row]) -> None:
         acceptances = self.rows("select * from acceptance")
@@ -86,7 +110,7 @@ class Truth:
         assert {row["order_id"] for row in held} == set(orders)
         for row in held:
             state = orders[row["order_id"]]["state"]
-            expected = "sold" if state == "paid" else "returned" if state in CLOSED else "reserved"
+            expected = "sold" if state in SOLD else "returned" if state in CLOSED else "reserved"
             assert row["state"] == expected, f"an order that is {state} has its stock {row['state']}"
         [stock] = self.rows("select sum(reserved) as reserved, sum(sold) as sold from stock")
         for state in ("reserved", "sold"):
@@ -97,18 +121,35 @@ class Truth:
             "select entry_id from ledger_posting group by entry_id, currency having sum(amount_minor) <> 0"
         )
         assert unbalanced == []
-        taken = {
-            row["order_id"]: row["amount_minor"]
-            for row in self.rows("select order_id, amount_minor from ledger_posting where account = 'stripe_clearing'")
-        }
-        expected = {order["id"]: order["total_minor"] for order in orders.values() if order["state"] == "paid"}
-        assert taken == expected
+        held: dict[Any, int] = {}
+        for row in self.rows("select order_id, amount_minor from ledger_posting where account = 'stripe_clearing'"):
+            held[row["order_id"]] = held.get(row["order_id"], 0) + row["amount_minor"]
+        expected = {order["id"]: order["total_minor"] for order in orders.values() if order["paid_at"] is not None}
+        owed: dict[Any, int] = {}
+        for refund in self.rows("select * from refund"):
+            if refund["state"] == "succeeded":
+                expected[refund["order_id"]] -= refund["amount_minor"]
+            elif refund["liability_id"] is None:
+                owed[refund["order_id"]] = owed.get(refund["order_id"], 0) + refund["amount_minor"]
+        for case in self.rows("select * from liability where resolved_at is not null"):
+            owed[case["order_id"]] -= case["amount_minor"]
+        assert held == expected
+        posted = self.rows(
+            "select order_id, -sum(amount_minor) as owed from ledger_posting where account = 'customer_liability' "
+            "group by order_id having sum(amount_minor) <> 0"
+        )
+        assert {row["order_id"]: row["owed"] for row in posted} == {key: value for key, value in owed.items() if value}
 
     def _check_letters(self, orders: dict[Any, Row]) -> None:
         kinds = sorted(row["kind"] for row in self.rows("select kind from outgoing_mail where kind like 'order_%'"))
         expected = ["order_received"] * len(orders)
-        expected += [f"order_{order['state']}" for order in orders.values() if order["state"] in CLOSED | {"paid"}]
+        for order in orders.values():
+            expected += ["order_paid"] if order["paid_at"] is not None else []
+            if order["state"] in CLOSED:
+                expected.append("order_refunded_whole" if order["paid_at"] is not None else f"order_{order['state']}")
         assert kinds == sorted(expected)
+        paid_out = self.rows("select 1 from ledger_posting where account = 'stripe_clearing' and amount_minor < 0")
+        assert len(self.rows("select 1 from outgoing_mail where kind = 'refund_sent'")) == len(paid_out)
 
     def _stock_now(self) -> dict[Any, Decimal]:
         return {

@@ -12,6 +12,7 @@ from web.desk import (
     price_audits,
     price_pages,
     prices,
+    refunds,
     rule_pages,
     sheets,
     start,
@@ -24,6 +25,7 @@ def routes() -> list[ControllerRouterHandler]:
     return [
         *start.HANDLERS,
         *orders.HANDLERS,
+        *refunds.HANDLERS,
         *prices.HANDLERS,
         *history.HANDLERS,
         *drafts.HANDLERS,

@@ -47,6 +47,8 @@ TEXTS: Final = {
     "price_missing": N_("Write at least one price."),
     "row_exists": N_("This list has a price of this unit and start already. Edit that one, or choose another start."),
     "rule_exists": N_("There is a rule of this code already. Choose another code."),
+    "more_than_left": N_("At most %(left)s can be given back."),
+    "too_fine": N_("Write no more decimals than %(currency)s has."),
     "steps": N_("Write one step a line: the quantity it begins at and the percentage, like 10 5."),
     "steps_ascend": N_("The steps must ascend."),
     "one_currency": N_("A condition on an amount needs exactly one currency. Name it below."),

@@ -33,6 +33,17 @@ WORDS: Final = {
     "throttled": N_("throttled"),
     "create_session": N_("create the payment page"),
     "expire_session": N_("close the payment page"),
+    "create_refund": N_("give money back"),
+    "pending": N_("on its way"),
+    "failed": N_("sent back by the bank"),
+    "refund_failed": N_("a refund did not arrive"),
+    "goods_returned": N_("goods were returned"),
+    "not_delivered": N_("not delivered"),
+    "damaged": N_("damaged"),
+    "price_reduced": N_("the price was reduced"),
+    "order_cancelled": N_("the order was cancelled"),
+    "paid_in_error": N_("paid in error"),
+    "other": N_("another reason"),
     "stripe_clearing": N_("Stripe clearing"),
     "sales": N_("Sales"),
     "freight": N_("Freight"),
@@ -75,6 +86,9 @@ EVENTS: Final = {
     "closed_as_lapsed": N_("Lapsed, stock returned"),
     "closed_as_cancelled": N_("Cancelled, stock returned"),
     "unmatched_money": N_("Money came that fits no open order"),
+    "refund": N_("Money given back"),
+    "refund_failed": N_("A refund did not arrive"),
+    "refunded": N_("All money is back, stock returned"),
 }
 
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from agreements.verify import Check, verify_receipt
-from checkout.model import Order, ShipTo
+from checkout.model import Order, RefundState, ShipTo
 from checkout.orders import OrderUnknown
 from checkout.payments import OrderNotCancellable, SessionForeign
 from checkout.states import FINAL, Event, State, may
@@ -52,6 +52,9 @@ EVENT_WORDS: Final[dict[str, str]] = {
     Event.CLOSED_AS_LAPSED.value: N_("Lapsed unpaid; the goods are free again"),
     Event.CLOSED_AS_CANCELLED.value: N_("Cancelled; the goods are free again"),
     Event.UNMATCHED_MONEY.value: N_("Money came that does not fit the order; we are looking at it"),
+    Event.REFUND.value: N_("Money is given back"),
+    Event.REFUNDED.value: N_("Everything you paid was given back; the order is cancelled"),
+    Event.REFUND_FAILED.value: N_("Money we sent back did not arrive; we are looking at it"),
 }
 TONES: Final[dict[State, str]] = {State.PAID: "good", State.LAPSED: "bad", State.CANCELLED: "bad"}
 
@@ -201,6 +204,11 @@ async def _show(
         ship_to=ship_to,
         country_name=names.get(ship_to.country, ship_to.country),
         history=await services.orders.history(principal, number),
+        refunds=[
+            refund
+            for refund in await services.payments.refunds.of_order(principal, number)
+            if refund.state is not RefundState.REFUSED
+        ],
         words=STATE_WORDS,
         event_words=EVENT_WORDS,
         tones=TONES,
