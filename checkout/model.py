@@ -380,6 +380,7 @@ class Refund(Base, kw_only=True):
     __table_args__ = (
         sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
         sa.ForeignKeyConstraint(["company_id", "attempt_id"], ["payment_attempt.company_id", "payment_attempt.id"]),
+        sa.ForeignKeyConstraint(["company_id", "liability_id"], ["liability.company_id", "liability.id"]),
         sa.UniqueConstraint("company_id", "id"),
     )
 
@@ -389,7 +390,7 @@ class Refund(Base, kw_only=True):
     order_id: Mapped[uuid.UUID]
     company_id: Mapped[uuid.UUID]
     attempt_id: Mapped[uuid.UUID]
-    liability_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("liability.id"), default=None)
+    liability_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
     state: Mapped[RefundState] = mapped_column(text_enum(RefundState), default=RefundState.NEW)
     amount_minor: Mapped[int]
     goods_minor: Mapped[int] = mapped_column(default=0)
@@ -476,13 +477,17 @@ class Liability(Base, kw_only=True):
     """
 
     __tablename__ = "liability"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["company_id", "refund_id"], ["refund.company_id", "refund.id"], use_alter=True),
+        sa.UniqueConstraint("company_id", "id"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     order_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("customer_order.id"), default=None)
     company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
     session_id: Mapped[str]
     payment_intent_id: Mapped[str | None]
-    refund_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("refund.id", use_alter=True), default=None)
+    refund_id: Mapped[uuid.UUID | None] = mapped_column(unique=True, default=None)
     """The refund that failed."""
     reason: Mapped[LiabilityReason] = mapped_column(text_enum(LiabilityReason))
     detail: Mapped[str]

@@ -12,6 +12,7 @@ REASONS = "'goods_returned', 'not_delivered', 'damaged', 'price_reduced', 'order
 
 
 def upgrade() -> None:
+    op.execute("ALTER TABLE liability ADD CONSTRAINT uq_liability_company_id_id UNIQUE (company_id, id)")
     op.execute(
         f"""
         CREATE TABLE refund (
@@ -20,7 +21,7 @@ def upgrade() -> None:
             order_id uuid NOT NULL,
             company_id uuid NOT NULL,
             attempt_id uuid NOT NULL,
-            liability_id uuid CONSTRAINT fk_refund_liability_id_liability REFERENCES liability,
+            liability_id uuid,
             state text NOT NULL CONSTRAINT ck_refund_state CHECK (state IN ({STATES})),
             amount_minor bigint NOT NULL CONSTRAINT ck_refund_amount CHECK (amount_minor > 0),
             goods_minor bigint NOT NULL,
@@ -39,6 +40,8 @@ def upgrade() -> None:
                 FOREIGN KEY (company_id, order_id) REFERENCES customer_order (company_id, id),
             CONSTRAINT fk_refund_company_id_attempt_id_payment_attempt
                 FOREIGN KEY (company_id, attempt_id) REFERENCES payment_attempt (company_id, id),
+            CONSTRAINT fk_refund_company_id_liability_id_liability
+                FOREIGN KEY (company_id, liability_id) REFERENCES liability (company_id, id),
             CONSTRAINT ck_refund_parts CHECK (
                 goods_minor >= 0 AND freight_minor >= 0 AND tax_minor >= 0 AND goods_minor + freight_minor + tax_minor
                     = CASE WHEN liability_id IS NULL THEN amount_minor ELSE 0 END
@@ -93,8 +96,9 @@ def upgrade() -> None:
     op.execute("CREATE INDEX ix_stripe_call_refund_id ON stripe_call (refund_id) WHERE refund_id IS NOT NULL")
     op.execute(
         """
-        ALTER TABLE liability ADD COLUMN refund_id uuid CONSTRAINT uq_liability_refund_id UNIQUE
-                CONSTRAINT fk_liability_refund_id_refund REFERENCES refund,
+        ALTER TABLE liability ADD COLUMN refund_id uuid CONSTRAINT uq_liability_refund_id UNIQUE,
+            ADD CONSTRAINT fk_liability_company_id_refund_id_refund
+                FOREIGN KEY (company_id, refund_id) REFERENCES refund (company_id, id),
             DROP CONSTRAINT uq_liability_session_id,
             DROP CONSTRAINT ck_liability_reason,
             ADD CONSTRAINT ck_liability_reason CHECK (reason IN (
@@ -128,4 +132,5 @@ def downgrade() -> None:
         """
     )
     op.drop_table("refund")
+    op.execute("ALTER TABLE liability DROP CONSTRAINT uq_liability_company_id_id")
     op.execute("DROP FUNCTION tarifa_refunds_within_payment()")

@@ -215,6 +215,18 @@ async def test_the_database_refuses_more_than_was_paid_whoever_writes(house: Hou
             )
 
 
+async def test_another_company_sees_no_refund_of_this_one(house: House, clerk: Principal) -> None:
+    order = await paid(house)
+    await house.payments.refunds.refund(clerk, order.number, wish("1.00"))
+
+    assert [each.amount_minor for each in await house.payments.refunds.of_order(house.acme, order.number)] == [100]
+    with pytest.raises(OrderUnknown):
+        await house.payments.refunds.of_order(house.globex, order.number)
+    for principal, seen in ((house.acme, 1), (house.globex, 0)):
+        async with house.database.begin(principal.db_scope()) as session:
+            assert len((await session.scalars(sa.select(Refund))).all()) == seen
+
+
 # --- The bank takes its time, or sends it back ---
 
 

@@ -8,7 +8,7 @@ import pytest
 from kernel.db import libpq_url
 from tests.security.house import House
 
-NEVER_FILLED_HERE = {"liability", "ledger_posting", "consent"}
+NEVER_FILLED_HERE = {"liability", "ledger_posting", "refund", "consent"}
 """Rows that need a payment, or a choice nobody made here."""
 REFER_WITHOUT_COMPANY = {
     ("acceptance_annex", "acceptance"),
