@@ -1,4 +1,6 @@
-"""API keys: made and revoked by a company's admin, presented by partners' programs."""
+"""API keys: made and revoked by a company's admin, presented by partners' programs; those of the house's own people are
+admitted here too, and made by `staff_keys.py`.
+"""
 
 import hmac
 import uuid
@@ -9,10 +11,10 @@ from typing import Final
 
 from accounts import lifetimes, store
 from accounts.details import check_name
-from accounts.key_cache import KeyCache, KeyRecord
+from accounts.key_cache import AnyRecord, KeyCache, KeyRecord, StaffKeyRecord, StaffPerson
 from accounts.keys import PresentedKey
 from accounts.member_service import NoSuchCompany, administered_company
-from accounts.model import ApiKey, KeyScope
+from accounts.model import FINANCE_ROLES, ApiKey, DeskScope, KeyScope, StaffKey
 from accounts.principal import Principal, PrincipalKind, buyer_company
 from kernel.clock import Clock
 from kernel.db import Database, for_accounts
@@ -24,7 +26,7 @@ LIVE_KEYS: Final = 2
 
 
 class KeyRefused(DomainError):
-    """`reason` is `malformed`, `unknown`, `revoked` or `expired`; the last two only for who knows the secret."""
+    """`reason`: `malformed`, `unknown`, `revoked`, `expired`, `left`; the last three for who knows the secret alone."""
 
     problem = "key-refused"
     status = 401
@@ -46,7 +48,7 @@ class UnknownScope(Malformed):
     title = "This is nothing a key can be allowed"
 
 
-def admit(record: KeyRecord | None, presented: PresentedKey, now: datetime) -> Principal:
+def admit(record: AnyRecord | None, presented: PresentedKey, now: datetime) -> Principal:
     """Decide about a presented key.
 
     :raises KeyRefused: saying why
@@ -57,10 +59,29 @@ def admit(record: KeyRecord | None, presented: PresentedKey, now: datetime) -> P
         raise KeyRefused(f"It was revoked on {record.revoked_at:%Y-%m-%d}. Make a new one.", reason="revoked")
     if record.expires_at <= now:
         raise KeyRefused(f"It expired on {record.expires_at:%Y-%m-%d}. Make a new one.", reason="expired")
+    if isinstance(record, StaffKeyRecord):
+        return _admit_staff(record)
     return Principal(
         kind=PrincipalKind.PARTNER,
         visitor_id=record.id,
         company=record.company,
+        key_id=record.key_id,
+        scopes=record.scopes,
+    )
+
+
+def _admit_staff(record: StaffKeyRecord) -> Principal:
+    person = record.person
+    if person.role not in FINANCE_ROLES:
+        raise KeyRefused("Whoever made it is not at the finance desk any more.", reason="left")
+    return Principal(
+        kind=PrincipalKind.STAFF_KEY,
+        visitor_id=record.id,
+        person_id=person.id,
+        email=person.email,
+        name=person.name,
+        locale=person.locale,
+        staff_role=person.role,
         key_id=record.key_id,
         scopes=record.scopes,
     )
@@ -77,7 +98,7 @@ class ApiKeys:
         return self._cache.listening()
 
     async def authenticate_key(self, presented: str) -> Principal:
-        """Say for which company a program speaks, and what it may do.
+        """Say for which company, or as whom of the house, a program speaks, and what it may do.
 
         Three steps: the key's own form, its record, which is mostly at hand, and the decision, by the clock of this
         moment.
@@ -97,7 +118,7 @@ class ApiKeys:
             await self._note_use(record, now)
         return principal
 
-    async def find_record(self, key_id: str) -> KeyRecord | None:
+    async def find_record(self, key_id: str) -> AnyRecord | None:
         """The record at hand, else one query: the only step of `authenticate_key` that may need the database."""
         record = self._cache.find(key_id)
         if record is None:
@@ -107,9 +128,28 @@ class ApiKeys:
                 self._cache.keep(record, changes=changes)
         return record
 
-    async def _ask(self, key_id: str) -> KeyRecord | None:
+    def forget(self, owner: uuid.UUID) -> None:
+        """Ask the database anew for the keys of this company or person."""
+        self._cache.forget(owner)
+
+    async def _ask(self, key_id: str) -> AnyRecord | None:
         async with self._db.begin(for_accounts()) as session:
             row = await store.find_key(session, key_id)
+            of_staff = await store.find_staff_key(session, key_id) if row is None else None
+        if of_staff is not None:
+            key, person = of_staff
+            return StaffKeyRecord(
+                id=key.id,
+                key_id=key.key_id,
+                secret_sha256=key.secret_sha256,
+                scopes=frozenset(DeskScope(scope) for scope in key.scopes),
+                person=StaffPerson(
+                    id=person.id, email=person.email, name=person.name, locale=person.locale, role=person.staff_role
+                ),
+                expires_at=key.expires_at,
+                revoked_at=key.revoked_at,
+                used_at=key.used_at,
+            )
         if row is None:
             return None
         return KeyRecord(
@@ -139,7 +179,7 @@ class ApiKeys:
         """
         company_id = administered_company(principal, company_id)
         assert principal.person_id is not None
-        key_name, granted = check_name(name), _scopes(scopes)
+        key_name, granted = check_name(name), checked_scopes(scopes, KeyScope)
         now, key = self._clock.now(), PresentedKey.make()
         async with self._db.begin(principal.db_scope()) as session:
             if await store.lock_company(session, company_id) is None:
@@ -180,18 +220,28 @@ class ApiKeys:
         self._cache.forget(company_id)  # whoever revokes here finds it so here, before the notice has come round
         return key
 
-    async def _note_use(self, record: KeyRecord, now: datetime) -> None:
+    async def _note_use(self, record: AnyRecord, now: datetime) -> None:
         """Once a minute and key; requests that come while it is being written see it written."""
         self._cache.note_use(record, now)
         async with self._db.begin(for_accounts()) as session:
-            await store.note_key_use(session, record.key_id, now, not_since=now - lifetimes.USE_NOTED_EVERY)
+            await store.note_key_use(
+                session,
+                record.key_id,
+                now,
+                not_since=now - lifetimes.USE_NOTED_EVERY,
+                of=StaffKey if isinstance(record, StaffKeyRecord) else ApiKey,
+            )
 
 
-def _scopes(given: Iterable[str]) -> list[str]:
+def checked_scopes(given: Iterable[str], of: type[KeyScope | DeskScope]) -> list[str]:
+    """The scopes in order, each once.
+
+    :raises UnknownScope: when one is none of these, or there is none
+    """
     try:
-        scopes = sorted({KeyScope(scope) for scope in given})
+        scopes = sorted({of(scope) for scope in given})
     except ValueError as error:
-        raise UnknownScope(f"Choose among {', '.join(KeyScope)}.") from error
+        raise UnknownScope(f"Choose among {', '.join(of)}.") from error
     if not scopes:
-        raise UnknownScope(f"Choose at least one of {', '.join(KeyScope)}.")
+        raise UnknownScope(f"Choose at least one of {', '.join(of)}.")
     return [scope.value for scope in scopes]

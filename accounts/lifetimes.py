@@ -27,6 +27,8 @@ EMAIL_CODE: Final = timedelta(minutes=15)
 PASSWORD_RESET: Final = timedelta(hours=1)
 INVITATION: Final = timedelta(days=7)
 API_KEY: Final = timedelta(days=365)
+STAFF_KEY: Final = timedelta(days=90)
+"""It changes every price: shorter than a partner's."""
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 """The last use of a session or key is written at most so often."""
 

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -67,6 +67,23 @@ class KeyScope(StrEnum):
     QUOTES_CREATE = "quotes:create"
     ORDERS_READ = "orders:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
+
+
+class DeskScope(StrEnum):
+    """What an API key of the house's own people may do at the desk, as far as their role allows it."""
+
+    READ = "desk:read"
+    """Drafts, findings, impact, publications, exports, orders' prices."""
+    EDIT = "desk:edit"
+    """Drafts: begin, change, import, acknowledge warnings, comment, submit, discard."""
+    APPROVE = "desk:approve"
+    """Approve or return what somebody else wrote."""
+    PUBLISH = "desk:publish"
+    """Publish and roll back."""
+
+
+FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
+"""Who works at the finance desk."""
 
 
 class Merchant(Base, kw_only=True):
@@ -214,15 +231,56 @@ class ApiKey(Base, kw_only=True):
     """Of the last use, to the minute."""
 
 
+class StaffKey(Base, kw_only=True):
+    """A program's way to the desk in the name of one of the house's people, who made it for themselves."""
+
+    __tablename__ = "staff_key"
+    __table_args__ = (sa.Index(None, "person_id", "name"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(unique=True)
+    person_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
+    name: Mapped[str]
+    secret_sha256: Mapped[bytes] = mapped_column(repr=False)
+    scopes: Mapped[list[str]]
+    """Values of `DeskScope`."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None] = mapped_column(default=None)
+    used_at: Mapped[datetime | None] = mapped_column(default=None)
+    """Of the last use, to the minute."""
+
+
+class StaffKeyCall(Base, kw_only=True):
+    """An unsafe call of a staff key, written down before it is done and never changed: so each act names its key."""
+
+    __tablename__ = "staff_key_call"
+    __table_args__ = (sa.Index(None, "person_id", "at"), sa.Index(None, "at"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(sa.ForeignKey("staff_key.key_id"))
+    person_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
+    at: Mapped[datetime]
+    method: Mapped[str]
+    path: Mapped[str]
+
+
 class ApiCall(Base, kw_only=True):
-    """An unsafe call that named itself by an idempotency key, and what it was answered; see `repeated_calls.py`."""
+    """An unsafe call that named itself by an idempotency key, and what it was answered; see `repeated_calls.py`. It
+    belongs to a company, or to one of the house's people.
+    """
 
     __tablename__ = "api_call"
-    __table_args__ = (sa.UniqueConstraint("company_id", "idempotency_key"), sa.Index(None, "begun_at"))
+    __table_args__ = (
+        sa.UniqueConstraint("company_id", "idempotency_key"),
+        sa.UniqueConstraint("person_id", "idempotency_key"),
+        sa.Index(None, "begun_at"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     """Also that of what the call makes, so that a call done again after a crash makes nothing twice."""
-    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    company_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("company.id"), default=None)
+    person_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
     idempotency_key: Mapped[str]
     request_sha256: Mapped[bytes]
     begun_at: Mapped[datetime]

@@ -10,6 +10,7 @@ from accounts.model import (
     Authority,
     BrowserSession,
     Company,
+    DeskScope,
     KeyScope,
     MemberRole,
     Membership,
@@ -28,6 +29,8 @@ class PrincipalKind(StrEnum):
     STAFF = "staff"
     PARTNER = "partner"
     """Acts for a company, by an API key."""
+    STAFF_KEY = "staff key"
+    """Acts as one of the house's people, by an API key of theirs: at the desk's API, and nowhere else."""
 
 
 class BuyerCompany(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,9 +49,9 @@ class BuyerCompany(msgspec.Struct, frozen=True, kw_only=True):
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     kind: PrincipalKind
     visitor_id: uuid.UUID
-    """The journey of this browser; for a partner, its key's own id."""
+    """The journey of this browser; with a key, the key's own id."""
     session_id: uuid.UUID | None = None
-    """None for a visitor for whom nothing is stored yet, and for a partner."""
+    """None for a visitor for whom nothing is stored yet, and with a key."""
     person_id: uuid.UUID | None = None
     email: str | None = None
     email_verified: bool = False
@@ -64,7 +67,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     job_title: str | None = None
     staff_role: StaffRole | None = None
     key_id: str | None = None
-    scopes: frozenset[KeyScope] = frozenset()
+    scopes: frozenset[KeyScope | DeskScope] = frozenset()
 
     @classmethod
     def visitor(cls, visitor_id: uuid.UUID, session_id: uuid.UUID | None = None) -> Self:
@@ -76,7 +79,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def db_scope(self) -> Scope:
         """What row-level security lets a transaction for this principal see."""
-        if self.kind is PrincipalKind.STAFF:
+        if self.kind in {PrincipalKind.STAFF, PrincipalKind.STAFF_KEY}:
             return for_staff()
         if self.company is None:
             return for_visitor()

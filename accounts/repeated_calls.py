@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from accounts.model import ApiCall
 from kernel.clock import Clock
-from kernel.db import Database, for_company, for_staff
+from kernel.db import Database, Scope, for_company, for_staff
 from kernel.errors import Conflict
 from kernel.ids import new_id
 from kernel.signing import Keyring
@@ -49,8 +49,18 @@ class Claim(msgspec.Struct, frozen=True):
     """The right to do a call. *again*: an earlier try died without an answer, and may have made what *id* names."""
 
     id: uuid.UUID
-    company_id: uuid.UUID
+    owner: "Owner"
     again: bool
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose call it is, and in whose name space its name stands: a company's, or one person's of the house."""
+
+    company_id: uuid.UUID | None = None
+    person_id: uuid.UUID | None = None
+
+    def db_scope(self) -> Scope:
+        return for_staff() if self.company_id is None else for_company(self.company_id)
 
 
 class RepeatedCalls:
@@ -59,33 +69,35 @@ class RepeatedCalls:
         self._clock = clock
         self._keyring = keyring
 
-    async def claim(self, company_id: uuid.UUID, name: str, request_sha256: bytes) -> Claim | KeptAnswer:
-        """Begin the call that *company_id* named *name*, or return what it was answered before.
+    async def claim(self, owner: Owner, name: str, request_sha256: bytes) -> Claim | KeptAnswer:
+        """Begin the call that *owner* named *name*, or return what it was answered before.
 
         :param request_sha256: of everything that makes the call what it is: method, address, body
         :raises IdempotencyKeyReused: when another call has this name
         :raises CallInProgress: while the same call is worked on
         """
         now = self._clock.now()
-        async with self._db.begin(for_company(company_id)) as session:
+        mine = ApiCall.person_id if owner.company_id is None else ApiCall.company_id
+        async with self._db.begin(owner.db_scope()) as session:
             begun = (
                 insert(ApiCall)
                 .values(
                     id=new_id(),
-                    company_id=company_id,
+                    company_id=owner.company_id,
+                    person_id=owner.person_id,
                     idempotency_key=name,
                     request_sha256=request_sha256,
                     begun_at=now,
                 )
-                .on_conflict_do_nothing(index_elements=[ApiCall.company_id, ApiCall.idempotency_key])
+                .on_conflict_do_nothing(index_elements=[mine, ApiCall.idempotency_key])
                 .returning(ApiCall.id)
             )
             made = await session.scalar(begun)
             if made is not None:
-                return Claim(made, company_id, again=False)
+                return Claim(made, owner, again=False)
             call = await session.scalar(
                 sa.select(ApiCall)
-                .where(ApiCall.company_id == company_id, ApiCall.idempotency_key == name)
+                .where(mine == (owner.company_id or owner.person_id), ApiCall.idempotency_key == name)
                 .with_for_update()
             )
             if call is None:  # it was refused between the two statements, and forgotten
@@ -93,7 +105,7 @@ class RepeatedCalls:
             if call.begun_at <= now - KEPT:
                 call.id, call.request_sha256, call.begun_at = new_id(), request_sha256, now
                 call.status = call.headers = call.body = None
-                return Claim(call.id, company_id, again=False)
+                return Claim(call.id, owner, again=False)
             if call.request_sha256 != request_sha256:
                 raise IdempotencyKeyReused(
                     "A call with another body, address or method was sent under this Idempotency-Key within a day. "
@@ -107,12 +119,12 @@ class RepeatedCalls:
                     "The same call is still being worked on. Send it again in a second.", retry_after_seconds=1
                 )
             call.begun_at = now
-            return Claim(call.id, company_id, again=True)
+            return Claim(call.id, owner, again=True)
 
     async def keep(self, claim: Claim, answer: KeptAnswer) -> None:
         """Keep what the call was answered, before it is sent: encrypted, for it may hold a secret shown once."""
         body = self._keyring.encrypt(_PURPOSE, answer.body, context=claim.id.bytes)
-        async with self._db.begin(for_company(claim.company_id)) as session:
+        async with self._db.begin(claim.owner.db_scope()) as session:
             await session.execute(
                 sa.update(ApiCall)
                 .where(ApiCall.id == claim.id)
@@ -121,7 +133,7 @@ class RepeatedCalls:
 
     async def forget(self, claim: Claim) -> None:
         """Let the call be tried again under its name: it was refused, and did nothing."""
-        async with self._db.begin(for_company(claim.company_id)) as session:
+        async with self._db.begin(claim.owner.db_scope()) as session:
             await session.execute(sa.delete(ApiCall).where(ApiCall.id == claim.id, ApiCall.status.is_(None)))
 
     async def delete_old(self) -> None:

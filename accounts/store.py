@@ -21,6 +21,8 @@ from accounts.model import (
     Merchant,
     OneTimeToken,
     Person,
+    StaffKey,
+    StaffKeyCall,
     TokenPurpose,
 )
 from kernel.errors import Unavailable
@@ -323,13 +325,55 @@ async def lock_company_key(session: AsyncSession, company_id: uuid.UUID, key_id:
     return (await session.scalars(query)).one_or_none()
 
 
-async def note_key_use(session: AsyncSession, key_id: str, now: datetime, *, not_since: datetime) -> None:
+async def note_key_use(
+    session: AsyncSession, key_id: str, now: datetime, *, not_since: datetime, of: type[ApiKey | StaffKey] = ApiKey
+) -> None:
     """Record the use unless one after *not_since* is recorded already."""
     await session.execute(
-        sa.update(ApiKey)
-        .where(ApiKey.key_id == key_id, sa.or_(ApiKey.used_at.is_(None), ApiKey.used_at <= not_since))
+        sa.update(of)
+        .where(of.key_id == key_id, sa.or_(of.used_at.is_(None), of.used_at <= not_since))
         .values(used_at=now)
     )
+
+
+async def find_staff_key(session: AsyncSession, key_id: str) -> tuple[StaffKey, Person] | None:
+    query = sa.select(StaffKey, Person).join(Person, Person.id == StaffKey.person_id).where(StaffKey.key_id == key_id)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def list_staff_keys(session: AsyncSession, person_id: uuid.UUID | None) -> Sequence[tuple[StaffKey, Person]]:
+    """A person's, or everybody's, with whose they are, by person, name and age."""
+    query = sa.select(StaffKey, Person).join(Person, Person.id == StaffKey.person_id)
+    if person_id is not None:
+        query = query.where(StaffKey.person_id == person_id)
+    ordered = query.order_by(Person.name, StaffKey.name, StaffKey.created_at, StaffKey.id)
+    return [(row[0], row[1]) for row in await session.execute(ordered)]
+
+
+async def count_live_staff_keys(session: AsyncSession, person_id: uuid.UUID, name: str, now: datetime) -> int:
+    query = sa.select(sa.func.count()).where(
+        StaffKey.person_id == person_id,
+        StaffKey.name == name,
+        StaffKey.revoked_at.is_(None),
+        StaffKey.expires_at > now,
+    )
+    return (await session.execute(query)).scalar_one()
+
+
+async def lock_staff_key(session: AsyncSession, key_id: str) -> StaffKey | None:
+    query = sa.select(StaffKey).where(StaffKey.key_id == key_id).with_for_update()
+    return (await session.scalars(query)).one_or_none()
+
+
+async def list_staff_key_calls(
+    session: AsyncSession, person_id: uuid.UUID | None, *, limit: int
+) -> Sequence[StaffKeyCall]:
+    """The last calls by a person's keys, or by everybody's, newest first."""
+    query = sa.select(StaffKeyCall).order_by(StaffKeyCall.at.desc(), StaffKeyCall.id.desc()).limit(limit)
+    if person_id is not None:
+        query = query.where(StaffKeyCall.person_id == person_id)
+    return (await session.scalars(query)).all()
 
 
 # -- limits and housekeeping -----------------------------------------------------------------------------------------

@@ -23,6 +23,11 @@ def accounts_rows(op: Any, table: str, *, company: str = "company_id") -> None:
     _guard(op, table, f"current_setting('tarifa.scope') = 'accounts' OR tarifa_may_see({company})")
 
 
+def staff_rows(op: Any, table: str) -> None:
+    """Show rows of *table*, which names no company, to staff alone."""
+    _guard(op, table, "tarifa_may_see(NULL)")
+
+
 def append_only(op: Any, table: str) -> None:
     """Refuse every change of a row once written, whatever the role."""
     op.execute(

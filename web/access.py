@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from accounts.model import KeyScope, MemberRole, StaffRole
+from accounts.model import FINANCE_ROLES, DeskScope, KeyScope, MemberRole
 from accounts.principal import Principal, PrincipalKind
 
 
@@ -28,16 +28,25 @@ class Access(StrEnum):
     """A key with the scope `orders:read`, and nobody without one."""
     WEBHOOKS_KEY = "webhooks key"
     """A key with the scope `webhooks:manage`, and nobody without one."""
+    DESK_READ_KEY = "desk:read key"
+    """A key of somebody at the finance desk, with the scope `desk:read`; the next three likewise. No company's key."""
+    DESK_EDIT_KEY = "desk:edit key"
+    DESK_APPROVE_KEY = "desk:approve key"
+    DESK_PUBLISH_KEY = "desk:publish key"
 
 
-KEY_SCOPES: Final = {
+KEY_SCOPES: Final[dict[Access, KeyScope | DeskScope]] = {
     Access.PRICES_KEY: KeyScope.PRICES_READ,
     Access.QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.SIGNED_QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.ORDERS_KEY: KeyScope.ORDERS_READ,
     Access.WEBHOOKS_KEY: KeyScope.WEBHOOKS_MANAGE,
+    Access.DESK_READ_KEY: DeskScope.READ,
+    Access.DESK_EDIT_KEY: DeskScope.EDIT,
+    Access.DESK_APPROVE_KEY: DeskScope.APPROVE,
+    Access.DESK_PUBLISH_KEY: DeskScope.PUBLISH,
 }
-FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
+BY_KEY: Final = frozenset({PrincipalKind.PARTNER, PrincipalKind.STAFF_KEY})
 
 
 def allows(access: Access, principal: Principal) -> bool:
@@ -46,11 +55,13 @@ def allows(access: Access, principal: Principal) -> bool:
         case Access.ANYONE:
             return True
         case Access.PRICES_KEY | Access.QUOTES_KEY:
-            return principal.kind is not PrincipalKind.PARTNER or KEY_SCOPES[access] in principal.scopes
+            return principal.kind not in BY_KEY or KEY_SCOPES[access] in principal.scopes
         case Access.ORDERS_KEY | Access.SIGNED_QUOTES_KEY | Access.WEBHOOKS_KEY:
             return principal.kind is PrincipalKind.PARTNER and KEY_SCOPES[access] in principal.scopes
+        case Access.DESK_READ_KEY | Access.DESK_EDIT_KEY | Access.DESK_APPROVE_KEY | Access.DESK_PUBLISH_KEY:
+            return principal.kind is PrincipalKind.STAFF_KEY and KEY_SCOPES[access] in principal.scopes
         case Access.LOGGED_IN:
-            return principal.person_id is not None
+            return principal.person_id is not None and principal.kind not in BY_KEY
         case Access.MEMBER:
             return principal.kind is PrincipalKind.MEMBER
         case Access.COMPANY_ADMIN:
@@ -76,6 +87,30 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/account/members/{person}", Access.COMPANY_ADMIN),
     ("POST", "/account/members/{person}/removal", Access.COMPANY_ADMIN),
     ("GET", "/api-reference", Access.ANYONE),
+    ("GET", "/api/v1/desk/comparison", Access.DESK_READ_KEY),
+    ("GET", "/api/v1/desk/drafts", Access.DESK_READ_KEY),
+    ("POST", "/api/v1/desk/drafts", Access.DESK_EDIT_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}", Access.DESK_READ_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/acknowledgements", Access.DESK_EDIT_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/approval", Access.DESK_APPROVE_KEY),
+    ("DELETE", "/api/v1/desk/drafts/{draft}/change", Access.DESK_EDIT_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}/changes", Access.DESK_READ_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/comments", Access.DESK_EDIT_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/discard", Access.DESK_EDIT_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}/findings", Access.DESK_READ_KEY),
+    ("DELETE", "/api/v1/desk/drafts/{draft}/object", Access.DESK_EDIT_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}/object", Access.DESK_READ_KEY),
+    ("PUT", "/api/v1/desk/drafts/{draft}/object", Access.DESK_EDIT_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}/objects", Access.DESK_READ_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/publication", Access.DESK_PUBLISH_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/return", Access.DESK_APPROVE_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}/review", Access.DESK_READ_KEY),
+    ("GET", "/api/v1/desk/drafts/{draft}/rows", Access.DESK_READ_KEY),
+    ("POST", "/api/v1/desk/drafts/{draft}/submission", Access.DESK_EDIT_KEY),
+    ("GET", "/api/v1/desk/publications", Access.DESK_READ_KEY),
+    ("GET", "/api/v1/desk/publications/{number}", Access.DESK_READ_KEY),
+    ("POST", "/api/v1/desk/publications/{number}/rollback", Access.DESK_PUBLISH_KEY),
+    ("GET", "/api/v1/desk/skus/{sku}/history", Access.DESK_READ_KEY),
     ("GET", "/api/v1/feed.csv", Access.PRICES_KEY),
     ("GET", "/api/v1/feed.parquet", Access.PRICES_KEY),
     ("GET", "/api/v1/orders", Access.ORDERS_KEY),
@@ -122,6 +157,9 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/checkout/orders", Access.ANYONE),
     ("GET", "/checkout/review", Access.ANYONE),
     ("GET", "/desk", Access.STAFF),
+    ("GET", "/desk/keys", Access.FINANCE),
+    ("POST", "/desk/keys", Access.FINANCE),
+    ("POST", "/desk/keys/{key_id}/revocation", Access.FINANCE),
     ("GET", "/desk/orders", Access.STAFF),
     ("GET", "/desk/orders/{number}", Access.STAFF),
     ("GET", "/desk/orders/{number}/cancellation", Access.FINANCE),

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from accounts.principal import Principal, PrincipalKind
 from kernel.errors import DomainError, NotFound
 from kernel.ids import new_id
-from web.access import KEY_SCOPES, TABLE, Access, allowed_methods, allows
+from web.access import BY_KEY, KEY_SCOPES, TABLE, Access, allowed_methods, allows
 from web.api.rates import count_request
 from web.api.repeats import answer_once, idempotency_key
 from web.edge import require_text
@@ -71,6 +71,8 @@ class Authentication(ASGIMiddleware):
                 vouched=vouched,
             )
         if request.url.path.startswith(API_PREFIX):
+            if principal.kind is PrincipalKind.STAFF_KEY and request.method in UNSAFE_METHODS:
+                await services_of(request).staff_keys.note_call(principal, request.method, request.url.path)
             name = idempotency_key(request, principal) if request.method in UNSAFE_METHODS else None
             if name is not None:
                 await answer_once(request, principal, name, next_app, receive, send)
@@ -103,11 +105,10 @@ class Authentication(ASGIMiddleware):
 
 def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Response[bytes]:
     if request.url.path.startswith(API_PREFIX):
-        if principal.kind is PrincipalKind.PARTNER:
-            raise ScopeMissing(
-                f"This call needs a key with the scope {KEY_SCOPES[access].value}. Ask your admin for one.",
-                scope=KEY_SCOPES[access].value,
-            )
+        if principal.kind in BY_KEY:
+            scope = KEY_SCOPES[access].value
+            asked = "Make one at the desk." if scope.startswith("desk:") else "Ask your admin for one."
+            raise ScopeMissing(f"This call needs a key with the scope {scope}. {asked}", scope=scope)
         raise Unauthenticated("Present an API key as `Authorization: Bearer trf_...`.")
     if principal.person_id is not None:  # logging in again would change nothing, and lead back here
         if access is Access.COMPANY_ADMIN and principal.kind is PrincipalKind.MEMBER:

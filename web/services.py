@@ -16,6 +16,7 @@ from accounts.passwords import Passwords
 from accounts.repeated_calls import RepeatedCalls
 from accounts.request_rates import RequestRates
 from accounts.service import Accounts
+from accounts.staff_keys import StaffKeys
 from accounts.webhooks.delivery import Deliveries
 from accounts.webhooks.outbox import QUEUE
 from accounts.webhooks.service import Webhooks
@@ -83,6 +84,7 @@ class Services(msgspec.Struct, kw_only=True):
     accounts: Accounts
     members: Members
     api_keys: ApiKeys
+    staff_keys: StaffKeys
     repeated_calls: RepeatedCalls
     request_rates: RequestRates
     catalog: Catalog
@@ -138,6 +140,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         clock=clock,
         api_base=settings.stripe_api_base,
     )
+    api_keys = ApiKeys(db, clock)
     policy = Policy(
         percent=settings.second_approval_percent,
         skus=settings.second_approval_skus,
@@ -155,7 +158,8 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         keyring=keyring,
         accounts=Accounts(db, clock, passwords, base_url=settings.base_url),
         members=Members(db, clock, passwords, base_url=settings.base_url),
-        api_keys=ApiKeys(db, clock),
+        api_keys=api_keys,
+        staff_keys=StaffKeys(db, clock, api_keys),
         repeated_calls=RepeatedCalls(db, clock, keyring),
         request_rates=RequestRates(db, workers=settings.workers),
         catalog=catalog,

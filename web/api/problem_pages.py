@@ -34,6 +34,7 @@ MEANING: Final = {
         "It was there once and is no longer at hand.",
         "Begin again as `detail` says; repeating the request is no use.",
     ),
+    412: ("It is not as you said you saw it.", "Look at both sides, decide, and send the entity tag of what is there."),
     413: ("The body is larger than this address takes.", "Send it in parts."),
     415: (
         "The body is not in a format this address reads.",
@@ -41,13 +42,18 @@ MEANING: Final = {
     ),
     416: ("The part asked for is not in the file.", "Ask for the whole file, without `Range`."),
     422: ("The request is well formed, but against the rules.", "Change what `detail` names; repeating it is no use."),
+    428: (
+        "You did not say what you saw, so that somebody's work could be lost.",
+        "Send `If-Match` or `If-None-Match`.",
+    ),
     429: ("Too many attempts in a short time.", "Wait, and try again later; `retry_at`, where given, says when."),
     500: ("Something failed on our side, and has been recorded.", "Try again; write to us if it goes on."),
     503: ("It cannot be answered rightly at the moment.", "Try again after the seconds in the `Retry-After` header."),
 }
 ADVICE: Final = {
-    "key-refused": "`reason` says why: `malformed` (cut off or mistyped), `unknown`, `revoked` or `expired`. "
-    "An admin of your company makes a new key on its page of API keys.",
+    "key-refused": "`reason` says why: `malformed` (cut off or mistyped), `unknown`, `revoked`, `expired`, or `left`: "
+    "whoever made this key of the desk is not there any more. An admin of your company makes a new key on its page of "
+    "API keys.",
     "scope-missing": "Scopes are given when a key is made and never change. Make a key with the scope that `detail` "
     "names.",
     "price-book-unavailable": "A server that has not heard from its price log for some seconds answers this rather "

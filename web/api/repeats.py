@@ -6,18 +6,21 @@ from typing import Final
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from accounts.principal import Principal
-from accounts.repeated_calls import Claim, KeptAnswer
+from accounts.principal import Principal, PrincipalKind
+from accounts.repeated_calls import Claim, KeptAnswer, Owner
 from web.api.reading import BodyMalformed
 from web.http import AnyRequest, services_of
 
 HEADER: Final = "idempotency-key"
 LONGEST: Final = 255
 STATE: Final = "claim"
+UNNAMED: Final = "unnamed"
+"""Under this key of a handler's `opt`: its calls take no name."""
 
 
 def idempotency_key(request: AnyRequest, principal: Principal) -> str | None:
-    """What the call names itself; None where nothing is kept: without a name, and without an API key.
+    """What the call names itself; None where nothing is kept: without a name, without an API key, and where a call sent
+    again does no harm and its body is too large to be kept.
 
     :raises BodyMalformed: when it cannot be a name
     """
@@ -26,7 +29,7 @@ def idempotency_key(request: AnyRequest, principal: Principal) -> str | None:
         return None
     if not 0 < len(name) <= LONGEST or not name.isascii() or not name.isprintable():
         raise BodyMalformed(f"Idempotency-Key takes 1 to {LONGEST} printable ASCII characters, such as a UUID.")
-    return None if principal.company_id is None else name
+    return None if _owner(principal) is None or request.route_handler.opt.get(UNNAMED) else name
 
 
 async def answer_once(
@@ -36,9 +39,10 @@ async def answer_once(
 
     :raises IdempotencyKeyReused, CallInProgress: as `RepeatedCalls.claim`
     """
-    assert principal.company_id is not None, "only calls of a company have names"
+    owner = _owner(principal)
+    assert owner is not None, "only calls with a key have names"
     calls, scope = services_of(request).repeated_calls, request.scope
-    claim = await calls.claim(principal.company_id, name, await _digest(request))
+    claim = await calls.claim(owner, name, await _digest(request))
     if isinstance(claim, KeptAnswer):
         await _send(claim, send, replayed=True)
         return
@@ -61,6 +65,12 @@ def claim_of(scope: Scope) -> Claim | None:
     """The claim under which a call is done, so that what it makes can bear its id."""
     found = scope["state"].get(STATE)
     return found if isinstance(found, Claim) else None
+
+
+def _owner(principal: Principal) -> Owner | None:
+    if principal.company_id is not None:
+        return Owner(company_id=principal.company_id)
+    return Owner(person_id=principal.person_id) if principal.kind is PrincipalKind.STAFF_KEY else None
 
 
 async def _digest(request: AnyRequest) -> bytes:

@@ -7,6 +7,7 @@ from web.desk import (
     drafts,
     history,
     impact_pages,
+    keys,
     orders,
     preview,
     price_audits,
@@ -37,4 +38,5 @@ def routes() -> list[ControllerRouterHandler]:
         *sheets.HANDLERS,
         *impact_pages.HANDLERS,
         *price_audits.HANDLERS,
+        *keys.HANDLERS,
     ]

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.model import ApiCall
-from accounts.repeated_calls import ABANDONED, KEPT, CallInProgress, Claim, KeptAnswer, RepeatedCalls
+from accounts.repeated_calls import ABANDONED, KEPT, CallInProgress, Claim, KeptAnswer, Owner, RepeatedCalls
 from kernel.clock import FixedClock
 from kernel.db import for_staff
 from tests.web.api.partners import ACME, GLOBEX, Program, key_of
@@ -115,7 +115,7 @@ async def company_id(shop: Shop) -> uuid.UUID:
 
 
 async def begun(calls: RepeatedCalls, company: uuid.UUID, name: str, digest: bytes = b"1") -> Claim:
-    claim = await calls.claim(company, name, digest)
+    claim = await calls.claim(Owner(company_id=company), name, digest)
     assert isinstance(claim, Claim)
     return claim
 
@@ -125,13 +125,13 @@ async def test_a_call_that_died_is_done_again_under_its_id(partner_shop: Shop, c
     first = await begun(calls, company, "died")
     calls._clock = FixedClock(now + ABANDONED - timedelta(seconds=1))
     with pytest.raises(CallInProgress):
-        await calls.claim(company, "died", b"1")
+        await calls.claim(Owner(company_id=company), "died", b"1")
     calls._clock = FixedClock(now + ABANDONED)
     second = await begun(calls, company, "died")
 
     assert (second.id, first.again, second.again) == (first.id, False, True)
     with pytest.raises(CallInProgress):
-        await calls.claim(company, "died", b"1")
+        await calls.claim(Owner(company_id=company), "died", b"1")
 
 
 async def test_a_quote_signed_before_the_crash_is_the_answer_after_it(partner_shop: Shop) -> None:
@@ -155,7 +155,7 @@ async def test_a_name_is_free_again_after_a_day(partner_shop: Shop, calls: Repea
     company, now = await company_id(partner_shop), partner_shop.clock.now()
     first = await begun(calls, company, "old")
     await calls.keep(first, KeptAnswer(201, {"a": "b"}, b"body"))
-    assert await calls.claim(company, "old", b"1") == KeptAnswer(201, {"a": "b"}, b"body")
+    assert await calls.claim(Owner(company_id=company), "old", b"1") == KeptAnswer(201, {"a": "b"}, b"body")
     calls._clock = FixedClock(now + KEPT)
     second = await begun(calls, company, "old", b"2")
 
@@ -174,4 +174,4 @@ async def test_what_is_old_is_deleted_and_nothing_else(partner_shop: Shop, calls
     async with partner_shop.services.db.begin(for_staff()) as session:
         names = set(await session.scalars(sa.select(ApiCall.idempotency_key)))
     assert "yesterday" not in names
-    assert await calls.claim(company, "today", b"1") == kept
+    assert await calls.claim(Owner(company_id=company), "today", b"1") == kept
