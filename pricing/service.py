@@ -278,19 +278,27 @@ class Pricing:
 
     # --- Drafts ---
 
-    async def open_draft(self, *, title: str, by: uuid.UUID | None) -> PriceDraft:
-        """A draft without changes, over the last published content.
+    async def open_draft(self, *, title: str, by: uuid.UUID | None, draft_id: uuid.UUID | None = None) -> PriceDraft:
+        """A draft without changes, over the last published content. *draft_id*: its id, where the call that makes it
+        may be repeated; made before, it is returned as it is.
 
         :raises LeafMalformed: when the title is no text to keep
         """
         leaf.storable(title)
         async with self.db.begin(for_staff()) as session:
-            return await self._open_draft(session, title=title, by=by)
+            made = None if draft_id is None else await store.find_draft(session, draft_id)
+            return made or await self._open_draft(session, title=title, by=by, draft_id=draft_id)
 
-    async def list_drafts(self, state: DraftState | None = DraftState.OPEN) -> Sequence[PriceDraft]:
-        """Newest first; None: in every state."""
+    async def list_drafts(
+        self,
+        state: DraftState | None = DraftState.OPEN,
+        *,
+        limit: int | None = None,
+        before: tuple[datetime, uuid.UUID] | None = None,
+    ) -> Sequence[PriceDraft]:
+        """Newest first; None: in every state. *before*: those opened before this instant and id alone."""
         async with self.db.begin(for_staff()) as session:
-            return await store.list_drafts(session, state)
+            return await store.list_drafts(session, state, limit=limit, before=before)
 
     async def find_draft(self, draft_id: uuid.UUID) -> PriceDraft:
         """:raises DraftNotFound: when there is none"""
@@ -654,10 +662,10 @@ class Pricing:
                 return published
         raise PublishedByOthers("Others publish at the same time. Try again.")
 
-    async def list_publications(self, limit: int = 100) -> Sequence[PricePublication]:
-        """Newest first."""
+    async def list_publications(self, limit: int = 100, *, before: int | None = None) -> Sequence[PricePublication]:
+        """Newest first; *before*: those of lower numbers alone."""
         async with self.db.begin(for_staff()) as session:
-            return await store.list_publications(session, limit=limit)
+            return await store.list_publications(session, limit=limit, before=before)
 
     async def find_publication(self, number: int) -> PricePublication:
         """:raises PublicationNotFound: when there is none"""
@@ -666,6 +674,11 @@ class Pricing:
         if found is None:
             raise PublicationNotFound(f"There is no publication {number}.")
         return found
+
+    async def find_publication_of(self, draft_id: uuid.UUID) -> PricePublication | None:
+        """The publication that put the draft in force, or will; None: there is none."""
+        async with self.db.begin(for_staff()) as session:
+            return await store.find_publication_of(session, draft_id)
 
     async def compare(self, older: int, newer: int) -> tuple[Change, ...]:
         """What publication *newer* has otherwise than *older*, by kind and key, derivations and their rows alike.
@@ -760,10 +773,12 @@ class Pricing:
 
     # --- Below ---
 
-    async def _open_draft(self, session: AsyncSession, *, title: str, by: uuid.UUID | None) -> PriceDraft:
+    async def _open_draft(
+        self, session: AsyncSession, *, title: str, by: uuid.UUID | None, draft_id: uuid.UUID | None = None
+    ) -> PriceDraft:
         last = await store.find_last_publication(session)
         draft = PriceDraft(
-            id=new_id(),
+            id=draft_id or new_id(),
             title=title,
             base_root=None if last is None else last.root,
             base_source=None if last is None else last.source,

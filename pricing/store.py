@@ -72,11 +72,20 @@ async def lock_draft(session: AsyncSession, draft_id: uuid.UUID) -> PriceDraft |
     return await session.get(PriceDraft, draft_id, with_for_update=True, populate_existing=True)
 
 
-async def list_drafts(session: AsyncSession, state: DraftState | None) -> Sequence[PriceDraft]:
-    """Newest first."""
-    query = sa.select(PriceDraft).order_by(PriceDraft.created_at.desc(), PriceDraft.id)
+async def list_drafts(
+    session: AsyncSession,
+    state: DraftState | None,
+    *,
+    limit: int | None = None,
+    before: tuple[datetime, uuid.UUID] | None = None,
+) -> Sequence[PriceDraft]:
+    """Newest first; *before*: those opened before this instant and id alone."""
+    query = sa.select(PriceDraft).order_by(PriceDraft.created_at.desc(), PriceDraft.id.desc()).limit(limit)
     if state is not None:
         query = query.where(PriceDraft.state == state)
+    if before is not None:
+        opened, draft_id = sa.literal(before[0], PriceDraft.created_at.type), sa.literal(before[1], PriceDraft.id.type)
+        query = query.where(sa.tuple_(PriceDraft.created_at, PriceDraft.id) < sa.tuple_(opened, draft_id))
     return (await session.scalars(query)).all()
 
 
@@ -220,6 +229,10 @@ async def lock_publications(session: AsyncSession) -> None:
 
 async def find_publication(session: AsyncSession, number: int) -> PricePublication | None:
     return await session.get(PricePublication, number)
+
+
+async def find_publication_of(session: AsyncSession, draft_id: uuid.UUID) -> PricePublication | None:
+    return await session.scalar(sa.select(PricePublication).where(PricePublication.draft_id == draft_id))
 
 
 async def find_last_publication(session: AsyncSession) -> PricePublication | None:

@@ -48,12 +48,13 @@ def openapi_config() -> OpenAPIConfig:
         title="Tarifa",
         version=VERSION,
         summary="Prices that are the same in every channel, with their reasons.",
-        description="Prices, the price feed and orders, for partners' programs. Every error is a problem document "
-        "(RFC 9457) whose `type` leads to a page that explains it.",
+        description="Prices, the price feed and orders, for partners' programs, and the finance desk for the house's "
+        "own. Every error is a problem document (RFC 9457) whose `type` leads to a page that explains it.",
         servers=[Server(url="/", description="This installation")],
         tags=[
             Tag(name="prices", description="What a buyer pays and why, from the price book in force."),
             Tag(name="orders", description="What the key's company ordered."),
+            Tag(name="desk", description="The finance desk: drafts, reviews, publications. With a key of staff alone."),
             Tag(name="webhooks", description="Where your company is told of what happens, and what it was told."),
             Tag(name="health", description="For whoever runs the installation."),
         ],
@@ -125,7 +126,9 @@ def read_examples() -> dict[str, list[tuple[str, Json]]]:
 def _add_conventions(operation: Json, about: Json, *, unsafe: bool) -> None:
     """What holds of every call: how many are left, and that an unsafe one may be repeated under its name."""
     operation["responses"]["429"] = {"description": "There were too many requests. Wait `Retry-After` seconds."}
-    if unsafe and about["key"] != "none":
+    if unsafe and about["upload"]:
+        operation["responses"]["409"] = {"description": "The state of things does not allow it now."}
+    elif unsafe and about["key"] != "none":
         operation["responses"]["409"] = {
             "description": "The state of things does not allow it now; or the `Idempotency-Key` names another call, or "
             "this one, which is still being worked on."
@@ -160,8 +163,16 @@ def _complete(operation: Json, about: Json, examples: list[tuple[str, Json]]) ->
     if about["ranged"]:
         parameters.append(_header("Range", "The part wanted, `bytes=FIRST-LAST`; for a file that is made already."))
         parameters.append(_header("If-Range", "Entity tag of the copy that the part continues; 200 if another."))
+    if about["conditional"]:
+        parameters.append(_header("If-Match", "Entity tag of what you saw: 412 when it is something else by now."))
+        parameters.append(_header("If-None-Match", "`*`: there was nothing; 412 when there is something by now."))
     if parameters:
         operation["parameters"] = parameters
+    if about["upload"]:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
+        }
     if about["body"] is not None:
         operation["requestBody"] = {
             "required": True,
@@ -215,7 +226,7 @@ def _headers(status: str, about: Json) -> Json:
     if about["deprecation"] is not None and status in {"200", "201", "206", "304"}:
         headers["Deprecation"] = _text_header("Since when it is deprecated, as `@` and Unix seconds (RFC 9745).")
         headers["Sunset"] = _text_header("When it stops (RFC 8594).")
-    if about["cached"] and status in {"200", "206", "304"}:
+    if (about["cached"] or about["conditional"]) and status in {"200", "206", "304"}:
         headers["ETag"] = {"description": "Strong: the same tag, the same bytes.", "schema": ETAG}
     if about["answer"] is None and about["ranged"] and status in {"200", "206", "304"}:
         headers |= {
@@ -350,7 +361,9 @@ def _operation_faults(operation: Json, found: Json, tags: set[str]) -> Iterator[
         if not parameter.get("description"):
             yield f"parameter {parameter['name']} has no description"
         yield from _unbounded(parameter["schema"], found, f"parameter {parameter['name']}", set())
-    for content in operation.get("requestBody", {}).get("content", {}).values():
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        if media_type == "application/octet-stream":
+            continue  # a file: how large it may be is the installation's to say
         yield from _unbounded(content["schema"], found, "the body", set())
         yield from _example_faults(content, found, "the body")
         if not content.get("examples"):

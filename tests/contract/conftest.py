@@ -15,16 +15,26 @@ from kernel.clock import FixedClock
 from kernel.embedded import EmbeddedServer
 from tests.conftest import NOW
 from tests.contract.known import Known
-from tests.web.api.partners import ACME, GLOBEX, endpoint_of, key_of, order_of
-from tests.web.conftest import FAST_PASSWORDS, Shop, _cloned, _open, demo_settings, demo_template
+from tests.web.api.desks import CHIEF, CLERK, begin, make_chief, ok, ready, reprice, staff_key
+from tests.web.api.partners import ACME, GLOBEX, Program, endpoint_of, key_of, order_of
+from tests.web.conftest import (
+    FAST_PASSWORDS,
+    Shop,
+    _cloned,
+    _open,
+    demo_database_url,
+    demo_settings,
+    demo_template,
+    shop,
+)
 from web.app import create_app
 from web.services import build
 
-__all__ = ["demo_template"]
+__all__ = ["demo_database_url", "demo_template", "shop"]
 
 
 class Partners(msgspec.Struct):
-    """A shop in which Acme and Globex have a key with all scopes and an order each."""
+    """A shop in which Acme and Globex have a key with all scopes and an order each, and the desk's people keys too."""
 
     shop: Shop
     keys: dict[str, str]
@@ -32,6 +42,10 @@ class Partners(msgspec.Struct):
     endpoint: str
     """Acme's, and a message of it."""
     message: str
+    drafts: list[str]
+    """The clerk's, each with a price that jumps: to read, change, submit, approve, return, discuss; closed; ready."""
+    finding: str
+    """The digest of a warning of theirs."""
 
 
 class Served(msgspec.Struct):
@@ -90,7 +104,20 @@ def served(server: EmbeddedServer, demo_template: str) -> Iterator[Served]:
 async def _partners(shop: Shop) -> Partners:
     orders = {"acme": (await order_of(shop, ACME)).number, "globex": (await order_of(shop, GLOBEX)).number}
     keys = {"acme": await key_of(shop, ACME), "globex": await key_of(shop, GLOBEX)}
-    return Partners(shop, keys, orders, *(await endpoint_of(shop, keys["acme"])))
+    await make_chief(shop)
+    for name, email in (("clerk", CLERK), ("chief", CHIEF)):
+        keys[name] = (await staff_key(shop, email))[1]
+    clerk = Program(shop, keys["clerk"])
+    drafts = [await begin(clerk) for _ in range(7)]
+    for draft in drafts:
+        ok(await reprice(clerk, draft, "19"))
+    for draft in drafts[3:5]:
+        ok(await clerk.post(f"{draft}/submission", json={"version": 1}))
+    ok(await clerk.post(f"{drafts[6]}/discard"))
+    found = ok(await clerk.get(f"{drafts[0]}/findings")).json()["findings"]
+    drafts.append(await ready(clerk, Program(shop, keys["chief"])))
+    ids = [draft.rpartition("/")[2] for draft in drafts]
+    return Partners(shop, keys, orders, *(await endpoint_of(shop, keys["acme"])), ids, found[0]["digest"])
 
 
 def _known(url: str, partners: Partners) -> Known:
@@ -104,6 +131,7 @@ def _known(url: str, partners: Partners) -> Known:
             "root": root,
             "since": root,
             "number": partners.orders["acme"],
+            "draft": partners.drafts[0],
             "quote_id": quoted["id"],
             "endpoint_id": partners.endpoint,
             "message_id": partners.message,

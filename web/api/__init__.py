@@ -16,6 +16,7 @@ from web.api import (
     signed_quotes,
     webhooks,
 )
+from web.api.desk import drafts, objects, publications, reviews
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -30,6 +31,10 @@ def routes() -> list[ControllerRouterHandler]:
         *orders.HANDLERS,
         *webhooks.HANDLERS,
         *audits.HANDLERS,
+        *drafts.HANDLERS,
+        *objects.HANDLERS,
+        *reviews.HANDLERS,
+        *publications.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,
         *reference.HANDLERS,

@@ -10,6 +10,7 @@ import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Message, Scope
 
+from web.api.repeats import UNNAMED
 from web.api.wire import ProblemDocument
 from web.problems import PROBLEM_TYPE
 
@@ -44,11 +45,14 @@ _WHEN: Final = {
     401: "The API key is unknown, revoked or expired, or there is none and it is needed.",
     403: "The API key does not carry the scope.",
     404: "There is no such thing, or it is not yours to see.",
+    409: "The state of things does not allow it now.",
     410: "What was asked for is no longer at hand; `detail` says how to begin again.",
+    412: "It is not as `If-Match` or `If-None-Match` says; `clashes` shows both sides.",
     413: "The body is larger than 2 MB.",
     415: "The body is not sent as JSON.",
     416: "`Range` names no part of the file; `Content-Range` says how long it is.",
     422: "The request is as documented but against the rules, or names what does not exist, such as a country.",
+    428: "Say what you saw: `If-Match` with its entity tag, or `If-None-Match: *` where there was nothing.",
     503: "Prices cannot be answered rightly at the moment. Try again after `Retry-After` seconds.",
 }
 
@@ -61,6 +65,8 @@ def documented(
     media_type: str = "application/json",
     cached: bool = False,
     ranged: bool = False,
+    conditional: bool = False,
+    upload: bool = False,
     key: str = "optional",
     deprecation: Deprecation | None = None,
     links: Mapping[str, Mapping[str, str]] | None = None,
@@ -70,6 +76,8 @@ def documented(
     :param answer: wire type of the answer with success; None: text of *media_type*
     :param cached: it takes `If-None-Match` and gives `ETag`
     :param ranged: it takes `Range` and `If-Range`
+    :param conditional: it takes `If-Match` and `If-None-Match: *`, and gives `ETag`
+    :param upload: its body is a file, streamed; such a call takes no idempotency key, for it is not kept
     :param key: `optional`, `needed` or `none`
     :param deprecation: said in the document and with every answer
     :param links: what a success leads to: operation ids, each with its parameters as expressions of the answer
@@ -85,6 +93,7 @@ def documented(
             for status in statuses
         },
         "opt": {
+            UNNAMED: upload,
             OPT: {
                 "answer": answer,
                 "body": body,
@@ -92,10 +101,12 @@ def documented(
                 "media_type": media_type,
                 "cached": cached,
                 "ranged": ranged,
+                "conditional": conditional,
+                "upload": upload,
                 "key": key,
                 "deprecation": deprecation,
                 "links": links or {},
-            }
+            },
         },
     }
 

@@ -1,5 +1,6 @@
 """Requests read, answers sent: JSON bodies by their types, entity tags, what caches may keep."""
 
+from hashlib import sha256
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -82,6 +83,20 @@ def given(value: _Given | msgspec.UnsetType) -> _Given | None:
 def answered(body: Any, *, headers: dict[str, str] | None = None) -> Response[bytes]:
     """Answer 200 with *body* as JSON."""
     return Response(_encoder.encode(body), media_type=JSON, headers=headers or {})
+
+
+def answered_unless_fresh(request: AnyRequest, body: Any) -> Response[bytes]:
+    """Answer with *body* as JSON and the entity tag of its very bytes, or that the reader's copy is still right."""
+    encoded = _encoder.encode(body)
+    tag = tag_of(encoded)
+    headers = caching(request, tag)
+    if is_fresh(request, tag):
+        return not_modified(headers)
+    return Response(encoded, media_type=JSON, headers=headers)
+
+
+def tag_of(content: bytes) -> str:
+    return sha256(content).hexdigest()[:32]
 
 
 def caching(request: AnyRequest, etag: str) -> dict[str, str]:

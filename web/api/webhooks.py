@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import datetime
-from hashlib import sha256
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -21,10 +20,8 @@ from web.api.reading import (
     JSON,
     BodyMalformed,
     answered,
-    caching,
+    answered_unless_fresh,
     given,
-    is_fresh,
-    not_modified,
     read_json,
     read_query,
 )
@@ -56,7 +53,7 @@ async def list_endpoints(request: AnyRequest) -> Response[bytes]:
     """List the endpoints of the key's company. The scope is `webhooks:manage`."""
     read_query(request, wire.Asked)
     found = await services_of(request).webhooks.list_endpoints(principal_of(request))
-    return _conditional(request, wires.WebhookEndpointList(endpoints=tuple(_endpoint(each) for each in found)))
+    return answered_unless_fresh(request, wires.WebhookEndpointList(endpoints=tuple(_endpoint(each) for each in found)))
 
 
 @post(
@@ -121,7 +118,7 @@ async def get_endpoint(request: AnyRequest, endpoint_id: EndpointId) -> Response
     """Show an endpoint. Another company's answers as one that does not exist. The scope is `webhooks:manage`."""
     read_query(request, wire.Asked)
     found = await services_of(request).webhooks.find(principal_of(request), uuid.UUID(endpoint_id))
-    return _conditional(request, _endpoint(found))
+    return answered_unless_fresh(request, _endpoint(found))
 
 
 @patch(
@@ -290,7 +287,7 @@ async def list_messages(request: AnyRequest, endpoint_id: EndpointId) -> Respons
         limit=asked.limit + 1,
     )
     shown = found[: asked.limit]
-    return _conditional(
+    return answered_unless_fresh(
         request,
         wires.WebhookMessagePage(
             messages=tuple(_message(each) for each in shown),
@@ -311,7 +308,7 @@ async def get_message(request: AnyRequest, message_id: MessageId) -> Response[by
     """Show a message. Another company's answers as one that does not exist. The scope is `webhooks:manage`."""
     read_query(request, wire.Asked)
     found = await services_of(request).webhooks.find_message(principal_of(request), uuid.UUID(message_id))
-    return _conditional(request, _file(found))
+    return answered_unless_fresh(request, _file(found))
 
 
 @post(
@@ -344,16 +341,6 @@ HANDLERS: list[ControllerRouterHandler] = [
     get_message,
     replay_message,
 ]
-
-
-def _conditional(request: AnyRequest, body: Any) -> Response[bytes]:
-    """Answer with an entity tag of the very bytes."""
-    encoded = msgspec.json.encode(body)
-    tag = sha256(encoded).hexdigest()[:32]
-    headers = caching(request, tag)
-    if is_fresh(request, tag):
-        return not_modified(headers)
-    return Response(encoded, media_type=JSON, headers=headers)
 
 
 def _accepted(body: Any) -> Response[bytes]:

@@ -45,11 +45,11 @@ from pricing.service import (
 )
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.fields import Typed, summary_of
-from web.desk.people import names_of
 from web.desk.publishing import REFUSALS, demand_text, field_of, note_and_instant
 from web.desk.words import Words
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
+from web.people import names_of
 from web.sentences import sentence
 
 PAGE_SIZE: Final = 50

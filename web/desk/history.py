@@ -12,16 +12,15 @@ from litestar import Response, get
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
-from pricing.content import plain, root_text
-from pricing.engine.book import PriceRow
 from pricing.model import PricePublication
 from pricing.service import Change, PublicationNotFound
+from pricing.sku_history import history_of
 from web.desk.describe import KINDS, Field, changed, key_text, kind_text
 from web.desk.drafts import page_number
-from web.desk.people import names_of
 from web.desk.price_pages import SkuNotFound
 from web.http import AnyRequest, Html, locale_of, services_of
 from web.pages import page
+from web.people import names_of
 
 PAGE_SIZE: Final = 50
 HISTORY: Final = 200
@@ -95,27 +94,21 @@ async def sku_history(request: AnyRequest) -> Html:
     services, locale = services_of(request), locale_of(request)
     code = request.query_params.get("sku", "")[:200]
     known = (await services.catalog.find_skus([code])).get(code)
-    history = await services.pricing.list_publications(SKU_PUBLICATIONS + 1)
-    rows_of: dict[bytes, tuple[PriceRow, ...]] = {}
-    for root in dict.fromkeys(entry.root for entry in history):
-        entry = (await services.books.load(root_text(root))).entry(code)
-        rows_of[root] = () if entry is None else entry.rows
-    if known is None and not any(rows_of.values()):
+    history = await history_of(services.pricing, code, most=SKU_PUBLICATIONS)
+    if known is None and not history.priced:
         raise SkuNotFound(f"The catalogue has no SKU {code}.", sku=code)
-    steps = []
-    for number, publication in enumerate(history[:SKU_PUBLICATIONS]):
-        before = history[number + 1] if number + 1 < len(history) else None
-        rows = tuple(_moved(rows_of[before.root] if before else (), rows_of[publication.root], locale))
-        if rows:
-            steps.append(SkuStep(publication=publication, rows=rows))
+    steps = [
+        SkuStep(publication=step.publication, rows=tuple(_compared(change, locale) for change in step.changes))
+        for step in history.steps
+    ]
     return page(
         request,
         "desk/sku_history.html",
         code=code,
         name=known.names.in_(locale) if known is not None else "",
         steps=steps,
-        looked_at=min(len(history), SKU_PUBLICATIONS),
-        more=len(history) > SKU_PUBLICATIONS,
+        looked_at=history.looked_at,
+        more=history.more,
         names=await names_of(services, [step.publication.published_by for step in steps]),
     )
 
@@ -146,20 +139,6 @@ def _compared(change: Change, locale: str) -> Compared:
         came=change.before is None,
         went=change.after is None,
     )
-
-
-def _moved(before: tuple[PriceRow, ...], after: tuple[PriceRow, ...], locale: str) -> Iterator[Compared]:
-    """Rows that differ, by list, unit and start."""
-    sides = [{_key(row): plain(row) for row in rows} for rows in (before, after)]
-    for key in sorted(sides[0].keys() | sides[1].keys()):
-        old, new = sides[0].get(key), sides[1].get(key)
-        if old != new:
-            change = Change(kind="row", key=key, before=old, after=new, seen=None, changed_by=None, changed_at=None)
-            yield _compared(change, locale)
-
-
-def _key(row: PriceRow) -> tuple[str, ...]:
-    return row.list, row.sku, row.unit, "" if row.starts_at is None else row.starts_at.isoformat()
 
 
 def _lines(changes: tuple[Change, ...], locale: str) -> Iterator[bytes]:

@@ -34,9 +34,9 @@ from web.desk.impact_view import (
     shown,
     skus_named,
 )
-from web.desk.people import names_of
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
+from web.people import names_of
 from web.sentences import sentence, sentence_of
 
 CSV: Final = "text/csv"

@@ -12,10 +12,10 @@ from checkout.states import OF_ORDER, State
 from kernel.db import for_staff
 from kernel.money import Money
 from web.access import Access, allows
-from web.desk.people import names_of
 from web.desk.words import Words
 from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.pages import page
+from web.people import names_of
 from web.why import explained, priced_again, publication_of
 
 PAGE_SIZE: Final = 25

@@ -15,11 +15,11 @@ from pricing.second_look import Demand
 from pricing.service import Acknowledgement, PublicationNotFound, WarningsNotAcknowledged
 from web.desk.describe import changed, key_text, kind_text
 from web.desk.fields import Typed, summary_of
-from web.desk.people import names_of
 from web.desk.publishing import REFUSALS, demand_text, field_of, note_and_instant
 from web.desk.words import Words
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
+from web.people import names_of
 from web.sentences import sentence
 
 HISTORY: Final = 100

@@ -24,11 +24,11 @@ from pricing.imports import ImportClosed, ImportedChange, ImportNotFound, PartMi
 from pricing.service import DraftClash
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.drafts import find_draft, frame, page_number
-from web.desk.people import names_of
 from web.desk.sheet_words import about_lines
 from web.edge import is_head
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, read_upload, services_of
 from web.pages import page, redirect
+from web.people import names_of
 
 PAGE_SIZE: Final = 50
 ERRORS_SHOWN: Final = 200

@@ -16,6 +16,8 @@ ARMCHAIR = {"kind": "row", "list": "PUBLIC-EUR", "sku": "CRUNCHY-ARMCHAIR", "uni
 
 
 async def make_chief(shop: Shop) -> None:
+    """Somebody to approve what the clerk writes, from now on before it is published."""
+    shop.services.pricing.approval_required = True
     await shop.services.members.create_staff(email=CHIEF, name="Chief", password=PASSWORD, role=StaffRole.ADMIN)
 
 
