@@ -122,6 +122,22 @@ class Company(Base, kw_only=True):
     created_at: Mapped[datetime]
 
 
+class SegmentChange(Base, kw_only=True):
+    """Who put a company into which segments, and why. Only ever added to; staff alone see it."""
+
+    __tablename__ = "segment_change"
+    __table_args__ = (sa.Index(None, "company_id", "changed_at"), sa.Index(None, "changed_at"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    before: Mapped[list[str]]
+    after: Mapped[list[str]]
+    reason: Mapped[str]
+    changed_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"))
+    """None: the house's command line."""
+    changed_at: Mapped[datetime]
+
+
 class Person(Base, kw_only=True):
     """Somebody who logs in: a buyer's member, or, with a staff role, one of the merchant's own people."""
 

@@ -21,6 +21,7 @@ from accounts.model import (
     Merchant,
     OneTimeToken,
     Person,
+    SegmentChange,
     StaffKey,
     StaffKeyCall,
     TokenPurpose,
@@ -82,6 +83,16 @@ async def lock_company(session: AsyncSession, company_id: uuid.UUID) -> Company 
 
 async def list_companies(session: AsyncSession) -> Sequence[Company]:
     return (await session.scalars(sa.select(Company).order_by(Company.code))).all()
+
+
+async def list_segment_changes(
+    session: AsyncSession, company_id: uuid.UUID | None, limit: int
+) -> Sequence[SegmentChange]:
+    """The newest first."""
+    query = sa.select(SegmentChange).order_by(SegmentChange.changed_at.desc(), SegmentChange.id.desc()).limit(limit)
+    if company_id is not None:
+        query = query.where(SegmentChange.company_id == company_id)
+    return (await session.scalars(query)).all()
 
 
 async def list_companies_of(session: AsyncSession, person_id: uuid.UUID) -> Sequence[Company]:

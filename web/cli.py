@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.set_defaults(run=_asynchronous("publish"))
 
     _for_impact(commands)
+    _for_segments(commands)
 
     leaves = commands.add_parser("leaves", help="show what an answer was made from, for `pricing.engine.replay`")
     leaves.add_argument("answer", help="the answer as JSON, as `price --json` writes it")
@@ -144,6 +145,15 @@ def _for_impact(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     impact.add_argument("--at", default=None, help="instant of the prices; now unless said")
     impact.add_argument("--csv", default=None, metavar="FOLDER", help="write all tables and lines into a new folder")
     impact.set_defaults(run=_asynchronous("impact"))
+
+
+def _for_segments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    segments = commands.add_parser("segments", help="show the segments of companies, or put a company into some")
+    segments.add_argument("company", nargs="?", default=None, help="code of a company; all segments unless said")
+    segments.add_argument("--add", action="append", default=[], metavar="SEGMENT", help="may be given several times")
+    segments.add_argument("--remove", action="append", default=[], metavar="SEGMENT", help="likewise")
+    segments.add_argument("--reason", default="", help="why; kept with the change")
+    segments.set_defaults(run=_asynchronous("segments"))
 
 
 def _for_quotes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -117,6 +117,32 @@ def _require_new_file(path: Path, named: str) -> None:
         raise CommandFailed(f"{named} cannot be written: its folder does not exist.")
 
 
+async def segments(arguments: argparse.Namespace) -> int:
+    """Say who is in which segments, or change a company's: at once, and for a reason."""
+    changes = bool(arguments.add or arguments.remove)
+    if changes and arguments.company is None:
+        raise CommandFailed("Name the company whose segments change.")
+    if changes and not arguments.reason.strip():
+        raise CommandFailed("Say why: --reason TEXT.")
+    async with _services() as services:
+        if arguments.company is None:
+            members: dict[str, list[str]] = {}
+            for company in await services.segments.list_companies():
+                for segment in company.segments:
+                    members.setdefault(segment, []).append(company.code)
+            for segment in sorted(members):
+                print(f"{segment}: {', '.join(members[segment])}")
+            return 0
+        company = await services.segments.find(arguments.company)
+        if changes:
+            wanted = sorted({*company.segments, *arguments.add} - set(arguments.remove))
+            shown, reason = company.segments, arguments.reason
+            await services.segments.assign(company.code, wanted, shown=shown, reason=reason, by=None)
+            company = await services.segments.find(arguments.company)
+        print(f"{company.code}: {', '.join(company.segments) or 'in no segment'}")
+    return 0
+
+
 async def price(arguments: argparse.Namespace) -> int:
     """Price one line and say why."""
     async with _services() as services:

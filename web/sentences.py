@@ -113,6 +113,8 @@ SENTENCES: Final[dict[str, str]] = {
     "price-warnings": N_("Each warning needs an acknowledgement with a reason first; they stand below."),
     "price-warning-gone": N_("The warnings are others by now. Look at them again."),
     "price-reason-unusable": N_("Write a reason of up to 1,000 characters."),
+    "segments-moved": N_("Somebody else changed the segments of this company meanwhile. Look at them again."),
+    "segment-change-unusable": N_("A change of segments needs something to change, usable codes and a reason."),
     "price-draft-moved": N_("The draft was edited since you opened this page. Look at it again."),
     "price-review-out-of-turn": N_("Somebody else took this step first, or the one before it is missing. Look again."),
     "price-approver-is-author": N_("Whoever wrote or submitted a draft cannot approve it. Ask a colleague."),

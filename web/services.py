@@ -15,6 +15,7 @@ from accounts.model import Merchant
 from accounts.passwords import Passwords
 from accounts.repeated_calls import RepeatedCalls
 from accounts.request_rates import RequestRates
+from accounts.segments import Segments
 from accounts.service import Accounts
 from accounts.staff_keys import StaffKeys
 from accounts.webhooks.delivery import Deliveries
@@ -83,6 +84,7 @@ class Services(msgspec.Struct, kw_only=True):
     keyring: Keyring
     accounts: Accounts
     members: Members
+    segments: Segments
     api_keys: ApiKeys
     staff_keys: StaffKeys
     repeated_calls: RepeatedCalls
@@ -158,6 +160,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         keyring=keyring,
         accounts=Accounts(db, clock, passwords, base_url=settings.base_url),
         members=Members(db, clock, passwords, base_url=settings.base_url),
+        segments=Segments(db, clock),
         api_keys=api_keys,
         staff_keys=StaffKeys(db, clock, api_keys),
         repeated_calls=RepeatedCalls(db, clock, keyring),

@@ -46,6 +46,15 @@ def test_a_clerk_sees_what_is_typed_before_it_is_saved_and_both_sides_of_a_clash
         visit.go(f"{draft}/{path}")
         visit.look(f"desk-{path.partition('?')[0]}")
 
+    visit.go("/desk/prices/segments?q=acme")
+    visit.look("desk-segments")
+    page.get_by_role("link", name="Acme Maschinenbau GmbH").first.click()
+    page.get_by_role("checkbox", name="manufacturing").check()
+    expect(live).to_contain_text("of the prices shown change")
+    expect(live).to_contain_text("MANUFACTURING-EUR")
+    page.get_by_role("button", name="See what it does").click()
+    visit.look("desk-segments-company")
+
     path = f"{draft}/list?code=CONTRACT-INITECH"
     visit.go(path)
     other = page.context.new_page()

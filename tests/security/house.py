@@ -329,6 +329,11 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         password=PASSWORD,
         role=MemberRole.BUYER,
     )
+    company = principal.company
+    assert company is not None
+    await services.segments.assign(
+        company.code, [*company.segments, f"segment {word}"], shown=company.segments, reason=f"why {word}", by=None
+    )
     signed = await _signed_quote(services, principal)
     await _repeatable_call(services, principal, signed)
     message = await _webhook_message(services, principal, word)

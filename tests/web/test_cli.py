@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
 
+import openpyxl
 import pytest
+from openpyxl.worksheet.worksheet import Worksheet
 from sqlalchemy.engine import make_url
 
 from kernel.db import OWNER_ROLE
@@ -23,6 +26,7 @@ COMMANDS = (
     "export",
     "price",
     "publish",
+    "segments",
     "impact",
     "leaves",
     "prove",
@@ -125,6 +129,50 @@ def test_a_price_that_cannot_be_told_says_why(
     output = capsys.readouterr()
     assert said in (output.out if code == FOUND else output.err)
     assert "Traceback" not in output.err
+
+
+def test_prices_are_taken_along_as_a_workbook_edited_and_brought_back(
+    installation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "prices.xlsx", "--xlsx"]) == DONE
+    assert main(["export", "prices.xlsx", "--xlsx"]) == IMPOSSIBLE, "nothing is written over"
+    assert "is there already" in capsys.readouterr().err
+    book = openpyxl.load_workbook(installation / "prices.xlsx")
+    rows = book["price_rows"]
+    assert isinstance(rows, Worksheet)
+    rows["G2"] = "1:much"
+    book.save(installation / "wrong.xlsx")
+    assert main(["import", "wrong.xlsx"]) == FOUND
+    said = capsys.readouterr().err
+    assert "price_rows:G2: tiers: " in said
+    assert "must be a plain number" in said
+
+    rows["G2"] = "1:1.31"
+    book.save(installation / "mended.xlsx")
+    assert main(["import", "mended.xlsx", "--title", "By workbook"]) == DONE
+    draft = re.findall(r"bin/tarifa publish ([0-9a-f-]{36})", capsys.readouterr().out)[0]
+
+    assert main(["export", "draft.xlsx", "--xlsx", "--draft", draft]) == DONE
+    rows = openpyxl.load_workbook(installation / "draft.xlsx")["price_rows"]
+    assert rows["G2"].value == "1:1.31"
+    assert main(["publish", draft, "--acknowledge", "A test", "--note", "By workbook"]) == DONE
+
+
+@pytest.mark.usefixtures("installation")
+def test_segments_are_seen_and_changed_for_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["segments"]) == DONE
+    assert capsys.readouterr().out == "manufacturing: globex\n"
+    assert main(["segments", "acme", "--add", "manufacturing"]) == IMPOSSIBLE
+    assert "--reason" in capsys.readouterr().err
+    assert main(["segments", "--add", "manufacturing", "--reason", "For all"]) == IMPOSSIBLE
+    assert main(["segments", "hooli"]) == IMPOSSIBLE
+    assert "There is no company hooli." in capsys.readouterr().err
+
+    assert main(["segments", "acme", "--add", "manufacturing", "--add", "gold", "--reason", "Contract"]) == DONE
+    assert capsys.readouterr().out == "acme: gold, manufacturing\n"
+    assert main(["segments", "acme", "--remove", "gold", "--remove", "manufacturing", "--reason", "Ended"]) == DONE
+    assert capsys.readouterr().out == "acme: in no segment\n"
+    assert main(["segments", "acme", "--remove", "gold", "--reason", "Again"]) == IMPOSSIBLE
 
 
 ARMCHAIR = ["row", "CONTRACT-INITECH", "CRUNCHY-ARMCHAIR", "each"]

@@ -52,6 +52,13 @@ class SampleBuyer(msgspec.Struct, frozen=True):
     currency: str
 
 
+class Side(msgspec.Struct, frozen=True):
+    """Before or after: a book (None: nothing is published yet) and whom it asks."""
+
+    book: Book | None
+    buyer: Buyer
+
+
 class SamplePrice(msgspec.Struct, frozen=True, kw_only=True):
     """One quantity's price before and after: *each* by the unit, *subtotal* of the line, or why there is none.
     *percent*: how much more after, signed; None where there is no such number. *why*: the list and rules that made the
@@ -275,41 +282,48 @@ def sampled(
     """The SKU's prices for each of *buyers*. *offer*: SKU and unit, None being the base unit; without *quantities*,
     each at which a price changes.
     """
-    return _shared([_sample(before, after, asked, offer, quantities, at, locale) for asked in buyers])
+    return _shared(
+        [
+            sample_of((Side(before, asked.buyer), Side(after, asked.buyer)), asked, offer, quantities, at, locale)
+            for asked in buyers
+        ]
+    )
 
 
-def _sample(
-    before: Book | None,
-    after: Book,
+def sample_of(
+    sides: tuple[Side, Side],
     asked: SampleBuyer,
     offer: tuple[str, str | None],
     quantities: Sequence[str],
     at: datetime,
     locale: str,
 ) -> Sample:
+    """What *asked*, a name and a currency, pays on both sides."""
     sku, unit = offer
     ladders = [
-        None if book is None else ladder_of(book, asked.buyer, currency=asked.currency, sku=sku, unit=unit, at=at)
-        for book in (before, after)
+        None
+        if side.book is None
+        else ladder_of(side.book, side.buyer, currency=asked.currency, sku=sku, unit=unit, at=at)
+        for side in sides
     ]
     numbers = quantities or _breaks(ladders)
     old, new = plots(*([] if ladder is None else ladder.rungs for ladder in ladders))
     return Sample(
         buyers=(asked,),
         unit=next((ladder.unit for ladder in reversed(ladders) if ladder is not None and ladder.unit), ""),
-        prices=tuple(_price(before, after, asked, offer, number, at, locale) for number in numbers),
+        prices=tuple(_price(sides, asked.currency, offer, number, at, locale) for number in numbers),
         before=old,
         after=new,
         totals=curves(
             *(
-                [] if book is None or ladder is None else _totals(book, ladder, asked)
-                for book, ladder in zip((before, after), ladders, strict=True)
+                [] if side.book is None or ladder is None else _totals(side.book, ladder, side.buyer, asked.currency)
+                for side, ladder in zip(sides, ladders, strict=True)
             )
         ),
     )
 
 
-def _totals(book: Book, ladder: Ladder, asked: SampleBuyer) -> list[Point]:
+def _totals(book: Book, ladder: Ladder, buyer: Buyer, currency: str) -> list[Point]:
     """What the line costs at each break, and a unit before the next: where a total falls, it falls between the two."""
     rungs = ladder.rungs[:QUANTITIES_MOST]
     points: list[Point] = []
@@ -322,9 +336,8 @@ def _totals(book: Book, ladder: Ladder, asked: SampleBuyer) -> list[Point]:
         if end > begin:
             quantity = f"{end.normalize():f}"
             line = price_of(
-                book, asked.buyer, currency=asked.currency, sku=ladder.sku, unit=ladder.unit, quantity=quantity,
-                at=ladder.at,
-            ).line  # fmt: skip
+                book, buyer, currency=currency, sku=ladder.sku, unit=ladder.unit, quantity=quantity, at=ladder.at
+            ).line
             points += [(quantity, line.subtotal)] if isinstance(line, PricedLine) else []
     return points
 
@@ -347,20 +360,14 @@ def _breaks(ladders: Sequence[Ladder | None]) -> list[str]:
 
 
 def _price(
-    before: Book | None,
-    after: Book,
-    asked: SampleBuyer,
-    offer: tuple[str, str | None],
-    quantity: str,
-    at: datetime,
-    locale: str,
+    sides: tuple[Side, Side], currency: str, offer: tuple[str, str | None], quantity: str, at: datetime, locale: str
 ) -> SamplePrice:
     sku, unit = offer
     old, new = (
         None
-        if book is None
-        else price_of(book, asked.buyer, currency=asked.currency, sku=sku, unit=unit, quantity=quantity, at=at).line
-        for book in (before, after)
+        if side.book is None
+        else price_of(side.book, side.buyer, currency=currency, sku=sku, unit=unit, quantity=quantity, at=at).line
+        for side in sides
     )
     return SamplePrice(
         quantity=quantity,
