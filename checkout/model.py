@@ -454,6 +454,27 @@ class StripeEvent(Base, kw_only=True):
     handled_at: Mapped[datetime | None] = mapped_column(default=None)
     outcome: Mapped[EventOutcome | None] = mapped_column(text_enum(EventOutcome), default=None)
     detail: Mapped[str] = mapped_column(default="")
+    reviewed_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When a person had looked at it, being PARKED."""
+    reviewed_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    review_note: Mapped[str] = mapped_column(default="")
+
+
+class Reconciliation(Base, kw_only=True):
+    """One comparison of our books with Stripe's and with themselves, and what did not agree. Never changed."""
+
+    __tablename__ = "reconciliation"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    """Payments begun since then were compared."""
+    began_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime]
+    asked_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    """None: the house's own, each hour."""
+    breaks: Mapped[list[Any]] = mapped_column(postgresql.JSONB)
+    """Of `{kind, reference, detail}`, the first of them."""
+    break_count: Mapped[int]
 
 
 class LedgerPosting(Base, kw_only=True):

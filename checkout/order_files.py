@@ -131,7 +131,7 @@ class OrderFiles:
 
     async def waiting(self) -> Waiting:
         """What a person has to look at: events nobody could place, and money that fits no order."""
-        parked = StripeEvent.outcome == EventOutcome.PARKED
+        parked = sa.and_(StripeEvent.outcome == EventOutcome.PARKED, StripeEvent.reviewed_at.is_(None))
         unresolved = Liability.resolved_at.is_(None)
         async with self.db.begin(for_staff()) as session:
             return Waiting(

@@ -21,10 +21,12 @@ from checkout.model import (
     CartLine,
     CartState,
     Checkout,
+    EventOutcome,
     Liability,
     Order,
     OrderEvent,
     PaymentAttempt,
+    Reconciliation,
     Refund,
     ReservationState,
     StockReservation,
@@ -319,6 +321,7 @@ async def insert_event(session: AsyncSession, event: StripeEvent) -> bool:
             payload=event.payload,
             received_at=event.received_at,
             detail="",
+            review_note="",
         )
         .on_conflict_do_nothing(index_elements=[StripeEvent.id])
         .returning(StripeEvent.id)
@@ -357,6 +360,34 @@ async def list_orders_in_payment(
 
 
 # --- Reconciliation ---
+
+
+async def list_open_liabilities(session: AsyncSession) -> list[tuple[Liability, str | None]]:
+    """Cases that nobody has closed, with their orders' numbers, oldest first."""
+    query = sa.select(Liability, Order.number).outerjoin(Order, Order.id == Liability.order_id)
+    rows = await session.execute(query.where(Liability.resolved_at.is_(None)).order_by(Liability.opened_at))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def list_refunds_under_way(session: AsyncSession, *, limit: int) -> list[tuple[Refund, str]]:
+    """Refunds that have not come to their end, with their orders' numbers, oldest first."""
+    query = sa.select(Refund, Order.number).join(Order, Order.id == Refund.order_id)
+    rows = await session.execute(
+        query.where(Refund.state.in_(UNFINISHED_REFUND)).order_by(Refund.requested_at).limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def list_parked_events(session: AsyncSession, *, limit: int) -> Sequence[StripeEvent]:
+    """Events that nobody could place and nobody has looked at, oldest first."""
+    query = sa.select(StripeEvent).where(StripeEvent.outcome == EventOutcome.PARKED, StripeEvent.reviewed_at.is_(None))
+    return (await session.scalars(query.order_by(StripeEvent.received_at).limit(limit))).all()
+
+
+async def list_reconciliations(session: AsyncSession, *, limit: int) -> Sequence[Reconciliation]:
+    """Newest first."""
+    query = sa.select(Reconciliation).order_by(Reconciliation.began_at.desc(), Reconciliation.id.desc()).limit(limit)
+    return (await session.scalars(query)).all()
 
 
 async def list_attempts_since(session: AsyncSession, since: datetime) -> list[tuple[PaymentAttempt, str]]:
@@ -433,6 +464,7 @@ _BOOK_BREAKS: Final = sa.text(
     ) held ON held.quantity <> stock.reserved
     UNION ALL
     SELECT CASE WHEN outcome = 'parked' THEN 'event_parked' ELSE 'event_unhandled' END, id, type || ' ' || detail
-    FROM stripe_event WHERE outcome = 'parked' OR (handled_at IS NULL AND received_at < :unhandled_before)
+    FROM stripe_event WHERE (outcome = 'parked' AND reviewed_at IS NULL)
+        OR (handled_at IS NULL AND received_at < :unhandled_before)
     """
 )

@@ -15,13 +15,11 @@ import psycopg
 from sqlalchemy.exc import OperationalError
 
 from accounts.store import find_company_by_code
-from checkout.reconciliation import Break
 from checkout.stripe_gateway import StripeUnavailable
 from checkout.tax import HOME
 from kernel.csv_rows import ImportReport
-from kernel.db import for_accounts, for_staff
+from kernel.db import for_accounts
 from kernel.log import configure_logging
-from kernel.money import Money
 from kernel.settings import Settings
 from pricing import impact_csv, impact_text
 from pricing.engine import Buyer, LineRequest, Quote, QuoteRequest, disclosed, quote
@@ -349,22 +347,11 @@ async def reconcile(arguments: argparse.Namespace) -> int:
     async with _services() as services:
         since = services.clock.now() - timedelta(days=arguments.days)
         try:
-            breaks = list(await services.payments.reconcile(since=since))
+            breaks = await services.reconciliations.compare(since=since)
         except StripeUnavailable as error:
             raise CommandFailed(f"{error.message} {_where_stripe_is(services.settings)}") from error
-        waiting = await services.order_files.waiting()
-        breaks += [
-            Break("liability_open", case.session_id, f"{Money(case.amount_minor, case.currency)}: {case.detail}")
-            for case in waiting.liabilities
-        ]
-        async with services.db.begin(for_staff()) as session:
-            ledger = await services.agreements.check_ledger(session)
-        if ledger.broken_at is not None:
-            breaks.append(Break("ledger_broken", f"row {ledger.broken_at}", "the acceptance ledger contradicts itself"))
     for found in breaks:
         print(f"  {found.kind:<26} {found.reference}  {found.detail}")
-    if waiting.liabilities_count > len(waiting.liabilities):
-        print(f"  ... and {waiting.liabilities_count - len(waiting.liabilities)} more open liabilities")
     if breaks:
         print(f"{len(breaks)} {'break' if len(breaks) == 1 else 'breaks'} in the last {arguments.days} days")
         return FOUND

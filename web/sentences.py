@@ -94,6 +94,8 @@ SENTENCES: Final[dict[str, str]] = {
     "nothing-to-refund": N_("Nothing is left to give back, or it is on its way already. Look at the order again."),
     "refund-too-large": N_("At most %(left)s %(currency)s can be given back of this order."),
     "liability-unknown": N_("There is no such case. Look at the order again."),
+    "payment-provider-unavailable": N_("The payment provider does not answer at the moment. Try again in a minute."),
+    "stripe-event-unknown": N_("No such event waits. Somebody may have looked at it already."),
     "order-not-cancellable": N_("This order cannot be cancelled any more."),
     "payment-unavailable": N_("The payment page cannot be reached. Your order stands; try again in a minute."),
     # catalogue and prices

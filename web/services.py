@@ -28,6 +28,7 @@ from checkout.checkouts import Checkouts
 from checkout.order_files import OrderFiles
 from checkout.orders import Orders
 from checkout.payments import Payments
+from checkout.reconciliations import Reconciliations
 from checkout.sold_lines import read_open_quotes, read_orders
 from checkout.stripe_gateway import StripeGateway
 from kernel.clock import Clock, SystemClock
@@ -59,6 +60,7 @@ log = structlog.get_logger(__name__)
 
 HOURLY: Final = "7 * * * *"
 BETWEEN_HOURS: Final = "37 * * * *"
+LATE_IN_HOURS: Final = "52 * * * *"
 EVERY_MINUTE: Final = "* * * * *"
 WEBHOOKS_AT_ONCE: Final = 8
 
@@ -107,6 +109,7 @@ class Services(msgspec.Struct, kw_only=True):
     order_files: OrderFiles
     gateway: StripeGateway
     payments: Payments
+    reconciliations: Reconciliations
     webhooks: Webhooks
     deliveries: Deliveries
     price_news: "PriceNews"
@@ -185,6 +188,7 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
         order_files=OrderFiles(db),
         gateway=gateway,
         payments=Payments(db, clock, catalog, gateway, base_url=settings.base_url),
+        reconciliations=Reconciliations(db, clock, gateway, agreements, base_url=settings.base_url),
         webhooks=Webhooks(db, clock, keyring, loopback=settings.webhooks_to_loopback),
         deliveries=Deliveries(
             db, clock, keyring, Sender(loopback=settings.webhooks_to_loopback), base_url=settings.base_url
@@ -227,6 +231,9 @@ async def load_merchant(services: Services) -> None:
 def _register_jobs(services: Services) -> None:
     from web.auditor import Auditor  # it asks the whole application, which knows these services
 
+    async def reconcile() -> None:
+        await services.reconciliations.run_hourly(alarm=services.merchant.email)
+
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
     jobs.register(IMPORT_READ, services.price_imports.read)
@@ -239,6 +246,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
+    jobs.periodic("reconcile", LATE_IN_HOURS, reconcile)
     jobs.periodic("sweep_webhooks", EVERY_MINUTE, services.deliveries.sweep)
     jobs.periodic("sweep_price_news", EVERY_MINUTE, services.price_news.sweep)
     jobs.periodic("delete_old_webhooks", HOURLY, services.deliveries.delete_old)

@@ -40,13 +40,20 @@ READING = {
     "payments.py:settle",
     "payments.py:start",
     "reconciliation.py:reconcile",
+    "reconciliations.py:compare",
+    "reconciliations.py:to_look_at",
     "refunds.py:_sent",
     "refunds.py:go_on",
     "refunds.py:hear",
     "refunds.py:of_order",
 }
 """Functions that open a transaction without a failpoint because it only reads."""
-ASIDE = {"checkouts.py:decline", "checkouts.py:send_to_legal"}
+ASIDE = {
+    "checkouts.py:decline",
+    "checkouts.py:send_to_legal",
+    "reconciliations.py:review",
+    "reconciliations.py:run",
+}
 """Those that write one row in one commit, of which no order and no money depends."""
 
 

@@ -19,7 +19,7 @@ NEVER_ON_A_PAGE = {
     # a broken installation or our own mistake: logged, and shown as such
     "merchant-missing", "stock-move-impossible", "event-refused", "agreement-documents-missing",
     # carried by another error, or answered by a redirect
-    "details-refused", "account-needed", "details-missing", "payment-provider-unavailable",
+    "details-refused", "account-needed", "details-missing",
     "payment-session-unknown",
 }  # fmt: skip
 
