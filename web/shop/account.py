@@ -14,7 +14,7 @@ from accounts.key_service import NoSuchKey, TooManyKeys, UnknownScope
 from accounts.limits import TooManyAttempts
 from accounts.member_service import AlreadyMember, LastAdmin, NoSuchInvitation, NoSuchMember
 from accounts.model import KeyScope, MemberRole
-from kernel.errors import DomainError, Refused
+from kernel.errors import DomainError, NotFound, Refused
 from kernel.money import Money
 from web.countries import country_options
 from web.http import (
@@ -204,7 +204,8 @@ async def _show(
 
 async def _refused(request: AnyRequest, errors: dict[str, DomainError], form: Form) -> Html:
     said = {field: sentence(error, locale_of(request)) for field, error in errors.items()}
-    return await _show(request, errors=said, form=form, status=422)
+    missing = all(error.status == NotFound.status for error in errors.values())
+    return await _show(request, errors=said, form=form, status=NotFound.status if missing else 422)
 
 
 async def _show_member(
