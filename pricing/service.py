@@ -186,6 +186,31 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     demands: tuple[Demand, ...]
 
 
+class CheckedFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What files would make of a draft: *changes* of the last published content, and what stands against publishing
+    them; None where *report* has errors, or no file was read.
+    """
+
+    report: ImportReport
+    changes: int
+    examined: Examined | None
+
+
+class _Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a publication of a draft is made from, as one transaction saw it."""
+
+    draft_id: uuid.UUID
+    draft_version: int
+    author_id: uuid.UUID | None
+    changes: dict[LeafName, Any]
+    latest: Leaves
+    last_root: str | None
+    follows: int
+    catalogue: facts.CatalogFacts
+    buyers: tuple[Buyer, ...]
+    words: dict[str, Acknowledgement]
+
+
 class _Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """All that a publication needs, made before the log is locked, and what must not have moved since."""
 
@@ -739,6 +764,34 @@ class Pricing:
         report = ImportReport(progress=progress)
         return await self._import(path, by=by, title=title, report=report, catalogue=False)
 
+    async def check_files(
+        self, path: Path, *, catalogue: bool, progress: Callable[[str, int], None] | None = None
+    ) -> CheckedFiles:
+        """Say what `import_folder`, or `import_file` (no *catalogue*), would make of *path*, and what would stand
+        against publishing that. Nothing is kept.
+        """
+        report, looked = ImportReport(progress=progress), None
+        async with self.db.begin(for_staff()) as session:
+            if catalogue:
+                await self.catalog.import_into(session, path, report)
+            tables = await asyncio.to_thread(_tables, path, report)
+            if tables is not None:
+                try:
+                    draft_id = await self._import_into(session, tables, report, by=None, title=_title(path))
+                finally:
+                    tables.close()
+                if report.ok and (draft_id is not None or report.counts):
+                    looked = await self._look(
+                        session, draft_id or (await self._open_draft(session, title=_title(path), by=None)).id
+                    )
+            await session.rollback()
+        report.sort()
+        if looked is None:
+            return CheckedFiles(report=report, changes=0, examined=None)
+        prepared, _ = await self._make(looked, fresh=True)
+        examined = Examined(findings=prepared.findings, demands=prepared.demands)
+        return CheckedFiles(report=report, changes=len(looked.changes), examined=examined)
+
     async def _import(
         self, path: Path, *, by: uuid.UUID | None, title: str, report: ImportReport, catalogue: bool
     ) -> Imported:
@@ -854,18 +907,17 @@ class Pricing:
         what was found in the same content a moment ago is not looked for again.
         """
         async with self.db.begin(for_staff()) as session:
-            draft = _open(_found(await store.find_draft(session, draft_id)))
-            changes = await _changes(session, draft_id)
-            last = await store.find_last_publication(session)
-            base = await self._stated(session, draft.base_root, draft.base_source)
-            moved = last is not None and (last.root, last.source) != (draft.base_root, draft.base_source)
-            latest = await self._stated(session, last.root, last.source) if moved and last is not None else base
-            catalogue = await facts.read(self.catalog, session)
-            buyers = await buyers_of_today(session)
-            words = {
-                row.finding: Acknowledgement(by=row.acknowledged_by, at=row.acknowledged_at, reason=row.reason)
-                for row in await store.list_acknowledgements(session, draft_id)
-            }
+            looked = await self._look(session, draft_id)
+        return await self._make(looked, fresh=fresh)
+
+    async def _look(self, session: AsyncSession, draft_id: uuid.UUID) -> _Looked:
+        """:raises DraftNotFound, DraftClosed, DraftClash: as `findings`"""
+        draft = _open(_found(await store.find_draft(session, draft_id)))
+        changes = await _changes(session, draft_id)
+        last = await store.find_last_publication(session)
+        base = await self._stated(session, draft.base_root, draft.base_source)
+        moved = last is not None and (last.root, last.source) != (draft.base_root, draft.base_source)
+        latest = await self._stated(session, last.root, last.source) if moved and last is not None else base
         if moved:
             foreign = leaf.clashes(base, latest, changes)
             if foreign:
@@ -873,7 +925,26 @@ class Pricing:
                     "Since this draft was begun, others published changes of the same.",
                     [(name, latest.get(name), changes[name]) for name in foreign],
                 )
-        current = None if last is None else await self.books.load(leaf.root_text(last.root))
+        return _Looked(
+            draft_id=draft_id,
+            draft_version=draft.version,
+            author_id=draft.author_id,
+            changes=changes,
+            latest=latest,
+            last_root=None if last is None else leaf.root_text(last.root),
+            follows=0 if last is None else last.number,
+            catalogue=await facts.read(self.catalog, session),
+            buyers=await buyers_of_today(session),
+            words={
+                row.finding: Acknowledgement(by=row.acknowledged_by, at=row.acknowledged_at, reason=row.reason)
+                for row in await store.list_acknowledgements(session, draft_id)
+            },
+        )
+
+    async def _make(self, looked: _Looked, *, fresh: bool) -> tuple[_Prepared, BookContent]:
+        """As `_prepare`, without the database."""
+        changes, latest, catalogue, buyers = looked.changes, looked.latest, looked.catalogue, looked.buyers
+        current = None if looked.last_root is None else await self.books.load(looked.last_root)
         now = self.clock.now()
 
         @collector_at_rest()
@@ -884,7 +955,7 @@ class Pricing:
             kept = leaf.packed(content, self.keyring)
             source = leaf.source_of(leaves)
             kept_source = None if source is None else leaf.packed_source(source)
-            asked = kept.root, catalogue.sold, buyers, None if current is None else current.root, draft_id
+            asked = kept.root, catalogue.sold, buyers, looked.last_root, looked.draft_id
             last_asked, found_at, found, asks = self._found
             if fresh or asked != last_asked or not found_at <= now < found_at + FINDINGS_KEPT:
                 found = list_findings(content, sold=catalogue.sold, at=now, buyers=buyers, current=current)
@@ -892,19 +963,19 @@ class Pricing:
                     self.policy, content, changes, latest, derived=rows, at=now, buyers=buyers, current=current
                 )
                 self._found = asked, now, found, asks
-            findings = (*wrong, *found)
+            findings = sorted((*wrong, *found), key=lambda each: each.severity is not Severity.ERROR)
             return _Prepared(
                 root=leaf.root_text(kept.root),
                 kept=kept,
                 source=None if kept_source is None else kept_source.digest,
                 kept_source=kept_source,
                 leaf_count=len(leaves) - len(derivations) + len(rows) + len(catalogue.leaves),
-                findings=_with_words(sorted(findings, key=lambda each: each.severity is not Severity.ERROR), words),
+                findings=_with_words(findings, looked.words),
                 demands=asks,
-                follows=0 if last is None else last.number,
-                draft_id=draft.id,
-                draft_version=draft.version,
-                author_id=draft.author_id,
+                follows=looked.follows,
+                draft_id=looked.draft_id,
+                draft_version=looked.draft_version,
+                author_id=looked.author_id,
                 restores=None,
             ), content
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,10 @@ from kernel.signing import KeyringRefused
 FOUND: Final = 1
 IMPOSSIBLE: Final = 2
 DAYS_MOST: Final = 3650
+LIMIT_MOST: Final = 100_000
+KINDS: Final = ("row", "list", "derivation", "adjustment", "bound", "quantity_rule", "layers", "policy", "strategy")
+PRICES: Final = "web.price_commands"
+HISTORY: Final = "web.history_commands"
 
 
 class CommandFailed(Exception):
@@ -79,10 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     price.add_argument("--json", action="store_true", help="the whole answer as the API gives it")
     price.set_defaults(run=_asynchronous("price"))
 
-    publish = commands.add_parser("publish", help="publish a price draft, the newest open one unless said")
-    _for_a_publication(publish)
-    publish.set_defaults(run=_asynchronous("publish"))
-
+    _for_drafts(commands)
+    _for_publications(commands)
     _for_impact(commands)
     _for_segments(commands)
 
@@ -164,17 +167,130 @@ def _for_quotes(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     quoted.set_defaults(run=_verify_quote)
 
 
+def _for_drafts(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    check = commands.add_parser("check", help="say what stands against publishing a draft or files; keeps nothing")
+    check.add_argument(
+        "what",
+        nargs="?",
+        default=None,
+        help="a folder or file as `import` takes it, or a draft; the newest one unless said",
+    )
+    _as_json(check)
+    check.set_defaults(run=_asynchronous("check", PRICES))
+
+    drafts = commands.add_parser("drafts", help="list price drafts, or work at one; reviews are at the desk")
+    drafts.add_argument("--all", action="store_true", help="published and discarded ones too")
+    _as_json(drafts)
+    drafts.set_defaults(run=_asynchronous("list_drafts", PRICES))
+    acts = drafts.add_subparsers(title="what to do with one", metavar="ACT")
+    opened = acts.add_parser("open", help="open a draft without changes")
+    opened.add_argument("title")
+    opened.set_defaults(run=_asynchronous("open_draft", PRICES))
+    for name, does, run in (
+        ("show", "what it changes, and what was said of it", "show_draft"),
+        ("discard", "close it without publishing it", "discard_draft"),
+    ):
+        act = acts.add_parser(name, help=does)
+        act.add_argument("draft", help="id of the draft")
+        if name == "show":
+            _as_json(act)
+        act.set_defaults(run=_asynchronous(run, PRICES))
+    for name, does, run in (
+        ("set", "put one object into it", "set_object"),
+        ("remove", "take one object out of the prices; a list with its rows", "remove_object"),
+        ("undo", "take back what it changes of one object", "undo_change"),
+    ):
+        act = acts.add_parser(name, help=does)
+        act.add_argument("draft", help="id of the draft")
+        act.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+        act.add_argument(
+            "key", nargs="*", help="of a row: list, SKU, unit and, if it has one, its start; else its code"
+        )
+        if name == "set":
+            act.add_argument("--content", required=True, metavar="JSON", help="the object; - reads it")
+        act.set_defaults(run=_asynchronous(run, PRICES))
+    _for_a_preview(acts.add_parser("preview", help="prices before and after"))
+
+    acknowledge = commands.add_parser("acknowledge", help="accept warnings of a price draft, and why")
+    acknowledge.add_argument("draft", help="id of the draft")
+    acknowledge.add_argument("reason")
+    acknowledge.add_argument(
+        "--finding",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="as `check` shows it, or its beginning; again for more",
+    )
+    acknowledge.add_argument("--all", action="store_true", help="every warning that waits")
+    acknowledge.set_defaults(run=_asynchronous("acknowledge", PRICES))
+
+
+def _for_a_preview(preview: argparse.ArgumentParser) -> None:
+    preview.add_argument("draft", help="id of the draft")
+    preview.add_argument("sku", nargs="+")
+    preview.add_argument(
+        "--quantity", action="append", default=[], help="again for more; wherever a price changes unless said"
+    )
+    preview.add_argument("--unit", default=None, help="the base unit unless said")
+    preview.add_argument("--currency", default="EUR")
+    preview.add_argument("--company", default=None, help="code of the buyer's company; a guest unless said")
+    preview.add_argument("--segment", action="append", default=[], help="of the buyer; again for more")
+    preview.add_argument("--country", default=None, help="where the goods go")
+    preview.add_argument("--at", default=None, help="instant of the prices; now unless said")
+    preview.add_argument("--explain", action="store_true", help="say why each costs what it would")
+    _as_json(preview)
+    preview.set_defaults(run=_asynchronous("preview", PRICES))
+
+
+def _for_publications(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    publish = commands.add_parser("publish", help="publish a price draft, the newest open one unless said")
+    publish.add_argument("draft", nargs="?", default=None, help="id of the draft")
+    _for_a_publication(publish)
+    publish.add_argument("--check", action="store_true", help="only say what the publication gate finds")
+    publish.set_defaults(run=_asynchronous("publish", PRICES))
+
+    rollback = commands.add_parser("rollback", help="publish once more what an earlier publication held")
+    rollback.add_argument("publication", metavar="NUMBER|ROOT")
+    _for_a_publication(rollback)
+    rollback.set_defaults(run=_asynchronous("roll_back", PRICES))
+
+    listed = commands.add_parser("publications", help="the log of prices: who, when, what and why; or one of it")
+    listed.add_argument("publication", nargs="?", default=None, metavar="NUMBER|ROOT")
+    listed.add_argument("--limit", type=_limit, default=50, help="how many, newest first; 50 unless said")
+    _as_json(listed)
+    listed.set_defaults(run=_asynchronous("publications", HISTORY))
+
+    history = commands.add_parser("history", help="what each publication did to the prices of a SKU")
+    history.add_argument("sku")
+    history.add_argument("--limit", type=_limit, default=50, help="how many publications to look at; 50 unless said")
+    _as_json(history)
+    history.set_defaults(run=_asynchronous("history", HISTORY))
+
+    compare = commands.add_parser("compare", help="what one publication has otherwise than another")
+    compare.add_argument("older", metavar="NUMBER|ROOT")
+    compare.add_argument("newer", metavar="NUMBER|ROOT")
+    _as_json(compare)
+    compare.set_defaults(run=_asynchronous("compare", HISTORY))
+
+    why = commands.add_parser("why", help="why the lines of an order cost what they do, and whether they still would")
+    why.add_argument("order", metavar="NUMBER", help="such as T-2026-000123")
+    _as_json(why)
+    why.set_defaults(run=_asynchronous("why", HISTORY))
+
+
 def _for_a_publication(command: argparse.ArgumentParser) -> None:
-    command.add_argument("draft", nargs="?", default=None, help="id of the draft")
     command.add_argument("--at", default=None, help="instant at which it takes effect; as soon as possible unless said")
     command.add_argument("--note", default="", help="why, for the history")
     command.add_argument(
         "--acknowledge",
         default=None,
         metavar="REASON",
-        help="accept all warnings that nobody has acknowledged, and why",
+        help="accept all that nobody has acknowledged and does not stop it, and why",
     )
-    command.add_argument("--check", action="store_true", help="only say what the publication gate finds")
+
+
+def _as_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one document for programs")
 
 
 def _for_a_reader(command: argparse.ArgumentParser) -> None:
@@ -205,17 +321,21 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:7]) <= LIMIT_MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {LIMIT_MOST:,}")
+    return int(text)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     from web.serve import serve
 
     return serve(demo_data=not arguments.no_demo_data)
 
 
-def _asynchronous(name: str) -> Callable[[argparse.Namespace], int]:
+def _asynchronous(name: str, module: str = "web.commands") -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
-        from web import commands
-
-        command: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = getattr(commands, name)
+        command: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = getattr(import_module(module), name)
         return asyncio.run(command(arguments))
 
     return run

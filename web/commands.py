@@ -1,43 +1,39 @@
 """What the commands of `bin/tarifa` do, over the same services as the shop."""
 
 import argparse
-import os
 import secrets
 import sys
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-import psycopg
-from sqlalchemy.exc import OperationalError
 
-from accounts.store import find_company_by_code
 from checkout.stripe_gateway import StripeUnavailable
-from checkout.tax import HOME
 from kernel.csv_rows import ImportReport
-from kernel.db import for_accounts
-from kernel.log import configure_logging
 from kernel.settings import Settings
 from pricing import impact_csv, impact_text
-from pricing.engine import Buyer, LineRequest, Quote, QuoteRequest, disclosed, quote
+from pricing.engine import LineRequest, Quote, QuoteRequest, disclosed, quote
 from pricing.engine.explain import explain
 from pricing.engine.proofs import delta, prove, view, view_lines
 from pricing.engine.request import PricedLine
 from pricing.exports import Form, PriceExports
-from pricing.findings import finding_text
-from pricing.model import DraftState
 from pricing.proving import published_content, published_leaves
 from pricing.replay_orders import Evaluator, replay
-from pricing.service import WarningsNotAcknowledged
 from web.cli import FOUND, CommandFailed, called_from
+from web.command_parts import (
+    buyer_of,
+    draft_of,
+    end_progress,
+    instant,
+    opened_services,
+    print_errors,
+    root_in_force,
+    say_progress,
+    write,
+)
 from web.desk.sheet_words import about_lines
-from web.serve import HOST, prepare_environment
-from web.services import Services, build, running
+from web.services import running
 
-SHOWN_ERRORS = 50
 SHOWN_GROUPS = 20
 
 
@@ -48,14 +44,14 @@ async def import_files(arguments: argparse.Namespace) -> int:
         raise CommandFailed(
             f"{arguments.folder} is no folder and no file. Name the folder that holds the CSV files, or a workbook."
         )
-    async with _services() as services:
+    async with opened_services() as services:
         importing = services.pricing.import_folder if path.is_dir() else services.pricing.import_file
         imported = await importing(
-            path, by=None, title=arguments.title, progress=lambda file, rows: _say_progress(f"{file}: {rows:,} rows")
+            path, by=None, title=arguments.title, progress=lambda file, rows: say_progress(f"{file}: {rows:,} rows")
         )
-    _end_progress()
+    end_progress()
     if not imported.report.ok:
-        _print_errors(imported.report)
+        print_errors(imported.report)
         print("Nothing was imported. Mend these rows and run it again.", file=sys.stderr)
         return FOUND
     if not imported.report.counts and imported.draft_id is None:
@@ -79,7 +75,7 @@ async def export_files(arguments: argparse.Namespace) -> int:
         return await _export_workbook(arguments, target)
     if arguments.draft is not None:
         raise CommandFailed("A draft is exported as a workbook: add --xlsx.")
-    async with _services() as services:
+    async with opened_services() as services:
         files = await services.pricing.export_prices(arguments.publication)
     standing = [name for name in files if (target / name).exists()]
     if standing:
@@ -94,10 +90,10 @@ async def export_files(arguments: argparse.Namespace) -> int:
 
 async def _export_workbook(arguments: argparse.Namespace, path: Path) -> int:
     _require_new_file(path, arguments.folder)
-    async with _services() as services:
+    async with opened_services() as services:
         exports = PriceExports(services.pricing)
         if arguments.draft is not None:
-            draft = await services.pricing.find_draft(await _draft(services, arguments.draft))
+            draft = await services.pricing.find_draft(await draft_of(services, arguments.draft))
             about = about_lines(f"{draft.title} ({draft.id})", services.clock.now(), "en")
             await exports.write_draft(draft.id, path, form=Form.WORKBOOK, about=about)
         else:
@@ -122,7 +118,7 @@ async def segments(arguments: argparse.Namespace) -> int:
         raise CommandFailed("Name the company whose segments change.")
     if changes and not arguments.reason.strip():
         raise CommandFailed("Say why: --reason TEXT.")
-    async with _services() as services:
+    async with opened_services() as services:
         if arguments.company is None:
             members: dict[str, list[str]] = {}
             for company in await services.segments.list_companies():
@@ -143,9 +139,9 @@ async def segments(arguments: argparse.Namespace) -> int:
 
 async def price(arguments: argparse.Namespace) -> int:
     """Price one line and say why."""
-    async with _services() as services:
-        at = services.clock.now() if arguments.at is None else _instant(arguments.at)
-        buyer = await _buyer(services, arguments.company)
+    async with opened_services() as services:
+        at = services.clock.now() if arguments.at is None else instant(arguments.at)
+        buyer = await buyer_of(services, arguments.company)
         request = QuoteRequest(
             buyer=buyer,
             currency=arguments.currency,
@@ -172,9 +168,9 @@ async def show_leaves(arguments: argparse.Namespace) -> int:
         answer = msgspec.json.decode(path.read_bytes(), type=Quote)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CommandFailed(f"{arguments.answer} is no answer of the price engine: {error}") from error
-    async with _services() as services:
+    async with opened_services() as services:
         content = await published_content(services.db, services.keyring, answer.root)
-    _write(msgspec.json.encode(disclosed(content, services.keyring.house_key, answer)))
+    write(msgspec.json.encode(disclosed(content, services.keyring.house_key, answer)))
     return 0
 
 
@@ -183,18 +179,18 @@ async def prove_leaf(arguments: argparse.Namespace) -> int:
     key = tuple(arguments.key)
     if arguments.kind == "row" and len(key) == len(("list", "sku", "unit")):
         key = (*key, "")
-    async with _services() as services:
-        buyer = await _buyer(services, arguments.company)
-        every = await published_leaves(services.db, services.keyring, _root(services, arguments.at))
-    _write(msgspec.json.format(msgspec.json.encode(prove(every, arguments.kind, key, buyer=buyer))))
+    async with opened_services() as services:
+        buyer = await buyer_of(services, arguments.company)
+        every = await published_leaves(services.db, services.keyring, root_in_force(services, arguments.at))
+    write(msgspec.json.format(msgspec.json.encode(prove(every, arguments.kind, key, buyer=buyer))))
     return 0
 
 
 async def write_view(arguments: argparse.Namespace) -> int:
     """Write a reader's view of a book, line by line."""
-    async with _services() as services:
-        buyer = await _buyer(services, arguments.company)
-        every = await published_leaves(services.db, services.keyring, _root(services, arguments.at))
+    async with opened_services() as services:
+        buyer = await buyer_of(services, arguments.company)
+        every = await published_leaves(services.db, services.keyring, root_in_force(services, arguments.at))
     for line in view_lines(view(every, buyer)):
         sys.stdout.buffer.write(line)
     return 0
@@ -202,38 +198,11 @@ async def write_view(arguments: argparse.Namespace) -> int:
 
 async def write_delta(arguments: argparse.Namespace) -> int:
     """Write what a reader's view of one book needs to become that of another."""
-    async with _services() as services:
-        buyer = await _buyer(services, arguments.company)
-        roots = arguments.since, _root(services, arguments.at)
+    async with opened_services() as services:
+        buyer = await buyer_of(services, arguments.company)
+        roots = arguments.since, root_in_force(services, arguments.at)
         old, new = [await published_leaves(services.db, services.keyring, root) for root in roots]
-    _write(msgspec.json.encode(delta(old, new, buyer)))
-    return 0
-
-
-async def publish(arguments: argparse.Namespace) -> int:
-    """Publish a draft, after the gate's findings were printed."""
-    async with _services() as services:
-        draft_id = await _draft(services, arguments.draft)
-        findings = await services.pricing.findings(draft_id)
-        for standing in findings[:SHOWN_ERRORS]:
-            word = "" if standing.acknowledged is None else f" (acknowledged: {standing.acknowledged.reason})"
-            print(f"  {standing.finding.severity.value:<8} {finding_text(standing.finding, 'en')}{word}")
-        if len(findings) > SHOWN_ERRORS:
-            print(f"  ... and {len(findings) - SHOWN_ERRORS} more")
-        if arguments.check:
-            return FOUND if findings else 0
-        try:
-            published = await services.pricing.publish(
-                draft_id,
-                by=None,
-                effective_at=None if arguments.at is None else _instant(arguments.at),
-                note=arguments.note,
-                acknowledge=arguments.acknowledge,
-            )
-        except WarningsNotAcknowledged as error:
-            raise CommandFailed(f"{error.message} Accept them with --acknowledge REASON.") from error
-        print(f"Publication {published.number}: in force from {published.effective_at.isoformat()}")
-        print(f"price book {published.root.hex()}")
+    write(msgspec.json.encode(delta(old, new, buyer)))
     return 0
 
 
@@ -247,17 +216,17 @@ async def impact(arguments: argparse.Namespace) -> int:
     def say(lines: int) -> None:
         nonlocal done
         done += lines
-        _say_progress(f"{done:,} prices")
+        say_progress(f"{done:,} prices")
 
-    async with _services() as services:
-        draft = await _draft(services, arguments.draft)
+    async with opened_services() as services:
+        draft = await draft_of(services, arguments.draft)
         compared = await services.impacts.compare(
             draft,
             months=arguments.months,
-            as_of=None if arguments.at is None else _instant(arguments.at),
+            as_of=None if arguments.at is None else instant(arguments.at),
             progress=say,
         )
-    _end_progress()
+    end_progress()
     report = compared.report()
     print(
         f"Orders placed from {report.since:%Y-%m-%d} to {report.until:%Y-%m-%d}, prices as of {report.at.isoformat()}, "
@@ -289,7 +258,7 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
     exceptions = None if arguments.exceptions is None else called_from(arguments.exceptions)
     if exceptions is not None and not exceptions.parent.is_dir():
         raise CommandFailed(f"{arguments.exceptions} cannot be written: its folder does not exist.")
-    async with _services() as services:
+    async with opened_services() as services:
         latest = services.books.published()
         if not latest:
             raise CommandFailed("No price book is published yet. Import and publish one first.")
@@ -300,11 +269,11 @@ async def replay_orders(arguments: argparse.Namespace) -> int:
             book,
             report,
             evaluator=Evaluator(arguments.evaluator),
-            progress=lambda lines: _say_progress(f"{lines:,} lines"),
+            progress=lambda lines: say_progress(f"{lines:,} lines"),
         )
-    _end_progress()
+    end_progress()
     if not report.ok:
-        _print_errors(report)
+        print_errors(report)
         print("These rows could not be read and are not counted below.", file=sys.stderr)
     if result.compared:
         told = "agree" if not result.unlike else f"do NOT agree on {result.unlike:,}"
@@ -330,7 +299,7 @@ async def audit(arguments: argparse.Namespace) -> int:
     from web.auditor import Auditor
 
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
-    async with _services() as services, running(services, background=False):
+    async with opened_services() as services, running(services, background=False):
         done = await Auditor(services).run(questions=arguments.questions, seed=seed)
     for channel, count in msgspec.json.decode(done.certificate)["answers"].items():
         print(f"  {channel:<14} {count:>6} answers")
@@ -344,7 +313,7 @@ async def audit(arguments: argparse.Namespace) -> int:
 
 async def reconcile(arguments: argparse.Namespace) -> int:
     """Compare our orders with Stripe's objects, both ways, and our books with themselves."""
-    async with _services() as services:
+    async with opened_services() as services:
         since = services.clock.now() - timedelta(days=arguments.days)
         try:
             breaks = await services.reconciliations.compare(since=since)
@@ -359,92 +328,7 @@ async def reconcile(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@asynccontextmanager
-async def _services() -> AsyncIterator[Services]:
-    """The services over the installation's database, which is started when it does not run yet.
-
-    Logs go to standard error, so that what a command answers can be piped.
-    """
-    configure_logging(level="WARNING")
-    prepare_environment(Settings.from_environment(), os.environ)
-    settings = Settings.from_environment()
-    services = build(settings if settings.stripe_api_key is not None else _with_test_payments(settings))
-    try:
-        await services.books.refresh()
-        yield services
-    except (OperationalError, psycopg.OperationalError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise CommandFailed(f"The database does not answer any more: {reason}. Try again.") from error
-    finally:
-        await services.gateway.close()
-        await services.db.close()
-
-
-def _with_test_payments(settings: Settings) -> Settings:
-    """Where no key of a real account is set, payments are those of the test server that runs beside the shop."""
-    return msgspec.structs.replace(
-        settings, stripe_api_key="sk_test_twin", stripe_api_base=f"http://{HOST}:{settings.port + 1}"
-    )
-
-
 def _where_stripe_is(settings: Settings) -> str:
     if settings.stripe_api_base is None:
         return "Check STRIPE_API_KEY and the way to api.stripe.com."
     return f"The test payments run with the shop: is it serving on PORT {settings.port}?"
-
-
-async def _buyer(services: Services, code: str | None) -> Buyer:
-    if code is None:
-        return Buyer(country=HOME)
-    async with services.db.begin(for_accounts()) as session:
-        company = await find_company_by_code(session, code)
-    if company is None:
-        raise CommandFailed(f"There is no company {code}.")
-    return Buyer(company=company.code, segments=tuple(company.segments), country=company.country)
-
-
-async def _draft(services: Services, text: str | None) -> uuid.UUID:
-    if text is not None:
-        try:
-            return uuid.UUID(text)
-        except ValueError:
-            raise CommandFailed(f"{text} is no draft's id. `bin/tarifa import` prints the id it made.") from None
-    drafts = await services.pricing.list_drafts(DraftState.OPEN)
-    if not drafts:
-        raise CommandFailed("There is no open price draft. Import prices or edit them at the desk first.")
-    return max(drafts, key=lambda draft: draft.created_at).id
-
-
-def _root(services: Services, at: str | None) -> str:
-    """The root of the book in force then."""
-    return services.books.in_force(services.clock.now() if at is None else _instant(at)).root
-
-
-def _write(document: bytes) -> None:
-    sys.stdout.buffer.write(document + b"\n")
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailed(f"{text} is no instant. Write it like 2026-12-01T00:00:00Z.") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def _say_progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r  {text:<60}", end="", file=sys.stderr, flush=True)
-
-
-def _end_progress() -> None:
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-
-
-def _print_errors(report: ImportReport) -> None:
-    for error in report.errors[:SHOWN_ERRORS]:
-        print(f"  {error}", file=sys.stderr)
-    more = report.errors_total - min(len(report.errors), SHOWN_ERRORS)
-    if more:
-        print(f"  ... and {more:,} more", file=sys.stderr)

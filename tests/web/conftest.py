@@ -19,6 +19,7 @@ from argon2 import PasswordHasher
 from httpx import Response
 from litestar import Litestar
 from psycopg import sql
+from sqlalchemy.engine import make_url
 
 from accounts.passwords import Passwords
 from kernel.clock import FixedClock
@@ -203,3 +204,24 @@ async def _open(url: str, clock: FixedClock | None = None, **settings: str) -> A
 async def browser(shop: Shop) -> Browser:
     """A visitor's browser."""
     return shop.client()
+
+
+@pytest.fixture
+def installation(
+    demo_database_url: str, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Path:
+    """The environment of a shop with the demo's data; the folder its user stands in."""
+    name = make_url(demo_database_url).database
+    assert name is not None
+    for key, value in {
+        "VAR": str(TEST_VAR / "demo"),
+        "PORT": "8765",
+        "DATABASE_URL": demo_database_url,
+        "MIGRATION_DATABASE_URL": server.url(name, OWNER_ROLE),
+        "STRIPE_WEBHOOK_SECRET": "whsec_test",
+        "TARIFA_CALLED_FROM": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(key, value)
+    for key in ("STRIPE_API_KEY", "STRIPE_API_BASE", "TARIFA_MODE"):
+        monkeypatch.delenv(key, raising=False)
+    return tmp_path

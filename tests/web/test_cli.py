@@ -10,13 +10,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
-from sqlalchemy.engine import make_url
 
-from kernel.db import OWNER_ROLE
-from kernel.embedded import EmbeddedServer
 from pricing.engine.replay import replay
 from sandbox.stripe_twin import running_twin
-from tests.conftest import TEST_VAR
 from web.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +21,16 @@ COMMANDS = (
     "import",
     "export",
     "price",
+    "check",
+    "drafts",
+    "acknowledge",
     "publish",
     "segments",
+    "rollback",
+    "publications",
+    "history",
+    "compare",
+    "why",
     "impact",
     "leaves",
     "prove",
@@ -35,30 +39,11 @@ COMMANDS = (
     "verify",
     "replay-orders",
     "reconcile",
+    "verify-quote",
+    "audit",
 )
 DONE, FOUND, IMPOSSIBLE = 0, 1, 2
 LINES = "reference,line,sku,unit,quantity,currency,at,company,segments,country,expected_line_total\n"
-
-
-@pytest.fixture
-def installation(
-    demo_database_url: str, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Path:
-    """The environment of a shop with the demo's data; the folder its user stands in."""
-    name = make_url(demo_database_url).database
-    assert name is not None
-    for key, value in {
-        "VAR": str(TEST_VAR / "demo"),
-        "PORT": "8765",
-        "DATABASE_URL": demo_database_url,
-        "MIGRATION_DATABASE_URL": server.url(name, OWNER_ROLE),
-        "STRIPE_WEBHOOK_SECRET": "whsec_test",
-        "TARIFA_CALLED_FROM": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(key, value)
-    for key in ("STRIPE_API_KEY", "STRIPE_API_BASE", "TARIFA_MODE"):
-        monkeypatch.delenv(key, raising=False)
-    return tmp_path
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -274,6 +259,7 @@ def test_errors_that_stop_a_publication_are_named(installation: Path, capsys: py
     output = capsys.readouterr()
     assert "is on sale, and no list prices it" in output.out
     assert "errors stop the publication" in output.err
+    assert "Mend the draft; a reason does not help" in output.err
     assert main(["publish", "--check"]) == FOUND
 
 
