@@ -36,6 +36,10 @@ MORE_ACCEPTED = {
     "/api/v1/desk/drafts/{draft}/change": ["400", "422"],
     "/api/v1/desk/drafts/{draft}/acknowledgements": ["422"],  # blanks are no reason
     "/api/v1/desk/drafts/{draft}/return": ["422"],
+    "/api/v1/desk/drafts/{draft}/publication": ["400", "422"],  # an instant that no calendar has, or gone by
+    "/api/v1/desk/publications/{number}/rollback": ["400", "422"],
+    "/api/v1/desk/drafts/{draft}/impacts": ["400", "422"],
+    "/api/v1/desk/drafts/{draft}/preview": ["400", "422"],
     "/api/v1/desk/drafts/{draft}/comments": ["422"],
 }
 DESK = "/api/v1/desk/"

@@ -16,7 +16,7 @@ from web.api import (
     signed_quotes,
     webhooks,
 )
-from web.api.desk import drafts, objects, publications, reviews
+from web.api.desk import drafts, files, impacts, objects, publications, reviews
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -35,6 +35,8 @@ def routes() -> list[ControllerRouterHandler]:
         *objects.HANDLERS,
         *reviews.HANDLERS,
         *publications.HANDLERS,
+        *files.HANDLERS,
+        *impacts.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,
         *reference.HANDLERS,

@@ -1,14 +1,9 @@
 """A draft as a spreadsheet: export, upload, what is wrong with a file by sheet and cell, and what it would change."""
 
-import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, get, post
@@ -17,7 +12,6 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from kernel.errors import NotFound
-from kernel.xlsx_write import MEDIA_TYPE
 from pricing.exports import Form
 from pricing.import_model import ImportState, PriceImport
 from pricing.imports import ImportClosed, ImportedChange, ImportNotFound, PartMisplaced, UploadMalformed, errors_csv
@@ -25,7 +19,7 @@ from pricing.service import DraftClash
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.drafts import find_draft, frame, page_number
 from web.desk.sheet_words import about_lines
-from web.edge import is_head
+from web.downloads import download, written
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, read_upload, services_of
 from web.pages import page, redirect
 from web.people import names_of
@@ -36,8 +30,6 @@ PLAIN_FILE_MOST: Final = 10_000_000
 """Of a file that comes in one form, without the script that sends it in parts."""
 PART_BODY_MOST: Final = 1_100_000
 CHANGES: Final = ("added", "changed", "removed")
-_CHUNK: Final = 256 * 1024
-_MEDIA_TYPES: Final = {Form.WORKBOOK: MEDIA_TYPE, Form.CSV: "application/zip"}
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -68,7 +60,7 @@ async def export_draft(request: AnyRequest, draft: FromPath[str], form: FromPath
     found, wanted, services = await find_draft(request, draft), _form(form), services_of(request)
     about = about_lines(f"{found.title} ({found.id})", services.clock.now(), locale_of(request))
     write = partial(services.price_exports.write_draft, found.id, form=wanted, about=about)
-    return _download(await _written(request, write), wanted, found.title)
+    return download(await written(request, write), wanted, found.title)
 
 
 @get(
@@ -81,7 +73,7 @@ async def export_publication(request: AnyRequest, number: FromPath[int], form: F
     await services.pricing.find_publication(number)
     about = about_lines(f"publication {number}", services.clock.now(), locale_of(request))
     write = partial(services.price_exports.write_publication, number, form=wanted, about=about)
-    return _download(await _written(request, write), wanted, f"publication {number}")
+    return download(await written(request, write), wanted, f"publication {number}")
 
 
 # --- Upload ---
@@ -313,30 +305,3 @@ def _form(text: str) -> Form:
         return Form(text)
     except ValueError:
         raise ExportFormUnknown("Prices are exported as xlsx or csv.") from None
-
-
-async def _written(request: AnyRequest, write: Callable[[Path], Awaitable[None]]) -> IO[bytes] | None:
-    """What *write* wrote, in a file without a name; None when only the headers are asked for."""
-    if is_head(request.scope):
-        return None
-    folder = await asyncio.to_thread(mkdtemp, prefix="tarifa-export-")
-    path = Path(folder) / "export"
-    try:
-        await write(path)
-        return await asyncio.to_thread(path.open, "rb")
-    finally:
-        await asyncio.to_thread(rmtree, folder)
-
-
-def _download(file: IO[bytes] | None, form: Form, title: str) -> Stream:
-    name = re.sub(r"[^A-Za-z0-9-]+", "-", title).strip("-").lower()[:60] or "prices"
-    suffix = "xlsx" if form is Form.WORKBOOK else "zip"
-    headers = {"content-disposition": f'attachment; filename="{name}.{suffix}"'}
-    return Stream(_chunks(file), media_type=_MEDIA_TYPES[form], headers=headers)
-
-
-def _chunks(file: IO[bytes] | None) -> Iterator[bytes]:
-    if file is not None:
-        with file:
-            while chunk := file.read(_CHUNK):
-                yield chunk

@@ -412,7 +412,7 @@ class DeskOrderPrices(Answer, frozen=True, kw_only=True):
     """Why an order cost what it did: the traces kept with its lines, and the book they came from."""
 
     number: str
-    company: str
+    company: str | None
     currency: str
     priced_at: Instant
     price_root: Root
