@@ -40,10 +40,49 @@ _LEADS_TO_FORMULA: Final = frozenset("'=+-@\t\r")
 _ESCAPED_FORMULA: Final = re.compile(r"''*[=+\-@\t\r]")
 
 
+Params = dict[str, str | int]
+
+
+class Said(str):
+    """An English sentence that can be said in other languages: *parts* are its texts, with `{names}` for what stands in
+    them, joined by semicolons. A sentence without names needs none of this: it is its own text.
+    """
+
+    __slots__ = ("parts",)
+
+    parts: tuple[tuple[str, Params], ...]
+
+    def __new__(cls, parts: tuple[tuple[str, Params], ...]) -> Self:
+        made = super().__new__(cls, "; ".join(filled(text, params, "{:,}".format) for text, params in parts))
+        made.parts = parts
+        return made
+
+
+def said(text: str, /, **params: str | int) -> Said:
+    """*text* with *params* for its names; whole numbers get separators as the reader's language has them."""
+    return Said(((text, params),))
+
+
+def joined(*sentences: str) -> Said:
+    """Several sentences as one."""
+    return Said(tuple(part for sentence in sentences for part in parts_of(sentence)))
+
+
+def parts_of(sentence: str) -> tuple[tuple[str, Params], ...]:
+    return sentence.parts if isinstance(sentence, Said) else ((sentence, {}),)
+
+
+def filled(text: str, params: Params, number: Callable[[int], str]) -> str:
+    """*text* with *params* in it, whole numbers as *number* writes them."""
+    if not params:
+        return text
+    return text.format(**{name: number(value) if isinstance(value, int) else value for name, value in params.items()})
+
+
 class RowError(msgspec.Struct, frozen=True):
     """What is wrong in one place. *line* is the line of the file the row starts on, the header being line 1; *column*
     is empty where the row or the file as a whole is meant; *value* is cut to what fits a message; *cell* is where a
-    spreadsheet shows it, such as `C5`, empty for other files.
+    spreadsheet shows it, such as `C5`, empty for other files; *parts* are those of *message*: see `Said`.
     """
 
     file: str
@@ -52,6 +91,7 @@ class RowError(msgspec.Struct, frozen=True):
     value: str
     message: str
     cell: str = ""
+    parts: tuple[tuple[str, Params], ...] = ()
 
     def __str__(self) -> str:
         column = f"{self.column}: " if self.column else ""
@@ -94,7 +134,7 @@ class ImportReport:
         if len(self.errors) < self.most:
             letters = self.letters.get(file, {}).get(column, "")
             cell = f"{letters}{line}" if letters and line else ""
-            self.errors.append(RowError(file, line, column, _shown(value), message, cell))
+            self.errors.append(RowError(file, line, column, _shown(value), str(message), cell, parts_of(message)))
 
     def sort(self) -> None:
         """Order the errors by file, as they were read, and line."""
@@ -108,6 +148,10 @@ class ImportReport:
 
 class CellError(ValueError):
     """Says what a cell should hold; raised by parsers."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 Parser = Callable[[str], Any]
@@ -160,6 +204,7 @@ class Unreadable(Exception):
 
     def __init__(self, message: str, *, line: int = 0, value: str = "") -> None:
         super().__init__(message)
+        self.message = message
         self.line = line
         self.value = value
 
@@ -182,7 +227,8 @@ def read_rows(
     size = path.stat().st_size
     if size > max_bytes:
         report.reading(file)
-        report.refuse(file, 0, "", "", f"the file has {size:,} bytes, more than the {max_bytes:,} allowed; split it")
+        large = said("the file has {size} bytes, more than the {most} allowed; split it", size=size, most=max_bytes)
+        report.refuse(file, 0, "", "", large)
         return
     with path.open("rb") as stream:
         yield from read_table(file, csv_cells(file, stream, report), columns, report, key=key)
@@ -216,7 +262,8 @@ def read_table(
                 if row is not None:
                     yield row
     except Unreadable as error:
-        report.refuse(file, error.line, "", error.value, f"{error}; the rest of the file was not read")
+        message = joined(error.message, "the rest of the file was not read")
+        report.refuse(file, error.line, "", error.value, message)
 
 
 def _header(cells: Iterator[Cells]) -> Cells:
@@ -269,9 +316,9 @@ class _Lines:
     def header(self) -> str:
         raw = self._stream.readline(MAX_LINE_BYTES + 1)
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise Unreadable(f"the file is UTF-16; {_SAVE_AS}", line=1)
+            raise Unreadable(joined("the file is UTF-16", _SAVE_AS), line=1)
         if raw.startswith(b"PK\x03\x04"):
-            raise Unreadable(f"this is a spreadsheet, not a CSV file; {_SAVE_AS}", line=1)
+            raise Unreadable(joined("this is a spreadsheet, not a CSV file", _SAVE_AS), line=1)
         header = _decode(raw.removeprefix(_BYTE_ORDER_MARK), 1)
         if not header.strip():
             raise Unreadable(_NO_HEADER, line=1)
@@ -290,13 +337,13 @@ class _Lines:
 
 def _decode(raw: bytes, line: int) -> str:
     if len(raw) > MAX_LINE_BYTES:
-        raise Unreadable(f"the line is longer than {MAX_LINE_BYTES:,} bytes", line=line)
+        raise Unreadable(said("the line is longer than {most} bytes", most=MAX_LINE_BYTES), line=line)
     if b"\0" in raw:
         raise Unreadable("the line holds a NUL byte, so this is no text file", line=line)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        message = f"byte {error.start + 1} of the line is not UTF-8; {_SAVE_AS}"
+        message = joined(said("byte {number} of the line is not UTF-8", number=error.start + 1), _SAVE_AS)
         raise Unreadable(message, line=line, value=f"0x{raw[error.start]:02x}") from None
 
 
@@ -312,8 +359,12 @@ def _columns(
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known columns: {', '.join(c.name for c in columns)}"
-            report.refuse(file, line, name, "", f"unknown column; {hint}")
+            hint = (
+                said("did you mean {name}?", name=near[0])
+                if near
+                else said("known columns: {names}", names=", ".join(column.name for column in columns))
+            )
+            report.refuse(file, line, name, "", joined("unknown column", hint))
     for name in dict.fromkeys(name for name in names if name in known and names.count(name) > 1):
         report.refuse(file, line, name, "", "the column is there twice; keep one")
     for column in columns:
@@ -340,7 +391,8 @@ def _row(
         if len(cells) > width:
             sheet = file in report.letters
             advice = "delete the others" if sheet else "a value that holds the separator needs double quotes"
-        report.refuse(file, line, "", "", f"the row has {len(cells)} values, the header has {width}; {advice}")
+        wrong = said("the row has {count} values, the header has {width}", count=len(cells), width=width)
+        report.refuse(file, line, "", "", joined(wrong, advice))
         return None
     values: list[Any] = []
     whole = keyed = True
@@ -359,7 +411,7 @@ def _row(
             else:
                 report.refuse(file, line, column.name, "", "must not be empty")
         except CellError as error:
-            report.refuse(file, line, column.name, cell, str(error))
+            report.refuse(file, line, column.name, cell, error.message)
         values.append(None)
         whole = False
         keyed = keyed and column.name not in key
@@ -389,7 +441,13 @@ def text(max_length: int, *, lines: bool = False) -> Parser:
 
     def parse(cell: str) -> str:
         if len(cell) > max_length:
-            raise CellError(f"has {len(cell):,} characters, more than the {max_length:,} allowed; shorten it")
+            raise CellError(
+                said(
+                    "has {length} characters, more than the {most} allowed; shorten it",
+                    length=len(cell),
+                    most=max_length,
+                )
+            )
         if _CONTROL.search(cell) or (not lines and ("\n" in cell or "\r" in cell)):
             raise CellError(
                 "must hold no control characters" if lines else "must be one line without control characters"
@@ -416,14 +474,14 @@ def decimal(
         if match is None:
             raise CellError("must be a plain number such as 1234.5: decimal point, no thousands separator, no exponent")
         if len((match[3] or "").rstrip("0")) > places:
-            raise CellError(f"may have up to {places} decimals")
+            raise CellError(said("may have up to {places} decimals", places=places))
         number = Decimal(cell)
         if above is not None and number <= above:
-            raise CellError(f"must be greater than {above:f}")
+            raise CellError(said("must be greater than {bound}", bound=f"{above:f}"))
         if least is not None and number < least:
-            raise CellError(f"must be at least {least:f}")
+            raise CellError(said("must be at least {bound}", bound=f"{least:f}"))
         if most is not None and number > most:
-            raise CellError(f"must be at most {most:f}")
+            raise CellError(said("must be at most {bound}", bound=f"{most:f}"))
         return number
 
     return parse
@@ -455,7 +513,7 @@ def choice(*allowed: str) -> Parser:
 
     def parse(cell: str) -> str:
         if cell not in allowed:
-            raise CellError(f"must be one of {', '.join(allowed)}")
+            raise CellError(said("must be one of {names}", names=", ".join(allowed)))
         return cell
 
     return parse
@@ -484,7 +542,7 @@ def many(each: Parser, *, most: int = 1_000) -> Parser:
     def parse(cell: str) -> tuple[Any, ...]:
         values = tuple(each(part.strip()) for part in cell.split(";") if part.strip())
         if len(values) > most:
-            raise CellError(f"may hold up to {most:,} values")
+            raise CellError(said("may hold up to {most} values", most=most))
         if len(set(values)) < len(values):
             raise CellError("holds a value twice")
         return values

@@ -8,7 +8,18 @@ from typing import BinaryIO, Final, Protocol, cast
 from zipfile import BadZipFile
 from zlib import error as ZlibError  # noqa: N812 - zlib calls its exception `error`
 
-from kernel.csv_rows import Cells, Column, ImportReport, Row, Unreadable, csv_cells, read_rows, read_table
+from kernel.csv_rows import (
+    Cells,
+    Column,
+    ImportReport,
+    Row,
+    Unreadable,
+    csv_cells,
+    joined,
+    read_rows,
+    read_table,
+    said,
+)
 from kernel.xlsx_read import Limits, Package, Workbook
 
 ABOUT: Final = "About"
@@ -57,7 +68,7 @@ def open_tables(
         return CsvTables(path, _table_of(path, name, known))
     except Unreadable as error:
         report.reading(name)
-        report.refuse(name, error.line, "", error.value, str(error))
+        report.refuse(name, error.line, "", error.value, error.message)
         return None
 
 
@@ -187,10 +198,12 @@ def _known(name: str, known: Collection[str]) -> str | None:
 def _unknown(name: str, known: Collection[str]) -> str:
     names = [table.removesuffix(".csv") for table in known]
     near = get_close_matches(name.casefold().removesuffix(".csv"), names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
-    return (
-        f"unknown table; {hint} Rename it, or remove it" if near else f"unknown table; {hint}. Rename it, or remove it"
+    hint = (
+        said("did you mean {name}? Rename it, or remove it", name=near[0])
+        if near
+        else said("known are {names}. Rename it, or remove it", names=", ".join(names))
     )
+    return joined("unknown table", hint)
 
 
 def _table_of(path: Path, name: str, known: Mapping[str, Sequence[str]]) -> str:

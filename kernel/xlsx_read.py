@@ -23,7 +23,7 @@ from zlib import error as ZlibError  # noqa: N812 - zlib calls its exception `er
 
 import msgspec
 
-from kernel.csv_rows import Cells, OddCell, Unreadable, instant, yes_no
+from kernel.csv_rows import Cells, OddCell, Unreadable, instant, joined, said, yes_no
 
 MAX_COLUMNS: Final = 500
 MAX_CELL: Final = 32_767
@@ -69,10 +69,20 @@ class Package:
         unfolded, size = sum(entry.file_size for entry in found), path.stat().st_size
         if len(found) > limits.entries:
             self.close()
-            raise Unreadable(f"the file holds {len(found):,} parts, more than the {limits.entries:,} allowed")
+            raise Unreadable(
+                said(
+                    "the file holds {count} parts, more than the {most} allowed", count=len(found), most=limits.entries
+                )
+            )
         if unfolded > limits.unfolded or unfolded > max(limits.unsuspicious, limits.ratio * size):
             self.close()
-            raise Unreadable(f"the file unfolds from {size:,} to {unfolded:,} bytes, more than is allowed; split it")
+            raise Unreadable(
+                said(
+                    "the file unfolds from {size} to {unfolded} bytes, more than is allowed; split it",
+                    size=size,
+                    unfolded=unfolded,
+                )
+            )
         if any(entry.flag_bits & 1 for entry in found):
             self.close()
             raise Unreadable("the file is protected by a password; save it without one")
@@ -85,7 +95,9 @@ class Package:
         try:
             return self._zip.open(self.entries[name])
         except (KeyError, BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise Unreadable(f"the file lacks its part {name}, or it is damaged; save it again") from error
+            raise Unreadable(
+                said("the file lacks its part {name}, or it is damaged; save it again", name=name)
+            ) from error
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """:raises Unreadable: as `open`, and when what was packed is damaged"""
@@ -94,7 +106,7 @@ class Package:
                 try:
                     chunk = entry.read(_CHUNK)
                 except (BadZipFile, ZlibError, EOFError, OSError) as error:
-                    raise Unreadable(f"the file's part {name} is damaged; save it again") from error
+                    raise Unreadable(said("the file's part {name} is damaged; save it again", name=name)) from error
                 if not chunk:
                     return
                 self.read += len(chunk)
@@ -163,7 +175,9 @@ class Workbook:
         _feed(parser, b"", reader.line, final=True)
         if reader.merged:
             shown = ", ".join(reader.merged[:5]) + (" ..." if len(reader.merged) > 5 else "")
-            raise Unreadable(f"cells are merged; unmerge them, so that each row holds its own values: {shown}")
+            raise Unreadable(
+                said("cells are merged; unmerge them, so that each row holds its own values: {cells}", cells=shown)
+            )
 
 
 class _SheetReader:
@@ -244,12 +258,16 @@ class _SheetReader:
     def _end_cell(self) -> None:
         text = "".join(self._text)
         if len(text) > MAX_CELL:
-            raise Unreadable(f"a cell holds more than {MAX_CELL:,} characters; shorten it", line=self.line)
+            raise Unreadable(
+                said("a cell holds more than {most} characters; shorten it", most=MAX_CELL), line=self.line
+            )
         cell = self._cell(text)
         if not cell:
             return
         if self._at >= MAX_COLUMNS:
-            raise Unreadable(f"the row has a value beyond column {MAX_COLUMNS:,}; delete it", line=self.line)
+            raise Unreadable(
+                said("the row has a value beyond column {most}; delete it", most=MAX_COLUMNS), line=self.line
+            )
         cells = self._cells
         if self._at < len(cells):
             raise Unreadable("the cells of the row are in disorder; save the file again", line=self.line)
@@ -269,7 +287,7 @@ class _SheetReader:
             return _unescaped(text)
         if kind == "b":
             shown, word = ("TRUE", "yes") if text == "1" else ("FALSE", "no")
-            return OddCell(word, shown=shown, advice=f"is a truth value; {_AS_TEXT}", fits=frozenset({yes_no}))
+            return OddCell(word, shown=shown, advice=joined("is a truth value", _AS_TEXT), fits=frozenset({yes_no}))
         if kind == "e":
             return _odd(text or "error", "is an error of the spreadsheet; mend the formula or type the value")
         if kind == "d":
@@ -285,25 +303,26 @@ class _SheetReader:
         try:
             number = float(text)
         except ValueError:
-            return _odd(text, f"is no number; {_AS_TEXT}")
+            return _odd(text, joined("is no number", _AS_TEXT))
         if not isfinite(number):
-            return _odd(text, f"is no number; {_AS_TEXT}")
+            return _odd(text, joined("is no number", _AS_TEXT))
         if style == "date":
             return self._date(number)
         plain = f"{Decimal(repr(number)):f}"
         plain = plain.removesuffix(".0")
         if style == "percent":
             shown = f"{(Decimal(repr(number)) * 100).normalize():f}"
-            return _odd(f"{shown}%", f"is formatted as a percentage; format the cell as text and type {shown}")
+            advice = said("is formatted as a percentage; format the cell as text and type {number}", number=shown)
+            return _odd(f"{shown}%", advice)
         return "0" if plain == "-0" else plain
 
     def _date(self, serial: float) -> str:
         try:
             found = self._epoch + timedelta(seconds=round(serial * 86_400))
         except OverflowError:
-            return _odd(repr(serial), f"is no day of the calendar; {_AS_TEXT}")
+            return _odd(repr(serial), joined("is no day of the calendar", _AS_TEXT))
         if serial < 61:  # before 1900-03-01, where spreadsheets disagree, or a time of day alone
-            return _odd(f"{found:%H:%M:%S}", f"is a time of day in the spreadsheet; {_AS_TEXT}")
+            return _odd(f"{found:%H:%M:%S}", joined("is a time of day in the spreadsheet", _AS_TEXT))
         if serial % 1:
             return _date_cell("", f"{found:%Y-%m-%d %H:%M:%S}")
         return _date_cell(f"{found:%Y-%m-%d}", f"{found:%Y-%m-%d}")
@@ -312,7 +331,9 @@ class _SheetReader:
 def _date_cell(day: str, shown: str) -> OddCell:
     """A date; one with a time of day fits nowhere, for nothing says of which offset."""
     if len(day) == len("2026-12-01"):
-        return OddCell(day, shown=shown, advice=f"is a date in the spreadsheet; {_AS_TEXT}", fits=frozenset({instant}))
+        return OddCell(
+            day, shown=shown, advice=joined("is a date in the spreadsheet", _AS_TEXT), fits=frozenset({instant})
+        )
     return _odd(shown, "is a date and time without an offset; format the cell as text and type 2026-12-01T08:00:00Z")
 
 
@@ -368,7 +389,7 @@ class _Strings:
         elif name == "si":
             body = _unescaped("".join(self._waits)).encode()
             if len(body) > 4 * MAX_CELL:
-                raise Unreadable(f"a cell holds more than {MAX_CELL:,} characters; shorten it")
+                raise Unreadable(said("a cell holds more than {most} characters; shorten it", most=MAX_CELL))
             self._file.write(body)
             self._starts.append(self._starts[-1] + len(body))
             self._waits.clear()

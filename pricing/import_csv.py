@@ -18,12 +18,14 @@ from kernel.csv_rows import (
     FileCount,
     ImportReport,
     Row,
+    Said,
     choice,
     code,
     currency,
     decimal,
     instant,
     many,
+    said,
     text,
     whole,
     yes_no,
@@ -65,13 +67,19 @@ from pricing.engine.book import (
     Tier,
     Titles,
 )
+from pricing.engine.check import Finding
+from pricing.engine.derive import TEXTS as DERIVATION_TEXTS
 from pricing.engine.derive import Derivation, Multiple, check_derivations
 from pricing.engine.memory import overlap
 from pricing.facts import category_path, decimal_text
-from pricing.findings import finding_text
 
 TITLE_LENGTH: Final = 300
 NO_SUCH_LIST: Final = "there is no such list in price_lists.csv"
+NO_SUCH: Final = {
+    "SKU": "the catalogue has no such SKU",
+    "category": "the catalogue has no such category",
+    "brand": "the catalogue has no such brand",
+}
 NO_SUCH_SKU: Final = "the catalogue has no such SKU; import it first, or with this"
 PERCENT_MOST: Final = Decimal(100)
 _PRICE: Final = decimal(12, least=Decimal(0))
@@ -186,6 +194,7 @@ class _Refused(Exception):
 
     def __init__(self, column: str, message: str) -> None:
         super().__init__(message)
+        self.message = message
         self.column = column
 
 
@@ -293,7 +302,9 @@ class Reading:
         for (level, position, _), (next_level, next_position, layer) in pairwise(layers):
             if (level, position) == (next_level, next_position):
                 file, line = self.lines["layer", (layer.code,)]
-                self.report.refuse(file, line, "position", position, f"another {level.value} layer has this position")
+                self.report.refuse(
+                    file, line, "position", position, said("another {level} layer has this position", level=level.value)
+                )
         return tuple(layer for _, _, layer in layers)
 
 
@@ -306,14 +317,14 @@ def nouns_of(
     try:
         made = file.make(values)
     except _Refused as error:
-        report.refuse(part, row.line, error.column, _cell(values, error.column), str(error))
+        report.refuse(part, row.line, error.column, _cell(values, error.column), error.message)
         return
     for kind, noun in made:
         yield (kind, (noun.code,) if kind == "layer" else key_of(kind, noun)), noun
 
 
 def same_key(line: int) -> str:
-    return f"line {line} has the same key; keep one of the two"
+    return said("line {line} has the same key; keep one of the two", line=str(line))
 
 
 # --- What rows say of each other and of the catalogue ---
@@ -340,7 +351,9 @@ def check_together(found: Reading, known: KnownCodes) -> None:
             if noun.layer not in found.groups:
                 report.refuse(file, line, "layer", noun.layer, "there is no such layer in layers.csv")
             elif noun.group not in (found.groups[noun.layer] or {noun.group}):
-                report.refuse(file, line, "group", noun.group, f"layer {noun.layer} has no such group")
+                report.refuse(
+                    file, line, "group", noun.group, said("layer {layer} has no such group", layer=noun.layer)
+                )
             scopes.check(file, line, noun.scope, report)
         elif isinstance(noun, Bound | QuantityRule):
             scopes.check(file, line, noun.scope, report)
@@ -358,7 +371,7 @@ def _check_unit(file: str, line: int, sku: str, unit: str, known: KnownCodes, re
 
 
 def other_units(sku: str, units: Collection[str]) -> str:
-    return f"{sku} is sold in {', '.join(sorted(units))}"
+    return said("{sku} is sold in {units}", sku=sku, units=", ".join(sorted(units)))
 
 
 class _Scopes(NamedTuple):
@@ -377,7 +390,7 @@ class _Scopes(NamedTuple):
         ):
             for name in names:
                 if name not in known:
-                    report.refuse(file, line, column, name, f"the catalogue has no such {what}")
+                    report.refuse(file, line, column, name, NO_SUCH[what])
 
 
 def _check_overlaps(
@@ -396,7 +409,7 @@ def _check_overlaps(
 
 
 def overlapping(line: int) -> str:
-    return f"the period overlaps that of line {line} for the same list, SKU and unit"
+    return said("the period overlaps that of line {line} for the same list, SKU and unit", line=str(line))
 
 
 def _check_levels(found: Reading) -> None:
@@ -413,23 +426,33 @@ def _check_levels(found: Reading) -> None:
         layer = layers[noun.layer]
         levels, what = _LEVELS[type(noun.effect)]
         if layer.level not in levels:
-            named = " and ".join(level.value for level in levels)
-            report.refuse(
-                file, line, "effect", what, f"acts in {named} layers only; {layer.code} is a {layer.level} one"
+            wrong = said(
+                "acts in {levels} layers only; {layer} is a {level} one",
+                levels=", ".join(level.value for level in levels),
+                layer=layer.code,
+                level=layer.level.value,
             )
+            report.refuse(file, line, "effect", what, wrong)
         elif layer.combine is Combine.SUM and isinstance(noun.effect, FixedPriceEffect):
-            report.refuse(file, line, "effect", what, f"a fixed price has no sum; layer {layer.code} is one of sums")
-        said = noun.conditions
-        for column, value, wrong in (
-            ("min_quantity", said.min_quantity, layer.level is Level.ORDER),
-            ("max_quantity", said.max_quantity, layer.level is Level.ORDER),
-            ("min_amount", said.min_line_amount, layer.level is not Level.LINE),
-            ("max_amount", said.max_line_amount, layer.level is not Level.LINE),
-            ("min_subtotal", said.min_subtotal, layer.level is Level.UNIT),
-            ("max_subtotal", said.max_subtotal, layer.level is Level.UNIT),
+            wrong = said("a fixed price has no sum; layer {layer} is one of sums", layer=layer.code)
+            report.refuse(file, line, "effect", what, wrong)
+        asked = noun.conditions
+        for column, value, elsewhere in (
+            ("min_quantity", asked.min_quantity, layer.level is Level.ORDER),
+            ("max_quantity", asked.max_quantity, layer.level is Level.ORDER),
+            ("min_amount", asked.min_line_amount, layer.level is not Level.LINE),
+            ("max_amount", asked.max_line_amount, layer.level is not Level.LINE),
+            ("min_subtotal", asked.min_subtotal, layer.level is Level.UNIT),
+            ("max_subtotal", asked.max_subtotal, layer.level is Level.UNIT),
         ):
-            if value is not None and wrong:
-                report.refuse(file, line, column, value, f"cannot be asked in {layer.code}, a {layer.level} layer")
+            if value is not None and elsewhere:
+                wrong = said("cannot be asked in {layer}, a {level} layer", layer=layer.code, level=layer.level.value)
+                report.refuse(file, line, column, value, wrong)
+
+
+def _of_finding(finding: Finding) -> Said:
+    english, _ = DERIVATION_TEXTS[finding.code]
+    return said(english, **finding.params)
 
 
 def _check_derivations(found: Reading) -> None:
@@ -446,7 +469,7 @@ def _check_derivations(found: Reading) -> None:
         if finding.code not in {"derivation_unknown_list", "derivation_unknown_base"}:  # or its own row is wrong
             name = finding.params["list"]
             file, line = found.lines["derivation", (name,)]
-            report.refuse(file, line, "base", derivations[name].base or "", finding_text(finding, "en"))
+            report.refuse(file, line, "base", derivations[name].base or "", _of_finding(finding))
 
 
 # --- Rows into nouns ---
@@ -486,7 +509,7 @@ def _derivation(row: _Values) -> tuple[tuple[str, Any], ...]:
     if (multiple is None) is not (mode is None):
         raise _Refused("round_mode", "round_to and round_mode are filled in together")
     if least is not None and most is not None and Decimal(least) > Decimal(most):
-        raise _Refused("max_margin", "is below min_margin")
+        raise _Refused("max_margin", said("is below {column}", column="min_margin"))
     return (
         (
             "derivation",
@@ -510,7 +533,9 @@ def _price_row(row: _Values) -> tuple[tuple[str, Any], ...]:
     if model is RowModel.FLAT and len(tiers) != 1:
         raise _Refused("tiers", "a flat row has one tier; several make a volume or graduated row")
     if sliced and not (all(tier.above for tier in tiers) and tiers[0].bound == 0):
-        raise _Refused("tiers", f"a {model} row takes bounds written with >, the first of them >0")
+        raise _Refused(
+            "tiers", said("a {model} row takes bounds written with >, the first of them >0", model=model.value)
+        )
     return (
         (
             "row",
@@ -567,7 +592,7 @@ def _adjustment(row: _Values) -> tuple[tuple[str, Any], ...]:
     for what in ("quantity", "amount", "subtotal"):
         least, most = row[f"min_{what}"], row[f"max_{what}"]
         if least is not None and most is not None and Decimal(least) > Decimal(most):
-            raise _Refused(f"max_{what}", f"is below min_{what}")
+            raise _Refused(f"max_{what}", said("is below {column}", column=f"min_{what}"))
     return (
         (
             "adjustment",
@@ -615,7 +640,7 @@ def _effect(row: _Values) -> Effect:
             case _:
                 return QuantityTableEffect(steps=_percent_steps(value))
     except CellError as error:
-        raise _Refused("value", str(error)) from None
+        raise _Refused("value", error.message) from None
 
 
 def _percent(cell: str, *, surcharge: bool = False) -> str:
@@ -644,7 +669,7 @@ def _bound(row: _Values) -> tuple[tuple[str, Any], ...]:
         else:
             limit = PriceLimit(prices=_currency_prices(row["value"]))
     except CellError as error:
-        raise _Refused("value", str(error)) from None
+        raise _Refused("value", error.message) from None
     bound = Bound(code=row["code"], side=Side(row["kind"]), scope=_scope(row), limit=limit, disclosed=row["disclosed"])
     return (("bound", bound),)
 

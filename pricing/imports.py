@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog.service import Catalog
 from kernel import jobs
 from kernel.clock import Clock
-from kernel.csv_rows import ImportReport, Unreadable, write_rows
+from kernel.csv_rows import ImportReport, Unreadable, said, write_rows
 from kernel.db import Database, for_staff
 from kernel.errors import Conflict, Malformed, NotFound, Refused
 from kernel.failpoints import Failpoint
@@ -246,7 +246,7 @@ class PriceImports:
                     async with self._telling(found.id, seen):
                         compared = await staging.compare(session, self.catalog, tables, base, found.draft_id, report)
                 except Unreadable as error:
-                    report.refuse(found.name, 0, "", "", str(error))
+                    report.refuse(found.name, 0, "", "", error.message)
                 finally:
                     tables.close()
             await self._finish(session, found.id, report, compared, rows_read=seen.rows)
@@ -422,7 +422,9 @@ class _Progress:
         self._counts[file] = rows
         self.rows = sum(self._counts.values())
         if time.monotonic() > self._until:
-            raise Unreadable(f"reading takes more than {SECONDS_MOST / 60:.0f} minutes; split the file")
+            raise Unreadable(
+                said("reading takes more than {minutes} minutes; split the file", minutes=round(SECONDS_MOST / 60))
+            )
 
 
 def _shown(base: DraftBase, row: PriceImportChange) -> ImportedChange:

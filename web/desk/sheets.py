@@ -18,6 +18,7 @@ from pricing.imports import ImportClosed, ImportedChange, ImportNotFound, PartMi
 from pricing.service import DraftClash
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.drafts import find_draft, frame, page_number
+from web.desk.row_words import row_text
 from web.desk.sheet_words import about_lines
 from web.downloads import download, written
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, read_upload, services_of
@@ -164,7 +165,7 @@ async def file_page(request: AnyRequest, draft: FromPath[str], file: FromPath[st
 async def errors_file(request: AnyRequest, draft: FromPath[str], file: FromPath[str]) -> Response[bytes]:
     found = await _find(request, draft, file)
     return Response(
-        errors_csv(found.report or {"errors": []}).encode("utf-8-sig"),
+        errors_csv(_told(found, locale_of(request))).encode("utf-8-sig"),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="errors.csv"'},
     )
@@ -236,7 +237,7 @@ async def _file(request: AnyRequest, found: PriceImport, *, clash: DraftClash | 
         shown = [_shown(change, locale) for change in changes]
     count = getattr(found, sort) if sort else found.changes
     sides: Any = [] if clash is None else clash.extra["clashes"]
-    report: dict[str, Any] = found.report or {"errors": [], "errors_total": 0, "notes": []}
+    report = _told(found, locale)
     return page(
         request,
         "desk/files.html",
@@ -268,6 +269,12 @@ async def _frame(request: AnyRequest, draft_id: uuid.UUID) -> dict[str, Any]:
         "bytes_most": services_of(request).price_imports.bytes_most,
         "plain_most": PLAIN_FILE_MOST,
     }
+
+
+def _told(found: PriceImport, locale: str) -> dict[str, Any]:
+    """The import's report, its errors in the reader's language."""
+    report: dict[str, Any] = found.report or {"errors": [], "errors_total": 0, "notes": []}
+    return {**report, "errors": [{**error, "message": row_text(error, locale)} for error in report["errors"]]}
 
 
 def _shown(change: ImportedChange, locale: str) -> ShownImportedChange:

@@ -83,6 +83,9 @@ async def test_a_workbook_with_three_mistakes_is_mended_seen_and_accepted(shop: 
     listed = await clerk.browser.get(f"{address}/errors.csv")
     assert listed.headers["content-type"].startswith("text/csv")
     assert len(listed.text.splitlines()) == 4
+    assert "debe ser un número sencillo como 1234.5" in unescape(await clerk.get(f"{address}?lang=es"))
+    assert "debe ser un número sencillo" in (await clerk.browser.get(f"{address}/errors.csv")).text
+    assert "must be a plain number" in await clerk.get(f"{address}?lang=en")
     assert "0 changes" in await clerk.get(draft)
 
     book = await workbook(clerk, draft)
