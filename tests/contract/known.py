@@ -26,6 +26,8 @@ KNOWN: Final[Known] = {"parameters": {}, "fields": {}, **json.loads(os.environ.g
 """Value by name: of `parameters` in addresses, and of `fields` in bodies."""
 UNKNOWABLE: Final = ("cursor", "reader")
 """Parameters whose values only an answer gives: left out where the rest is known."""
+CLOSING: Final = ("/discard", "/publication")
+"""Calls after which nothing can be done with what they name: what is known is left open, as it is by DELETE."""
 REPEATED_IN: Final = 8
 """One call in so many keeps the name it was made with."""
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -46,7 +48,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         return
     if _is_right(case, ParameterLocation.BODY):
         _fill(case.body, KNOWN["fields"])
-    if case.method == "DELETE" or _phase(case) is TestPhase.STATEFUL:
+    if case.method == "DELETE" or case.path.endswith(CLOSING) or _phase(case) is TestPhase.STATEFUL:
         return
     if _is_right(case, ParameterLocation.PATH):
         _fill(case.path_parameters, KNOWN["parameters"])
