@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -52,6 +52,8 @@ PUBLISH: Final = Failpoint("pricing.publish")
 ATTEMPTS: Final = 5
 PREVIEW_LIMIT: Final = 2000
 FINDINGS_KEPT: Final = timedelta(minutes=1)
+CHECKS_KEPT: Final = 4
+"""Drafts of which what was found last is kept so long."""
 """So long a page shows what was found in a content; a publication looks again."""
 SHOWN_CLASHES: Final = 20
 REASON_MOST: Final = 1000
@@ -179,6 +181,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: Acknowledgement | None
 
 
+class _Checked(NamedTuple):
+    """What a content was checked for (its root, what is sold, the buyers, the book it replaces and the draft), and what
+    was found.
+    """
+
+    asked: tuple[Any, ...]
+    found_at: datetime
+    findings: tuple[Finding, ...]
+    demands: tuple[Demand, ...]
+
+
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
     """What stands against a draft, and why it needs a second approver, if it does."""
 
@@ -249,13 +262,12 @@ class Pricing:
         self.books = books
         self.keyring = keyring
         self.catalog = catalog
-        self._found: tuple[Any, datetime, tuple[Finding, ...], tuple[Demand, ...]] = (
-            None,
-            datetime.min.replace(tzinfo=UTC),
-            (),
-            (),
-        )
-        """What was asked of the checks last, when, and what they found; replaced as one, for threads look at it."""
+        self.patience = timedelta(seconds=5)
+        """How long `examine_patiently` waits."""
+        self._found: tuple[_Checked, ...] = ()
+        """What the checks found last, the newest first; replaced as one, for threads look at it."""
+        self._checks: dict[tuple[uuid.UUID, int], asyncio.Task[Examined]] = {}
+        """Checks that took longer than their asker waited, by draft and version."""
 
     # --- Prices: always the engine, always the book of the instant ---
 
@@ -483,6 +495,35 @@ class Pricing:
         """
         prepared, _ = await self._prepare(draft_id, fresh=False)
         return Examined(findings=prepared.findings, demands=prepared.demands)
+
+    async def examine_patiently(self, draft: PriceDraft) -> Examined | None:
+        """As `examine`, and None where it takes longer than `patience`: it goes on, and who asks again later gets what
+        it found, or None once more.
+
+        :raises DraftNotFound, DraftClosed, DraftClash: as `findings`
+        """
+        name = draft.id, draft.version
+        for known in [known for known, task in self._checks.items() if task.done() and known != name]:
+            del self._checks[known]
+        task = self._checks.get(name)
+        begun = task is None
+        if task is None:
+            task = asyncio.create_task(self.examine(draft.id))
+            task.add_done_callback(_looked_at)
+            self._checks[name] = task
+        await asyncio.wait([task], timeout=self.patience.total_seconds())
+        if not task.done():
+            return None
+        self._checks.pop(name, None)
+        # words may have been added since it began; what was found is kept
+        return task.result() if begun else await self.examine(draft.id)
+
+    async def stop(self) -> None:
+        """Leave checks that still run alone."""
+        tasks = tuple(self._checks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def acknowledge(
         self, draft_id: uuid.UUID, digests: Collection[str], *, reason: str, by: uuid.UUID | None
@@ -956,13 +997,17 @@ class Pricing:
             source = leaf.source_of(leaves)
             kept_source = None if source is None else leaf.packed_source(source)
             asked = kept.root, catalogue.sold, buyers, looked.last_root, looked.draft_id
-            last_asked, found_at, found, asks = self._found
-            if fresh or asked != last_asked or not found_at <= now < found_at + FINDINGS_KEPT:
+            known = next((each for each in self._found if each.asked == asked), None)
+            if not fresh and known is not None and known.found_at <= now < known.found_at + FINDINGS_KEPT:
+                found, asks = known.findings, known.demands
+            else:
                 found = list_findings(content, sold=catalogue.sold, at=now, buyers=buyers, current=current)
                 asks = demands(
                     self.policy, content, changes, latest, derived=rows, at=now, buyers=buyers, current=current
                 )
-                self._found = asked, now, found, asks
+                checked = _Checked(asked=asked, found_at=self.clock.now(), findings=found, demands=asks)
+                others = [each for each in self._found if each.asked[-1] != looked.draft_id]
+                self._found = (checked, *others[: CHECKS_KEPT - 1])
             findings = sorted((*wrong, *found), key=lambda each: each.severity is not Severity.ERROR)
             return _Prepared(
                 root=leaf.root_text(kept.root),
@@ -1098,6 +1143,12 @@ def _compared(before: Leaves, after: Leaves) -> tuple[Change, ...]:
         )
         for name in names
     )
+
+
+def _looked_at(task: asyncio.Task[Examined]) -> None:
+    """What a check failed with is told to who asks again, if anybody does."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _found(draft: PriceDraft | None) -> PriceDraft:

@@ -211,6 +211,7 @@ async def running(services: Services, *, background: bool = True) -> AsyncIterat
         await load_merchant(services)
         await services.books.start()
         stack.push_async_callback(services.books.stop)
+        stack.push_async_callback(services.pricing.stop)
         await stack.enter_async_context(services.api_keys.listening())
         await stack.enter_async_context(services.journey.flushing())
         if background:

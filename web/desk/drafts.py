@@ -160,7 +160,8 @@ async def discard(request: AnyRequest, draft: FromPath[str]) -> Html:
 
 @get("/desk/prices/drafts/{draft:str}/publication", include_in_schema=False, summary="Check a draft and publish it")
 async def publication_page(request: AnyRequest, draft: FromPath[str]) -> Html:
-    return await _publication(request, await find_draft(request, draft), values={"when": "soon"}, errors={})
+    found = await find_draft(request, draft)
+    return await _publication(request, found, values={"when": "soon"}, errors={}, patient=True)
 
 
 @post("/desk/prices/drafts/{draft:str}/publication", include_in_schema=False, summary="Publish a draft")
@@ -335,13 +336,20 @@ async def _publication(
     values: dict[str, str],
     errors: dict[str, str],
     ticked: Collection[str] = (),
+    patient: bool = False,
 ) -> Html:
+    """*patient*: checks that take long may be waited for with a page that asks again."""
     services, locale = services_of(request), locale_of(request)
     examined = Examined(findings=(), demands=())
     clashes: list[ShownClash] = []
     refusal: str | None = None
     try:
-        if draft.state is DraftState.OPEN:
+        if draft.state is DraftState.OPEN and patient:
+            found = await services.pricing.examine_patiently(draft)
+            if found is None:
+                return page(request, "desk/checking.html", **await frame(request, draft, "publication"))
+            examined = found
+        elif draft.state is DraftState.OPEN:
             examined = await services.pricing.examine(draft.id)
     except DraftClash as clash:
         sides: Any = clash.extra["clashes"]

@@ -1,5 +1,6 @@
 """Editing prices at the desk: what is typed is kept, what is wrong is said, and nobody's work is lost."""
 
+import asyncio
 import re
 from datetime import timedelta
 from html import unescape
@@ -538,3 +539,34 @@ async def test_a_derived_list_is_told_in_words_and_its_prices_are_shown_as_deriv
     await pricing.put_change(draft_id, "derivation", ("TRADE",), circle, by=None, expected=standing.seen)
     assert "derived" not in await clerk.get(f"{draft}/sku?sku=CRUNCHY-ARMCHAIR")
     assert "in a circle: TRADE, TRADE" in unescape(await clerk.get(f"{draft}/publication"))
+
+
+async def test_a_check_that_takes_long_is_waited_for_by_a_page_that_asks_again(clerk: Clerk, shop: Shop) -> None:
+    draft = await clerk.begin()
+    await clerk.fill(f"{draft}/price{ARMCHAIR}", price__0="200")
+    shop.services.pricing.patience = timedelta(0)
+
+    page = await clerk.get(f"{draft}/publication")
+
+    assert "You can leave this page and come back." in page
+    assert "<progress" in page
+    assert 'hx-trigger="load delay:2s"' in page
+    for _ in range(600):
+        page = await clerk.get(f"{draft}/publication")
+        if "<progress" not in page:
+            break
+        await asyncio.sleep(0.1)
+    assert "initech pays more than everyone" in page
+
+    shop.services.pricing.patience = timedelta(seconds=60)
+    await clerk.acknowledge(draft, "Asked for while it was known")
+    assert "Asked for while it was known" in await clerk.get(f"{draft}/publication")
+
+
+async def test_a_check_that_is_left_alone_ends_with_the_shop(clerk: Clerk, shop: Shop) -> None:
+    draft = await clerk.begin()
+    shop.services.pricing.patience = timedelta(0)
+    assert "<progress" in await clerk.get(f"{draft}/publication")
+    await shop.services.pricing.stop()
+    shop.services.pricing.patience = timedelta(seconds=60)
+    assert "What stands against it" in await clerk.get(f"{draft}/publication"), "and is begun anew"
