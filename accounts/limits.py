@@ -2,6 +2,7 @@
 
 import ipaddress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -31,6 +32,7 @@ INVITATIONS_BY_COMPANY: Final = Limit("invitation_company", 50, timedelta(days=1
 LONGEST_WINDOW: Final = timedelta(days=1)
 
 
+@lru_cache(maxsize=4096)
 def network(address: str) -> str:
     """What counts as one place: an IPv4 address, or an IPv6 one's /64 network, which one caller owns whole."""
     try:

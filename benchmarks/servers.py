@@ -133,9 +133,14 @@ class Connection:
         return body
 
     async def tag_of(self, path: str) -> str:
-        """The entity tag that HEAD of *path* says."""
+        """The entity tag that HEAD of *path* says.
+
+        :raises RuntimeError: for any status but 200
+        """
         self._writer.write(f"HEAD {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{head.splitlines()[0]!r}")
         return head.lower().split(b'etag: "', 1)[1].split(b'"', 1)[0].decode()
 
     async def ask_unchanged(self, request: bytes) -> None:

@@ -111,7 +111,7 @@ def answer_error(request: AnyRequest, error: Exception) -> Response[Any]:
     """Turn any exception into a problem document, or for a reader of pages into a page."""
     problem = problem_of(error)
     record_failure(request, error, problem)
-    if request.url.path.startswith(PROGRAMS) or "text/html" not in request.headers.get("accept", "text/html"):
+    if request.scope["path"].startswith(PROGRAMS) or "text/html" not in request.headers.get("accept", "text/html"):
         return problem_response(problem)
     if isinstance(error, Unauthenticated):
         return Response(b"", status_code=HTTPStatus.SEE_OTHER, headers={"location": "/login"})

@@ -52,16 +52,16 @@ class Authentication(ASGIMiddleware):
             await allow.to_asgi_response(app=None, request=request)(scope, receive, send)
             return
         access = TABLE[(request.method, scope["path_template"])]
-        trusted = scope.get(TRUSTED_PRINCIPAL)
+        path, trusted = scope["path"], scope.get(TRUSTED_PRINCIPAL)
         principal = trusted if isinstance(trusted, Principal) else await self._principal(request)
         scope["state"]["principal"] = principal
-        if request.url.path.startswith(API_PREFIX) and trusted is None:
+        if path.startswith(API_PREFIX) and trusted is None:
             await count_request(request, principal)
         if not allows(access, principal):
             answer = _refuse(request, access, principal)
             await answer.to_asgi_response(app=None, request=request)(scope, receive, send)
             return
-        if request.method in UNSAFE_METHODS and not request.url.path.startswith(OWN_GUARD):
+        if request.method in UNSAFE_METHODS and not path.startswith(OWN_GUARD):
             vouched = require_same_origin(request)
             presented = request.headers.get("x-form-token") or (await read_form(request)).get("form_token")
             require_form_token(
@@ -70,9 +70,9 @@ class Authentication(ASGIMiddleware):
                 session_token_of(request),
                 vouched=vouched,
             )
-        if request.url.path.startswith(API_PREFIX):
+        if path.startswith(API_PREFIX):
             if principal.kind is PrincipalKind.STAFF_KEY and request.method in UNSAFE_METHODS:
-                await services_of(request).staff_keys.note_call(principal, request.method, request.url.path)
+                await services_of(request).staff_keys.note_call(principal, request.method, path)
             name = idempotency_key(request, principal) if request.method in UNSAFE_METHODS else None
             if name is not None:
                 await answer_once(request, principal, name, next_app, receive, send)
@@ -88,7 +88,7 @@ class Authentication(ASGIMiddleware):
 
     async def _principal(self, request: AnyRequest) -> Principal:
         services = services_of(request)
-        path = request.url.path
+        path = request.scope["path"]
         if path.startswith(API_PREFIX):
             header = request.headers.get("authorization")
             if header is None:
@@ -104,7 +104,8 @@ class Authentication(ASGIMiddleware):
 
 
 def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Response[bytes]:
-    if request.url.path.startswith(API_PREFIX):
+    path = request.scope["path"]
+    if path.startswith(API_PREFIX):
         if principal.kind in BY_KEY:
             scope = KEY_SCOPES[access].value
             asked = "Make one at the desk." if scope.startswith("desk:") else "Ask your admin for one."
@@ -114,6 +115,6 @@ def _refuse(request: AnyRequest, access: Access, principal: Principal) -> Respon
         if access is Access.COMPANY_ADMIN and principal.kind is PrincipalKind.MEMBER:
             raise NotFound("Only an admin of your company sees this page.")
         raise NotFound("There is nothing here, or it is not yours to see.")
-    target = request.url.path if request.method == "GET" else "/"
+    target = path if request.method == "GET" else "/"
     location = f"/login?next={quote(target, safe='/')}"
     return Response(b"", status_code=HTTPStatus.SEE_OTHER, headers={"location": location})

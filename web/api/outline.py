@@ -1,4 +1,6 @@
-"""What of a whole book an entity tag of its feed needs: read once per book, in pieces, and kept."""
+"""What of a whole book an entity tag of its feed needs: read once per book and kept; in pieces, where rows have windows
+of their own and entries must be read for them.
+"""
 
 import asyncio
 from bisect import bisect_right
@@ -55,10 +57,10 @@ async def _read(book: CompiledBook) -> Outline:
     frame = book.rules.frame
     edges = {edge for each in frame.lists for edge in (each.starts_at, each.ends_at)}
     edges |= {edge for each in frame.adjustments for edge in (each.starts_at, each.ends_at)}
-    categories = set()
     by_list: dict[str, set[datetime]] = {}
-    for number, entry in enumerate(book.entries()):
-        categories.add(entry.facts.tax_category)
+    columns = await asyncio.to_thread(lambda: book.columns)  # the first reader checks them all
+    dated = len(columns.row_window) > 0
+    for number, entry in enumerate(book.entries() if dated else ()):
         for row in entry.rows:
             found = {edge for edge in (row.starts_at, row.ends_at) if edge is not None}
             if found:
@@ -69,5 +71,5 @@ async def _read(book: CompiledBook) -> Outline:
     return Outline(
         edges=tuple(sorted(every)),
         row_edges={code: tuple(sorted(found)) for code, found in by_list.items()},
-        tax_categories=frozenset(categories),
+        tax_categories=frozenset(kind.tax_category for kind in columns.kinds),
     )

@@ -8,6 +8,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from typing import Annotated, Final
@@ -19,6 +20,7 @@ from litestar.types import ControllerRouterHandler
 
 from checkout.offer import delivery_for
 from kernel.canonical import canonical_json
+from pricing.engine.memo import Memo
 from pricing.engine.request import TaxInput
 from pricing.feed import FeedRow, feed_rows
 from pricing.feed_delta import Feed, SkuChange, sku_changes
@@ -34,6 +36,8 @@ from web.http import AnyRequest, services_of
 SKUS_AT_ONCE: Final = 20
 ROWS_AT_ONCE: Final = 40
 """Looked at and shown, before other requests get their turn."""
+INTERVALS_KEPT: Final = 4_000
+"""One a reader and day."""
 SKUS_LOOKED_AT: Final = 20_000
 """At most, for one page of changes."""
 
@@ -239,16 +243,44 @@ async def state_at(request: AnyRequest, context: Context, root: str, at: datetim
     books = services_of(request).books
     period = period_of(books, root, at, now=context.at)
     then = msgspec.structs.replace(context, at=at, book=await book_of(books, root, at, now=context.at))
-    outline = await outline_of(then.book)
-    edges = edges_of(then.book, outline, then.buyer, then.currency)
+    interval = await _interval_of(then, period.effective_at)
+    begun = msgspec.structs.replace(then, at=interval.since)
+    return FeedState(context=begun, tax=interval.tax, reader=reader_of(context), until=interval.until)
+
+
+class _Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """*since*, and before *until*, a reader's feed is the same."""
+
+    since: datetime
+    until: datetime | None
+    tax: TaxInput
+
+
+_intervals: Final[Memo[tuple[object, ...], _Interval]] = Memo(INTERVALS_KEPT)
+
+
+async def _interval_of(context: Context, effective_at: datetime) -> _Interval:
+    """The interval around the instant of *context*: all that a 304 has to know, so the last one of a reader's day is
+    remembered.
+    """
+    at, book = context.at, context.book
+    who = context.company, context.buyer, context.currency, context.country, context.country_assumed
+    key = (book.root, effective_at, at.date(), at.astimezone(UTC).date(), *who)
+    known = _intervals.get(key)
+    if known is not None and known.since <= at and (known.until is None or at < known.until):
+        return known
+    outline = await outline_of(book)
+    edges = edges_of(book, outline, context.buyer, context.currency)
     passed = bisect_right(edges, at)
-    start = max(period.effective_at, edges[passed - 1]) if passed else period.effective_at
-    begun = msgspec.structs.replace(then, at=_same_tax(then, outline, start))
-    return FeedState(
-        context=begun,
-        tax=begun.tax(outline.tax_categories),
-        reader=reader_of(context),
-        until=edges[passed] if passed < len(edges) else None,
+    start = max(effective_at, edges[passed - 1]) if passed else effective_at
+    since = _same_tax(context, outline, start)
+    return _intervals.keep(
+        key,
+        _Interval(
+            since=since,
+            until=edges[passed] if passed < len(edges) else None,
+            tax=msgspec.structs.replace(context, at=since).tax(outline.tax_categories),
+        ),
     )
 
 
@@ -257,8 +289,12 @@ def reader_of(context: Context) -> str:
     company = context.company
     delivery = delivery_for(company, None if context.country_assumed else context.country)
     status = None if company is None else company.tax_status
-    said = canonical_json([context.buyer, context.currency, delivery, status])
-    return sha256(said).hexdigest()[:32]
+    return _reader(context.buyer, context.currency, delivery, status)
+
+
+@lru_cache(maxsize=4096)
+def _reader(*said: object) -> str:
+    return sha256(canonical_json(list(said))).hexdigest()[:32]
 
 
 def rows_of(state: FeedState, skus: Iterable[str]) -> Iterator[FeedRow]:
