@@ -1,7 +1,8 @@
 """`python -m benchmarks` (`make bench`): the aims for speed and size beside what is measured, and how long prices and
 orders take, as ratios to something that does nothing.
 
-The first table is that of `benchmarks.aims`, on a book of up to ten million rows; compiling it takes minutes, once. In
+The first table is that of `benchmarks.aims`, on a book of up to ten million rows; compiling it takes minutes, once. At
+its end stand what has no aim: imports, the partners' feed, and whether a publication takes effect at its instant. In
 the second every figure stands beside a baseline measured in the same run on the same machine: an in-process quote
 beside writing and reading JSON of the same size, a request beside an echo with bodies of the same size, an order beside
 a bare INSERT. The ratios can be compared between machines and days, the times cannot; nothing here asserts a time.
@@ -24,17 +25,17 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Final
 
 import msgspec
 import psycopg
 
+from benchmarks import feed, taking_effect
 from benchmarks.aims import Aim, by_http, measured_aims
 from benchmarks.aims import table as table_of_aims
 from benchmarks.importing import imported
 from benchmarks.importing import lines as lines_of_imports
-from benchmarks.material import BUYER, PASSWORD, VAR, big_book, shop_settings, small_shop
+from benchmarks.material import BUYER, PASSWORD, VAR, benchmark_file, big_book, shop_settings, small_shop
 from benchmarks.measure import Timing, measured, table, timed, timed_together
 from benchmarks.servers import Connection, get_bytes, post_bytes, running
 from checkout.model import ShipTo
@@ -43,7 +44,6 @@ from kernel.clock import SystemClock
 from kernel.db import libpq_url
 from pricing.compiled import CompiledBook, book_path
 from pricing.engine import Buyer, LineRequest, QuoteRequest, quote
-from pricing.feed import feed_csv
 from web.services import build
 
 QUICK: Final = os.environ.get("BENCH") == "quick"
@@ -51,7 +51,6 @@ SKUS: Final = 5_000 if QUICK else 100_000
 ROUNDS: Final = 200 if QUICK else 2_000
 ORDERS: Final = 20 if QUICK else 100
 IMPORTED_ROWS: Final = 10_000 if QUICK else 1_000_000
-FEED_SKUS: Final = 300 if QUICK else 3_000
 LINES: Final = 50
 CONNECTIONS: Final = 8
 SEED: Final = 7
@@ -62,18 +61,20 @@ DIGEST: Final = "sha256:" + "0" * 64
 
 def main() -> int:
     aims = measured_aims()
-    aims += [Aim(work=work, aim="", measured=told) for work, told in lines_of_imports(imported(IMPORTED_ROWS))]
+    told = lines_of_imports(imported(IMPORTED_ROWS)) + feed.lines()
     book = big_book(SKUS)
     server, url, owner_url = small_shop()
     try:
-        timings = in_process(book) + feed(book)
-        timings += asyncio.run(over_http(book, url)) + asyncio.run(orders(url, owner_url))
+        timings = in_process(book) + asyncio.run(over_http(book, url)) + asyncio.run(orders(url, owner_url))
+        timings += asyncio.run(feed.revalidated(benchmark_file(feed.ROWS), url))
+        told += taking_effect.lines(asyncio.run(taking_effect.measured(url)))
     finally:
         server.stop()
     print(
         f"\n{SKUS:,} SKUs, {LINES} lines a quote, traces on, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n"
     )
     aims.append(by_http(timings))
+    aims += [Aim(work=work, aim="", measured=measured) for work, measured in told]
     print(table_of_aims(aims))
     print()
     print(table(timings))
@@ -119,15 +120,6 @@ def in_process(book: CompiledBook) -> list[Timing]:
             timed(f"quote, the same {name}", partial(_quote, requests[:1], book, at), rounds=ROUNDS, baseline=bare),
         ]
     return timings
-
-
-def feed(book: CompiledBook) -> list[Timing]:
-    """Rows of the CSV feed, every unit and rung; a round is a row."""
-    at = SystemClock().now()
-    rows = feed_csv(book, BUYER_OF_QUOTES, currency="EUR", skus=islice(book.skus(), FEED_SKUS), at=at)
-    count = sum(1 for _ in rows)
-    rows = feed_csv(book, BUYER_OF_QUOTES, currency="EUR", skus=islice(book.skus(), FEED_SKUS), at=at)
-    return [timed("feed, a row", lambda _: next(rows), rounds=count * 9 // 10 - 1)]
 
 
 async def over_http(book: CompiledBook, url: str) -> list[Timing]:

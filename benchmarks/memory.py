@@ -14,11 +14,13 @@ MB: Final = 1e6
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """In bytes: *private* belongs to this process alone (`Private_*` of the kernel's account), *shared* is mapped by
-    others too, and goes when memory is short.
+    others too, and goes when memory is short. *own* is what no file stands behind: a mapped book that nobody else reads
+    counts as private, but goes when memory is short all the same.
     """
 
     private: int
     shared: int
+    own: int
 
 
 def memory() -> Memory:
@@ -28,7 +30,9 @@ def memory() -> Memory:
         name, _, amount = line.partition(":")
         found[name] = int(amount.split()[0]) * 1024
     return Memory(
-        private=found["Private_Clean"] + found["Private_Dirty"], shared=found["Shared_Clean"] + found["Shared_Dirty"]
+        private=found["Private_Clean"] + found["Private_Dirty"],
+        shared=found["Shared_Clean"] + found["Shared_Dirty"],
+        own=found["Anonymous"],
     )
 
 

@@ -55,6 +55,11 @@ def shop() -> Litestar:
     return create_app(services, background=False)
 
 
+def worker() -> Litestar:
+    """The application as it is served, but for its background work."""
+    return create_app(build(Settings.from_environment()), background=False)
+
+
 def echo() -> Litestar:
     """Takes a body and answers as many bytes as it is told: what HTTP costs before anything is priced."""
     bodies: dict[int, bytes] = {}
