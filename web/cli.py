@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", help="a new folder, or one that holds none of the files yet; a new file with --xlsx")
     what = export.add_mutually_exclusive_group()
     what.add_argument("--publication", type=int, default=None, metavar="NUMBER", help="the last one unless said")
-    what.add_argument("--draft", default=None, metavar="ID", help="a draft as it stands; with --xlsx")
+    what.add_argument("--draft", default=None, metavar="ID", help="a draft as it stands")
     export.add_argument("--xlsx", action="store_true", help="as one workbook")
     export.set_defaults(run=_asynchronous("export_files"))
 
@@ -209,6 +209,10 @@ def _for_drafts(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         if name == "set":
             act.add_argument("--content", required=True, metavar="JSON", help="the object; - reads it")
         act.set_defaults(run=_asynchronous(run, PRICES))
+    imported = acts.add_parser("import", help="make it what price files say: all of it, or nothing")
+    imported.add_argument("draft", help="id of the draft")
+    imported.add_argument("files", help="a folder of CSV files, one of them, a workbook or a zip")
+    imported.set_defaults(run=_asynchronous("import_into", PRICES))
     _for_a_preview(acts.add_parser("preview", help="prices before and after"))
 
     acknowledge = commands.add_parser("acknowledge", help="accept warnings of a price draft, and why")

@@ -3,8 +3,11 @@
 import argparse
 import secrets
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from zipfile import ZipFile
 
 import msgspec
 
@@ -74,18 +77,36 @@ async def export_files(arguments: argparse.Namespace) -> int:
     if arguments.xlsx:
         return await _export_workbook(arguments, target)
     if arguments.draft is not None:
-        raise CommandFailed("A draft is exported as a workbook: add --xlsx.")
+        return await _export_draft(arguments, target)
     async with opened_services() as services:
         files = await services.pricing.export_prices(arguments.publication)
-    standing = [name for name in files if (target / name).exists()]
-    if standing:
-        raise CommandFailed(f"{arguments.folder} holds a {standing[0]} already. Name a new folder.")
+    _require_none_of(files, target, arguments.folder)
     target.mkdir(parents=True, exist_ok=True)
     for name, lines in files.items():
         with (target / name).open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
     print(f"{len(files)} files are in {arguments.folder}. Import them again: bin/tarifa import {arguments.folder}")
     return 0
+
+
+async def _export_draft(arguments: argparse.Namespace, target: Path) -> int:
+    with NamedTemporaryFile(suffix=".zip") as archive:
+        async with opened_services() as services:
+            draft_id = await draft_of(services, arguments.draft)
+            await PriceExports(services.pricing).write_draft(draft_id, Path(archive.name), form=Form.CSV)
+        with ZipFile(archive.name) as files:
+            _require_none_of(files.namelist(), target, arguments.folder)
+            files.extractall(target)
+            count = len(files.namelist())
+    back = f"bin/tarifa drafts import {draft_id} {arguments.folder}"
+    print(f"{count} files are in {arguments.folder}. Bring them back: {back}")
+    return 0
+
+
+def _require_none_of(names: Iterable[str], target: Path, named: str) -> None:
+    standing = [name for name in names if (target / name).exists()]
+    if standing:
+        raise CommandFailed(f"{named} holds a {standing[0]} already. Name a new folder.")
 
 
 async def _export_workbook(arguments: argparse.Namespace, path: Path) -> int:

@@ -5,23 +5,30 @@ so. A review is of persons; submitting, approving, returning and commenting stay
 """
 
 import argparse
+import hashlib
 import shlex
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import msgspec
 
+from kernel.csv_rows import RowError
 from pricing.content import Key, root_text
 from pricing.engine import Book, Buyer
 from pricing.engine.check import Severity, Witness
 from pricing.engine.explain import explain
 from pricing.engine.request import PricedLine, RefusedLine
 from pricing.findings import finding_text
+from pricing.import_model import ImportState
+from pricing.imports import PART_MOST
 from pricing.ladder import ladder_of, price_of
 from pricing.model import Approval, DraftState, PriceDraft, PricePublication
 from pricing.second_look import Demand
@@ -197,6 +204,68 @@ async def undo_change(arguments: argparse.Namespace) -> int:
         await services.pricing.put_change(draft_id, arguments.kind, key, change.before, by=None, expected=change.seen)
     print(f"{kind_text(arguments.kind, 'en')} {key_text(arguments.kind, key)} is as it was, in draft {draft_id}")
     return 0
+
+
+async def import_into(arguments: argparse.Namespace) -> int:
+    """Make an open draft what files say: all of it, or with one mistake nothing."""
+    path = called_from(arguments.files)
+    if not path.exists():
+        raise CommandFailed(f"{arguments.files} is no folder and no file. Name price files, a workbook or a zip.")
+    async with opened_services() as services:
+        draft_id, imports = await draft_of(services, arguments.draft), services.price_imports
+        with _one_file(path) as file:
+            digest = _digest(file)
+            begun = await imports.begin(draft_id, name=_named_as(path), size=file.tell(), digest=digest, by=None)
+            file.seek(begun.received)
+            while part := file.read(PART_MOST):
+                begun = await imports.add_part(begun.id, start=begun.received, content=part)
+        await imports.read(str(begun.id))
+        found = await imports.find(begun.id)
+        if found.state is not ImportState.READY:
+            await imports.discard(found.id, by=None)
+            _print_mistakes(found.report)
+            return FOUND
+        try:
+            accepted = await imports.accept(found.id, by=None)
+        except DraftClash as clash:
+            await imports.discard(found.id, by=None)
+            return _say_clash(clash, as_json=False)
+    print(f"{accepted.added:,} added, {accepted.changed:,} changed, {accepted.removed:,} removed, in draft {draft_id}")
+    return 0
+
+
+@contextmanager
+def _one_file(path: Path) -> Iterator[BinaryIO]:
+    """The file, or a zip of the CSV files of a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            yield file
+        return
+    with TemporaryFile() as file:
+        with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+            for each in sorted(path.glob("*.csv")):
+                archive.write(each, each.name)
+        file.seek(0)
+        yield file
+
+
+def _digest(file: BinaryIO) -> bytes:
+    found = hashlib.sha256()
+    while part := file.read(PART_MOST):
+        found.update(part)
+    return found.digest()
+
+
+def _named_as(path: Path) -> str:
+    return path.name if path.is_file() else f"{path.name}.zip"
+
+
+def _print_mistakes(report: Mapping[str, Any] | None) -> None:
+    errors = [] if report is None else report["errors"]
+    for error in errors[:SHOWN_ERRORS]:
+        print(f"  {msgspec.convert(error, RowError)}", file=sys.stderr)
+    more = 0 if report is None else report["errors_total"] - len(errors[:SHOWN_ERRORS])
+    print(f"{f'  ... and {more:,} more. ' if more else ''}The draft is as it was.", file=sys.stderr)
 
 
 async def discard_draft(arguments: argparse.Namespace) -> int:

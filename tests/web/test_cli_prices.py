@@ -233,6 +233,28 @@ def test_an_object_that_is_none_is_not_taken(tarifa: Said, kind: str, key: list[
     assert said in tarifa.error
 
 
+def test_a_draft_goes_out_as_files_and_comes_back(installation: Path, tarifa: Said) -> None:
+    draft = tarifa.draft()
+    tarifa("export", "out", "--draft", draft)
+    tarifa("export", "out", "--draft", draft, code=IMPOSSIBLE)
+    assert "Name a new folder." in tarifa.error
+    rows = installation / "out" / "price_rows.csv"
+    before = rows.read_text()
+    assert "0 added, 0 changed, 0 removed" in tarifa("drafts", "import", draft, "out")
+
+    rows.write_text(
+        before.replace("PUBLIC-EUR,CRUNCHY-ARMCHAIR,each,volume,,,1:249;", "", 1) + "PUBLIC-EUR,X,each,flat"
+    )
+    tarifa("drafts", "import", draft, "out", code=FOUND)
+    assert "The draft is as it was." in tarifa.error
+    rows.write_text(before.replace(",each,volume,,,1:249;", ",each,volume,,,1:250;", 1))
+    assert "0 added, 1 changed, 0 removed" in tarifa("drafts", "import", draft, "out/price_rows.csv")
+    change = tarifa.json("drafts", "show", draft)["changes"][0]
+    assert (change["key"], change["after"]["tiers"][0]["unit_price"]) == ([*ARMCHAIR[1:], ""], "250")
+    tarifa("drafts", "import", draft, "nowhere", code=IMPOSSIBLE)
+    assert "is no folder and no file" in tarifa.error
+
+
 def test_prices_come_back_as_a_new_publication(tarifa: Said) -> None:
     first = tarifa.json("publications")[0]["root"]
     draft = tarifa.draft("Dearer")
