@@ -20,7 +20,7 @@ TELLTALES: Final = re.compile(
     r"|tarifa_app|tarifa_owner|RuntimeError|ValueError|KeyError|TypeError|UnicodeDecodeError"
 )
 """What only our insides say."""
-PATIENCE_SECONDS: Final = 20
+PATIENCE_SECONDS: Final = 60
 MARK: Final = "9317"
 RAW_MARKS: Final = re.compile(
     r"(?:href|src|action|formaction)=[\"']?(?://|/?\\\\|https?://evil)|"
