@@ -18,6 +18,7 @@ from pricing.imports import ImportClosed, ImportedChange, ImportNotFound, PartMi
 from pricing.service import DraftClash
 from web.desk.describe import Field, changed, compared, key_text, kind_text
 from web.desk.drafts import find_draft, frame, page_number
+from web.desk.fields import Typed, summary_of
 from web.desk.row_words import row_text
 from web.desk.sheet_words import about_lines
 from web.downloads import download, written
@@ -102,11 +103,17 @@ async def upload(request: AnyRequest, draft: FromPath[str]) -> Response[bytes]:
     found, imports = await find_draft(request, draft), services_of(request).price_imports
     by = principal_of(request).person_id
     sent = await read_upload(request, "file")
+    form = await read_form(request)
+    size, digest = form.get("size"), form.get("sha256")
     if sent is not None:
         taken = await imports.upload(found.id, name=sent.name or "prices", content=sent.content, by=by)
         return redirect(_address(taken))
-    form = await read_form(request)
-    size, digest = form.get("size"), form.get("sha256")
+    if not size and not digest:  # a page's form, and no file was chosen or it is empty
+        typed = Typed(form, locale_of(request))
+        typed.refuse("file", "file")
+        context = {**await _frame(request, found.id), "faults": typed.errors, "file": None}
+        context["summary"] = summary_of(typed.errors, locale_of(request))
+        return page(request, "desk/files.html", status=422, **context)
     if not _NUMBER.fullmatch(size) or not _DIGEST.fullmatch(digest):
         raise UploadMalformed("Choose a file first.")
     begun = await imports.begin(found.id, name=form.get("name"), size=int(size), digest=bytes.fromhex(digest), by=by)
@@ -268,6 +275,8 @@ async def _frame(request: AnyRequest, draft_id: uuid.UUID) -> dict[str, Any]:
         **await frame(request, found, "files"),
         "bytes_most": services_of(request).price_imports.bytes_most,
         "plain_most": PLAIN_FILE_MOST,
+        "faults": {},
+        "summary": {},
     }
 
 

@@ -200,7 +200,8 @@ async def test_files_that_are_too_large_or_none_are_refused_in_words(clerk: Cler
     large = await send(clerk, draft, b"\0" * (PLAIN_FILE_MOST + 1))
     assert large.status_code == 413
     empty = await send(clerk, draft, b"")
-    assert empty.status_code == 400
+    assert empty.status_code == 422
+    assert 'id="file-error"' in empty.text
     token = await clerk.browser.token(f"{draft}/files")
     said = {"form_token": token, "name": "a.xlsx", "size": "99999999999", "sha256": "0" * 64}
     assert (await clerk.browser.post(f"{draft}/files", data=said)).status_code == 422
