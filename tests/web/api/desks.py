@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 
 import httpx
+import sqlalchemy as sa
 
-from accounts.model import DeskScope, StaffKey, StaffRole
+from accounts.model import ApiCall, DeskScope, StaffKey, StaffRole
+from accounts.repeated_calls import ABANDONED
+from kernel.db import for_staff
 from tests.web.api.partners import Program, person
 from tests.web.conftest import PASSWORD, Shop
 
@@ -68,6 +71,16 @@ async def ready(clerk: Program, chief: Program, price: str = "19") -> str:
     ok(await clerk.post(f"{draft}/submission", json={"version": version}))
     ok(await chief.post(f"{draft}/approval", json={"version": version}))
     return draft
+
+
+async def forget_answer(shop: Shop, name: str) -> None:
+    """As if the process had died before it answered the call of this name."""
+    async with shop.services.db.begin(for_staff()) as session:
+        await session.execute(
+            sa.update(ApiCall)
+            .where(ApiCall.idempotency_key == name)
+            .values(status=None, headers=None, body=None, begun_at=shop.clock.now() - ABANDONED)
+        )
 
 
 def ok(answer: httpx.Response, status: int = 200) -> httpx.Response:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.api.desks import ARMCHAIR, CHIEF, URL, begin, desk, make_chief, ok, reprice, staff_key
+from tests.web.api.desks import ARMCHAIR, CHIEF, URL, begin, desk, forget_answer, make_chief, ok, reprice, staff_key
 from tests.web.api.partners import ACME, Program, key_of, person
 from tests.web.conftest import Shop
 
@@ -380,6 +380,8 @@ async def test_a_draft_is_begun_once_under_its_name(shop: Shop) -> None:
 
     assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
     assert other.status_code == 409
+    await forget_answer(shop, "release 7")
+    assert ok(await program.post(f"{URL}/drafts", json={"title": "Spring"}, headers=named), 201).json() == first.json()
     assert len(ok(await program.get(f"{URL}/drafts?state=open")).json()["drafts"]) == 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.api.desks import CHIEF, URL, acknowledge, begin, desk, make_chief, ok, ready, reprice
+from tests.web.api.desks import CHIEF, URL, acknowledge, begin, desk, forget_answer, make_chief, ok, ready, reprice
 from tests.web.api.partners import Program
 from tests.web.conftest import Shop
 
@@ -98,6 +98,18 @@ async def test_a_call_that_publishes_does_it_once_under_its_name(shop: Shop) -> 
     first, again = [ok(await publish(chief, draft), 201) for _ in range(2)]
 
     assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+
+
+async def test_a_publication_made_before_the_crash_is_the_answer_after_it(shop: Shop) -> None:
+    clerk, chief = await two(shop)
+    draft = await ready(clerk, chief, "236")
+    chief.headers["idempotency-key"] = "release 8"
+    first = ok(await publish(chief, draft), 201)
+    await forget_answer(shop, "release 8")
+    again = ok(await publish(chief, draft), 201)
+
+    assert again.json() == first.json()
+    assert "idempotency-replayed" not in again.headers
 
 
 async def test_what_others_published_meanwhile_clashes_from_both_sides(shop: Shop) -> None:
