@@ -8,6 +8,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import IO, Final
 
+from litestar.background_tasks import BackgroundTask
 from litestar.response import Stream
 
 from kernel.xlsx_write import MEDIA_TYPE
@@ -37,11 +38,17 @@ def download(file: IO[bytes] | None, form: Form, title: str) -> Stream:
     name = re.sub(r"[^A-Za-z0-9-]+", "-", title).strip("-").lower()[:60] or "prices"
     suffix = "xlsx" if form is Form.WORKBOOK else "zip"
     headers = {"content-disposition": f'attachment; filename="{name}.{suffix}"'}
-    return Stream(_chunks(file), media_type=MEDIA_TYPES[form], headers=headers)
+    if file is None:
+        return Stream(iter(()), media_type=MEDIA_TYPES[form], headers=headers)
+    # a reader who leaves before the first piece never starts the pieces: the end of the answer closes the file
+    closing = BackgroundTask(_close, file)
+    return Stream(_chunks(file), media_type=MEDIA_TYPES[form], headers=headers, background=closing)
 
 
-def _chunks(file: IO[bytes] | None) -> Iterator[bytes]:
-    if file is not None:
-        with file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+async def _close(file: IO[bytes]) -> None:
+    file.close()
