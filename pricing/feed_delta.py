@@ -43,12 +43,13 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
 class SkuChange(msgspec.Struct, frozen=True, kw_only=True):
     """What changed of one SKU: nothing, mostly. Rows of *added* and *changed* are the new feed's, *removed* names the
-    old one's. *in_old* and *in_new*: which of the two books knows the SKU.
+    old one's. *in_old* and *in_new*: which of the two books knows the SKU. *priced*: it had to be, to know.
     """
 
     sku: str
     in_old: bool
     in_new: bool
+    priced: bool
     added: tuple[FeedRow, ...] = ()
     changed: tuple[FeedRow, ...] = ()
     removed: tuple[RowName, ...] = ()
@@ -84,7 +85,7 @@ def _changes(old: Feed, new: Feed, old_records: Iterator[bytes], new_records: It
     before, after = next(old_records, None), next(new_records, None)
     while before is not None or after is not None:
         if compare.bytes_suffice and before is not None and before == after:
-            looked.append(SkuChange(sku=key_of(before).decode(), in_old=True, in_new=True))
+            looked.append(SkuChange(sku=key_of(before).decode(), in_old=True, in_new=True, priced=False))
             before, after = next(old_records, None), next(new_records, None)
         else:
             key = min(key_of(record) for record in (before, after) if record is not None)
@@ -95,7 +96,7 @@ def _changes(old: Feed, new: Feed, old_records: Iterator[bytes], new_records: It
             if now is not None:
                 after = next(new_records, None)
             if was is not None and now is not None and compare.is_same(was, now):
-                looked.append(SkuChange(sku=key.decode(), in_old=True, in_new=True))
+                looked.append(SkuChange(sku=key.decode(), in_old=True, in_new=True, priced=False))
             else:
                 looked.append(_Looked(key.decode(), was is not None, now is not None))
                 to_price += 1
@@ -212,6 +213,7 @@ def _compared(looked: _Looked, before: dict[RowName, FeedRow], after: dict[RowNa
         sku=looked.sku,
         in_old=looked.in_old,
         in_new=looked.in_new,
+        priced=True,
         added=tuple(row for name, row in after.items() if name not in before),
         changed=tuple(
             row

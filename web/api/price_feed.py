@@ -38,8 +38,9 @@ ROWS_AT_ONCE: Final = 40
 """Looked at and shown, before other requests get their turn."""
 INTERVALS_KEPT: Final = 4_000
 """One a reader and day."""
-SKUS_LOOKED_AT: Final = 20_000
-"""At most, for one page of changes."""
+SKUS_LOOKED_AT: Final = 50_000
+"""At most, for one page of changes; of them"""
+SKUS_PRICED: Final = 2_000
 
 Root = Annotated[
     str,
@@ -211,10 +212,12 @@ async def _changes(
         )
     except KeyError:
         raise NoSuchPage("This cursor is none of ours. Begin without.") from None
+    priced = 0
     for number, change in enumerate(changes):
-        if len(found) == limit or number == SKUS_LOOKED_AT:
+        if len(found) == limit or number == SKUS_LOOKED_AT or priced == SKUS_PRICED:
             return found, msgspec.structs.replace(place, after_old=after_old, after_new=after_new)
         after_old, after_new = change.sku if change.in_old else after_old, change.sku if change.in_new else after_new
+        priced += change.priced
         if change.is_any:
             found.append(change)
         if number % SKUS_AT_ONCE == 0:

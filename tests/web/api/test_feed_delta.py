@@ -13,6 +13,7 @@ from tests.web.api.test_price_feed import chain, rows_of
 from tests.web.conftest import Shop
 
 Rows = dict[tuple[str, str, str], dict[str, Any]]
+DEARER = ("CRUNCHY-ARMCHAIR", "STUBBORN-GLUE")
 PUBLIC_ROW = "list=PUBLIC-EUR&sku=CRUNCHY-ARMCHAIR&unit=each"
 
 
@@ -80,6 +81,21 @@ async def test_a_copy_follows_three_publications_and_an_edge_by_deltas_alone(sho
             whole = await chain(program)
             assert states[number]["at"] == whole[0]["at"]
             assert copies[number] == by_name(rows_of(whole))
+
+
+async def test_a_page_of_changes_ends_when_enough_was_priced_and_the_next_goes_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(shop)
+    first = await chain(program)
+    copy = by_name(rows_of(first))
+    await publish(shop, *[("row", ("PUBLIC-EUR", sku, "each", ""), flat("9")) for sku in DEARER])
+    monkeypatch.setattr("web.api.price_feed.SKUS_PRICED", 1)
+    path = f"/api/v1/price-books/{(await chain(program))[0]['root']}/delta?since={first[0]['root']}&at={first[0]['at']}"
+
+    assert {row["sku"] for row in (await program.get(path)).json()["changed"]} == {min(DEARER)}
+    await synced(program, first[0], copy)
+    assert copy == by_name(rows_of(await chain(program)))
 
 
 async def test_a_delta_tells_only_what_changed_and_is_revalidated(shop: Shop) -> None:
