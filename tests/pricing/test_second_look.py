@@ -21,7 +21,7 @@ __all__ = ["person", "reviews"]
 async def asked(pricing: Pricing, draft: uuid.UUID, **policy: Any) -> list[tuple[str, str]]:
     """What the policy demands of the draft, and what was found."""
     pricing.policy = Policy(**policy)
-    pricing._found = (None, *pricing._found[1:])
+    pricing._found = ()
     return [(demand.reason, demand.found) for demand in (await pricing.examine(draft)).demands]
 
 
