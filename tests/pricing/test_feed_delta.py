@@ -106,6 +106,20 @@ def test_only_what_differs_is_told_and_under_its_name() -> None:
     ]  # fmt: skip
 
 
+def test_the_same_bytes_under_another_order_of_lists_are_not_the_same() -> None:
+    """Records name lists by their places, and a list that this reader never sees moves the others'."""
+    hidden = PriceList(code="HIDDEN", currency="EUR", audience=Audience(company="initech"))
+    public, sale = PriceList(code="PUBLIC", currency="EUR", priority=1), PriceList(code="SALE", currency="EUR")
+    one = msgspec.structs.replace(shop(ANVIL="80"), lists=(hidden, public, sale))
+    row = msgspec.structs.replace(one.rows[0], list="SALE")
+    other = msgspec.structs.replace(one, lists=(public, sale, hidden), rows=(row,))
+    old, new = feed(one), feed(other)
+    (change,) = between(old, new)
+
+    assert list(old.book.records()) == list(new.book.records())
+    assert [(row.sku, row.list) for row in change.changed] == [("ANVIL", "SALE")]
+
+
 def test_an_edge_that_passes_inside_one_book_is_a_change() -> None:
     content = shop(ANVIL="80", BOLT="1")
     ends = NOON + timedelta(hours=1)
