@@ -1,6 +1,7 @@
 """Drafts by program: begun, read, changed over what was seen, checked, reviewed by somebody else."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -429,3 +430,40 @@ async def test_a_cursor_that_is_none_of_ours_is_no_page(partner_shop: Shop, curs
     draft = await begin(program)
     for path in (f"{draft}/changes", f"{draft}/findings", f"{URL}/drafts"):
         assert (await program.get(f"{path}?cursor={cursor}")).status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("field", "raw"),
+    [
+        ("priority", "1" + "0" * 30),
+        ("priority", "-1e999"),
+        ("priority", "1.5"),
+        ("code", '"\\ud800"'),
+        ("titles", '{"en": "\\u0000", "es": "x"}'),
+        ("titles", '{"en": "\\ud800", "es": "x"}'),
+        ("titles", '{"en": "' + "x" * 500_000 + '", "es": "x"}'),
+        ("starts_at", '"9999-12-31T23:59:59.999999Z"'),
+        ("starts_at", '"0001-01-01T00:00:00+14:00"'),
+        ("ends_at", '"2026-01-01T00:00:00"'),
+        ("effect", '{"type": "percent", "percent": "NaN"}'),
+        ("effect", '{"type": "percent", "percent": "1' + "0" * 5000 + '"}'),
+        ("effect", '{"type": "eval", "percent": "1"}'),
+        ("effect", "[" * 5000 + "]" * 5000),
+        ("scope", '{"skus": [' + ",".join(['"X"'] * 20_000) + "]}"),
+        ("conditions", "null"),
+    ],
+)
+async def test_no_content_however_hostile_is_our_mistake(partner_shop: Shop, field: str, raw: str) -> None:
+    program = await desk(partner_shop)
+    draft = await begin(program)
+    rule = await rule_like_those_there(program, draft) | {"code": "HOSTILE"}
+    members = [f"{json.dumps(name)}: {raw if name == field else json.dumps(value)}" for name, value in rule.items()]
+    answer = await program.put(
+        f"{draft}/object?kind=adjustment&code=HOSTILE",
+        content=f'{{"content": {{{", ".join(members)}}}}}'.encode(),
+        headers={"content-type": "application/json", "if-none-match": "*"},
+    )
+
+    assert answer.status_code in {200, 400, 413, 422}, answer.text[:500]
+    ok(await program.get(f"{draft}/findings?limit=1"))
+    ok(await program.get(f"{draft}/changes"))
