@@ -40,7 +40,7 @@ from pricing.service import (
     Standing,
     WarningsNotAcknowledged,
 )
-from web.cli import FOUND, CommandFailed, called_from
+from web.cli import FOUND, LIMIT_MOST, CommandFailed, called_from
 from web.command_parts import (
     SHOWN_ERRORS,
     buyer_of,
@@ -65,6 +65,8 @@ DIGEST_SHOWN: Final = 12
 DIGEST_NAME: Final = "sha256:"
 SHOWN_CHANGES: Final = 200
 ROW_PARTS: Final = 4
+ROOT_LEAST: Final = 10
+"""So many digits of a root name it; fewer are a publication's number."""
 NAMELESS: Final = ("layers", "policy", "strategy")
 
 
@@ -393,16 +395,19 @@ async def roll_back(arguments: argparse.Namespace) -> int:
 
 
 async def publication_of(services: Services, text: str) -> PricePublication:
-    """The publication of a number, or the last one of a root.
+    """The publication of a number, or the last one of a root, which may be cut short as the tables show it.
 
     :raises CommandFailed: when *text* is neither
     """
-    if text.isascii() and text.isdigit():
-        return await services.pricing.find_publication(int(text[:9]))
-    for entry in await services.pricing.list_publications(1_000_000):
-        if root_text(entry.root) == text:
-            return entry
-    raise CommandFailed(f"{text} is no number and no root of a publication. `bin/tarifa publications` lists them.")
+    if text.isascii() and text.isdigit() and len(text) < ROOT_LEAST:
+        return await services.pricing.find_publication(int(text))
+    asked = text.removeprefix(DIGEST_NAME)
+    named = [
+        entry for entry in await services.pricing.list_publications(LIMIT_MOST) if entry.root.hex().startswith(asked)
+    ]
+    if len(asked) < ROOT_LEAST or len({entry.root for entry in named}) != 1:
+        raise CommandFailed(f"{text} is no number and no root of a publication. `bin/tarifa publications` lists them.")
+    return named[0]
 
 
 def change_lines(changes: Sequence[Change]) -> Iterator[str]:

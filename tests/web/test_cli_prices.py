@@ -263,7 +263,7 @@ def test_prices_come_back_as_a_new_publication(tarifa: Said) -> None:
     tarifa("rollback", first, code=IMPOSSIBLE)
     assert "Accept them with --acknowledge REASON" in tarifa.error
 
-    said = tarifa("rollback", first, "--acknowledge", "It was in force", "--note", "Back", "--at", "2199-01-01")
+    said = tarifa("rollback", first[:19], "--acknowledge", "It was in force", "--note", "Back", "--at", "2199-01-01")
 
     assert "The prices of publication 1 come back." in said
     assert "Approved by nobody: a return needs no approval." in said
