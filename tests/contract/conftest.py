@@ -136,6 +136,7 @@ def _known(url: str, partners: Partners) -> Known:
             "endpoint_id": partners.endpoint,
             "message_id": partners.message,
             "list": price["list"],
+            "company": "initech",
             **row,
         },
         "fields": {"url": "https://hooks.partner.example/tarifa", **row},

@@ -79,6 +79,7 @@ def test_every_operation_that_answers_json_has_an_example() -> None:
         "list_draft_changes", "list_draft_rows", "get_draft_findings", "acknowledge_draft_warnings", "submit_draft",
         "request_impact", "preview_draft", "get_live_import", "explain_order",
         "get_publication", "list_publications", "publish_draft", "roll_back", "compare_publications", "get_sku_history",
+        "list_companies", "get_company_segments", "put_company_segments",
         "approve_draft", "return_draft", "comment_on_draft", "get_draft_review",
         "list_price_books", "get_current_price_book", "list_feed", "get_feed_delta", "get_proof",
     }  # fmt: skip

@@ -16,7 +16,7 @@ from web.api import (
     signed_quotes,
     webhooks,
 )
-from web.api.desk import drafts, files, impacts, objects, publications, reviews
+from web.api.desk import drafts, files, impacts, objects, publications, reviews, segments
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -37,6 +37,7 @@ def routes() -> list[ControllerRouterHandler]:
         *publications.HANDLERS,
         *files.HANDLERS,
         *impacts.HANDLERS,
+        *segments.HANDLERS,
         *document.HANDLERS,
         *problem_pages.HANDLERS,
         *reference.HANDLERS,
