@@ -107,16 +107,13 @@ async def measured(url: str, publications: int = PUBLICATIONS) -> list[Effect]:
     services = build(shop_settings(url, lead_time=seconds))
     try:
         with (
-            running("worker", environment=environment | _UNLIMITED) as one,
-            running("worker", environment=environment | _UNLIMITED) as other,
+            running("worker", environment=environment) as one,
+            running("worker", environment=environment) as other,
         ):
             return [await taken_effect(services, [one, other]) for _ in range(publications)]
     finally:
         await services.gateway.close()
         await services.db.close()
-
-
-_UNLIMITED: Final = {"API_GUEST_REQUESTS_A_MINUTE": "1000000"}
 
 
 async def taken_effect(services: Services, ports: Sequence[int]) -> Effect:
