@@ -15,6 +15,8 @@ from kernel.db import Database, for_staff
 
 UNHANDLED_AFTER: Final = timedelta(hours=1)
 SKEW: Final = timedelta(minutes=5)
+SENT_LATE: Final = timedelta(days=3)
+"""What we wrote down so much earlier may still have been sent to Stripe within the period."""
 
 
 class Break(msgspec.Struct, frozen=True, order=True):
@@ -32,9 +34,9 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     """
     now = clock.now()
     async with db.begin(for_staff()) as session:
-        attempts = await store.list_attempts_since(session, since)
+        attempts = await store.list_attempts_since(session, since - SENT_LATE)
         liable = await store.list_liable_sessions(session)
-        refunds = await store.list_refunds_since(session, since)
+        refunds = await store.list_refunds_since(session, since - SENT_LATE)
         own = await store.list_book_breaks(session, unhandled_before=now - UNHANDLED_AFTER)
     theirs = {found.id: found for found in await gateway.list_sessions(since=since - SKEW, until=now + SKEW)}
     given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
@@ -42,6 +44,8 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     breaks += _refund_breaks(refunds, given, since)
     for attempt, number in attempts:
         found = theirs.pop(attempt.session_id or "", None)
+        if found is None and attempt.created_at < since:
+            continue  # its Session is older than what was listed
         about = f"attempt {attempt.id}, Session {attempt.session_id or 'unknown'}"
         if attempt.state is AttemptState.SUCCEEDED and (found is None or not found.paid):
             breaks.append(Break("recorded_but_unpaid", number, about))
@@ -67,7 +71,7 @@ def _refund_breaks(ours: list[tuple[Refund, str]], theirs: list[RefundSeen], sin
         seen = left.pop(refund.stripe_refund_id or "", None) or by_reference.get(str(refund.id))
         about = f"refund {refund.id}, {refund.amount}, {refund.state.value} here"
         if seen is None:
-            if refund.stripe_refund_id is not None:
+            if refund.stripe_refund_id is not None and refund.requested_at >= since:
                 yield Break("refund_unknown_to_stripe", number, about)
             continue
         left.pop(seen.id, None)

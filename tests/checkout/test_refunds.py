@@ -501,3 +501,18 @@ async def test_reconciliation_finds_a_refund_that_failed_without_a_word(house: H
     assert await breaks(house) == ["refund_state_differs"]
     owed = [row for row in await house.rows(LedgerPosting) if row.account is Account.CUSTOMER_LIABILITY]
     assert sum(row.amount_minor for row in owed) == 0
+
+
+async def test_what_was_sent_to_stripe_long_after_it_was_asked_for_is_still_ours(
+    house: House, clerk: Principal
+) -> None:
+    order = await paid(house)
+    house.twin.control.add_fault(Fault("error", method="POST", path=REFUNDS, status=429))
+    await house.payments.refunds.refund(clerk, order.number, wish("10.00"))
+    house.clock.advance(hours=5)
+    await house.payments.sweep()
+    assert await states(house) == [RefundState.SUCCEEDED]
+
+    found = await house.payments.reconcile(since=house.clock.now() - timedelta(hours=1))
+
+    assert found == ()
