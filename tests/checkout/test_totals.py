@@ -112,6 +112,15 @@ def test_a_quote_with_a_refused_line_has_no_totals() -> None:
         add_up(answer, decision, consignment)
 
 
+def test_jpy_and_kwd_amounts_and_minimum_charge() -> None:
+    assert [to_stripe(Money(1234, currency)) for currency in ("JPY", "EUR")] == [1234, 1234]
+    assert to_stripe(Money(12340, "KWD")) == 12340
+    for unchargeable in (Money(12345, "KWD"), Money(49, "JPY"), Money(49, "EUR")):
+        with pytest.raises(TotalNotChargeable):
+            check_chargeable(unchargeable)
+    check_chargeable(Money(50, "JPY"))
+
+
 @pytest.mark.parametrize(
     ("money", "stripe"),
     [
@@ -122,7 +131,7 @@ def test_a_quote_with_a_refused_line_has_no_totals() -> None:
         (Money(1200, "MGA"), 12),
     ],
 )
-def test_jpy_and_kwd_amounts_and_the_exceptions_go_to_stripe_and_back(money: Money, stripe: int) -> None:
+def test_amounts_of_odd_currencies_go_to_stripe_and_back(money: Money, stripe: int) -> None:
     assert to_stripe(money) == stripe
     assert from_stripe(stripe, money.currency.lower()) == money
 

@@ -87,6 +87,39 @@ async def test_a_buyer_orders_and_is_led_to_the_payment_page(browser: Browser, p
     assert "Pay now" in page.text
 
 
+async def test_amount_tampered_in_form_is_ignored(browser: Browser, paying_shop: PayingShop) -> None:
+    """Whatever a browser adds about money, from the cart to the order: prices are nobody's but the book's."""
+    lies = {
+        "unit_price": "0.01", "price": "0.01", "net": "0.01", "goods": "0.01", "total": "0.01", "total_minor": "1",
+        "amount": "1", "freight": "0", "tax": "0", "tax_percent": "0", "currency": "JPY", "discount": "99",
+        "price_root": "sha256:" + "0" * 64, "priced_at": "2020-01-01T00:00:00Z", "segments": "manufacturing",
+    }  # fmt: skip
+    honest = await at_review(browser, "buyer@acme.example")
+    expected = await last_order(paying_shop, await place(browser, honest))
+
+    liar = paying_shop.client()
+    await liar.log_in("buyer@acme.example")
+    added = await liar.submit("/cart/lines", {**lies, "sku": "CRUNCHY-ARMCHAIR", "quantity": "2"})
+    assert added.status_code == 303, added.text
+    saved = await liar.submit("/checkout/details", {**lies, **ADDRESS}, page="/cart")
+    assert saved.status_code == 303, saved.text
+    placed = await place(liar, await liar.get("/checkout/review"), **lies)
+    order = await last_order(paying_shop, placed)
+
+    assert order.number != expected.number
+    assert (order.total, order.goods, order.freight, order.tax) == (
+        expected.total, expected.goods, expected.freight, expected.tax,
+    )  # fmt: skip
+    assert order.price_root == expected.price_root
+    asked = [session["amount_total"] for session in paying_shop.twin.control.objects("checkout.session")]
+    assert asked == [expected.total_minor, expected.total_minor]
+
+
+async def last_order(shop: PayingShop, placed: httpx.Response) -> Order:
+    assert placed.status_code == 303, placed.text
+    return (await orders_of(shop))[-1]
+
+
 async def test_paying_shows_the_order_paid(browser: Browser, paying_shop: PayingShop) -> None:
     await place(browser, await at_review(browser))
     (order,) = await orders_of(paying_shop)
