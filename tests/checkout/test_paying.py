@@ -837,7 +837,7 @@ async def test_a_definite_refusal_kills_the_attempt_and_the_next_click_makes_a_n
     assert [call.outcome for call in await house.calls()] == [CallOutcome.REFUSED, CallOutcome.DONE]
 
 
-async def test_same_key_different_params_alarms_and_never_charges_blindly(house: House) -> None:
+async def test_same_key_different_params_alarms(house: House) -> None:
     order = await house.place()
     house.twin.control.add_fault(Fault("reset", method="POST", path=SESSIONS))
     with pytest.raises(PaymentUnavailable):
