@@ -10,8 +10,6 @@ from accounts.model import (
     Authority,
     BrowserSession,
     Company,
-    DeskScope,
-    KeyScope,
     MemberRole,
     Membership,
     Person,
@@ -67,7 +65,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     job_title: str | None = None
     staff_role: StaffRole | None = None
     key_id: str | None = None
-    scopes: frozenset[KeyScope | DeskScope] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    """Values of `KeyScope`, or of `DeskScope` for a key of staff: as text, so that a principal can be written down."""
 
     @classmethod
     def visitor(cls, visitor_id: uuid.UUID, session_id: uuid.UUID | None = None) -> Self:

@@ -40,6 +40,7 @@ _UNIQUE: Final = 16
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """Name what there is. Nothing that was made wrong on purpose changes, nor what another answer named."""
     del context, kwargs
+    _spell_out(case)
     # the same question is changed in the same way whenever it is asked: Hypothesis asks again what failed
     drawn = crc32(repr((case.operation.label, case.path_parameters, case.query, case.body)).encode())
     if _is_right(case, ParameterLocation.HEADER) and drawn % REPEATED_IN and IDEMPOTENCY_KEY in (case.headers or {}):
@@ -69,6 +70,16 @@ def after_call(context: schemathesis.HookContext, case: schemathesis.Case[Any], 
             answers.write(json.dumps(line) + "\n")
     if case.operation.label == f"POST {ENDPOINTS}" and response.status_code in {201, 409}:
         _make_room(response.request)
+
+
+def _spell_out(case: schemathesis.Case[Any]) -> None:
+    """Send what was added to a query to make it wrong: None and empty lists are left out by the HTTP library, and what
+    is left is right.
+    """
+    declared = {parameter.name for parameter in case.operation.query}
+    for name, value in (case.query or {}).items():
+        if name not in declared and not isinstance(value, str) and not value:
+            case.query[name] = "nothing"
 
 
 def _phase(case: schemathesis.Case[Any]) -> TestPhase | None:

@@ -98,6 +98,14 @@ async def state_of(house: House, company: uuid.UUID) -> str:
     return found.hexdigest()
 
 
+async def deleted_of(house: House) -> set[str]:
+    """Acme's webhook endpoint and its message, where a test of the same house has deleted them by their address."""
+    async with house.services.db.begin(for_staff()) as session:
+        standing = set(await session.scalars(sa.text("select id::text from webhook_endpoint")))
+    gone = house.acme.webhook_endpoint not in standing
+    return {house.acme.webhook_endpoint, house.acme.webhook_message} if gone else set()
+
+
 async def key_of_globex(house: House) -> str:
     _, boss = await log_in(house.services, MEMBERS["globex"])
     name = f"A program {new_id()}"
@@ -142,9 +150,12 @@ async def test_what_is_globexs_answers_acme_as_what_is_missing_and_stays_as_it_w
 
 async def test_what_is_acmes_own_is_there_to_be_read(house: House, routes: list[Route]) -> None:
     """What stands above proves nothing of an address that answers 404 to its owner too."""
+    deleted = await deleted_of(house)
     for route in owned(routes):
         if route.method == "GET" and not route.template.endswith("/payment/return"):
             for named in theirs_of(route, house.acme):
+                if deleted & set(named.values()):
+                    continue
                 answer = await ask(await asker(house, route), route, named)
                 assert answer.status in {200, 303}, f"{route} {named}: {answer.text[:200]}"
 
