@@ -1,6 +1,6 @@
 """The composition root: every service of this installation, made once from the settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,7 @@ from checkout.stripe_gateway import StripeGateway
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database, for_accounts
 from kernel.jobs import Jobs
+from kernel.listening import since_boot
 from kernel.mail import SEND_TASK, FolderTransport, PostOffice, SmtpTransport, Transport
 from kernel.outgoing import Sender
 from kernel.settings import Settings, SettingsError
@@ -119,8 +120,15 @@ class Services(msgspec.Struct, kw_only=True):
     merchant: Merchant = UNNAMED
 
 
-def build(settings: Settings, *, clock: Clock | None = None, passwords: Passwords | None = None) -> Services:
-    """Make the services. Nothing runs or connects yet: `running` does that.
+def build(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    passwords: Passwords | None = None,
+    elapsed: Callable[[], float] = since_boot,
+) -> Services:
+    """Make the services. Nothing runs or connects yet: `running` does that. *elapsed* counts the seconds after which a
+    worker that hears nothing of publications answers no price.
 
     :raises SettingsError: when no database or no Stripe key is named (`tarifa serve` starts both for a demo)
     :raises KeyringRefused: when the keyring is missing in production, unsafe or broken
@@ -135,7 +143,12 @@ def build(settings: Settings, *, clock: Clock | None = None, passwords: Password
     keyring = Keyring.from_settings(settings, now=clock.now())
     catalog = Catalog(db, clock)
     books = PriceBooks(
-        db, clock, keyring, folder=settings.var / "books", lead=timedelta(seconds=settings.lead_time_seconds)
+        db,
+        clock,
+        keyring,
+        folder=settings.var / "books",
+        lead=timedelta(seconds=settings.lead_time_seconds),
+        elapsed=elapsed,
     )
     host = settings.base_url.partition("://")[2]
     agreements = Agreements(clock, keyring, origin=f"{host}/agreements")

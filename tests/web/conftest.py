@@ -191,10 +191,15 @@ def _a_minute_after() -> FixedClock:
     return clock
 
 
+def standing_still() -> float:
+    """No seconds pass: while a test without a loop runs, nobody listens for a shop that other tests share."""
+    return 0.0
+
+
 @asynccontextmanager
 async def _open(url: str, clock: FixedClock | None = None, **settings: str) -> AsyncIterator[Shop]:
     clock = clock or _a_minute_after()
-    services = build(demo_settings(url, **settings), clock=clock, passwords=FAST_PASSWORDS)
+    services = build(demo_settings(url, **settings), clock=clock, passwords=FAST_PASSWORDS, elapsed=standing_still)
     app = create_app(services, background=False)
     async with running(services, background=False):  # as the application does for itself under a server
         yield Shop(app, services, clock)

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, Response
 
 from kernel.embedded import EmbeddedServer
-from tests.web.conftest import FAST_PASSWORDS, PASSWORD, _a_minute_after, _cloned, demo_settings
+from tests.web.conftest import FAST_PASSWORDS, PASSWORD, _a_minute_after, _cloned, demo_settings, standing_still
 from tests.web.live import chromium, needs_chromium, serving
 from web.app import create_app
 from web.services import build
@@ -111,7 +111,8 @@ STATES: Final[dict[str, Reach]] = {
 async def address(server: EmbeddedServer, demo_template: str) -> AsyncIterator[str]:
     """A shop that these tests share, behind a real server."""
     with _cloned(server, demo_template, f"shop_bars_{os.getpid()}") as url:
-        services = build(demo_settings(url), clock=_a_minute_after(), passwords=FAST_PASSWORDS)
+        clock = _a_minute_after()
+        services = build(demo_settings(url), clock=clock, passwords=FAST_PASSWORDS, elapsed=standing_still)
         async with serving(create_app(services, background=False)) as found:
             yield found
 
