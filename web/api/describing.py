@@ -57,6 +57,12 @@ _WHEN: Final = {
 }
 
 
+ASKED: Final = (400, 401, 403, 503)
+"""What any call may answer, however it is asked."""
+SENT: Final = (*ASKED, 413, 415)
+"""What a call with a body of JSON may."""
+
+
 def documented(
     *statuses: int,
     answer: Any,

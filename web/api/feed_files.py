@@ -21,7 +21,7 @@ from pricing.feed import FeedRow, csv_lines, feed_rows
 from pricing.feed_files import Make, read_part
 from web.api import wire
 from web.api.context import context_of
-from web.api.describing import documented
+from web.api.describing import ASKED, documented
 from web.api.price_feed import FeedState, state_at, tag_of
 from web.api.reading import caching, given, header_text, is_fresh, not_modified, read_query
 from web.edge import is_head
@@ -51,7 +51,7 @@ class RangeNotSatisfiable(DomainError):
     summary="Every price you may see, as CSV",
     response_description="One row for every SKU, unit and rung of its ladder.",
     **documented(
-        *(206, 304, 400, 401, 403, 416, 422, 503),
+        *(*ASKED, 206, 304, 416, 422),
         query=wire.FeedAsked,
         answer=None,
         media_type=CSV,
@@ -75,7 +75,7 @@ async def get_feed(request: AnyRequest) -> Response[bytes] | Stream:
     summary="Every price you may see, as Parquet",
     response_description="The rows of the CSV with typed columns; root, instant and reader are in its metadata.",
     **documented(
-        *(206, 304, 400, 401, 403, 416, 422, 503),
+        *(*ASKED, 206, 304, 416, 422),
         query=wire.FeedAsked,
         answer=None,
         media_type=PARQUET,

@@ -7,7 +7,7 @@ from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
 from web.api import shaping, wire
-from web.api.describing import documented
+from web.api.describing import ASKED, documented
 from web.api.reading import answered, given, read_query
 from web.http import AnyRequest, principal_of, services_of
 
@@ -26,10 +26,7 @@ Number = Annotated[
     summary="Your company's orders, newest first",
     response_description="One page of orders.",
     **documented(
-        400,
-        401,
-        403,
-        503,
+        *ASKED,
         query=wire.OrdersAsked,
         answer=wire.OrderPage,
         key="needed",

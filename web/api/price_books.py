@@ -15,7 +15,7 @@ from pricing.books import NoBookPublished
 from pricing.feed_state import last_in_force, period_of
 from web.api import wire, wire_books
 from web.api.context import context_of
-from web.api.describing import documented
+from web.api.describing import ASKED, documented
 from web.api.price_feed import Root
 from web.api.reading import answered, caching, given, is_fresh, not_modified, read_query
 from web.http import AnyRequest, services_of
@@ -38,11 +38,7 @@ Kind = Annotated[
     summary="The public log of price books, newest first",
     response_description="One page of publications, each signed.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        503,
+        *(*ASKED, 304),
         query=wire_books.PublicationsAsked,
         answer=wire_books.PublicationPage,
         cached=True,
@@ -73,11 +69,7 @@ async def list_price_books(request: AnyRequest) -> Response[bytes]:
     summary="The signed publication in force",
     response_description="The entry of the public log that prices this instant.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        503,
+        *(*ASKED, 304),
         answer=wire_books.SignedPublication,
         cached=True,
         links={

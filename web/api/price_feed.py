@@ -28,7 +28,7 @@ from pricing.feed_state import FeedGone, NotInForceThen, book_of, last_in_force,
 from web.api import wire_books
 from web.api.context import Context, context_of
 from web.api.cursors import NoSuchPage, cursor_of, read_cursor
-from web.api.describing import documented
+from web.api.describing import ASKED, documented
 from web.api.outline import Outline, edges_of, outline_of
 from web.api.reading import answered, caching, given, is_fresh, not_modified, read_query
 from web.http import AnyRequest, services_of
@@ -83,14 +83,7 @@ class FeedState(msgspec.Struct, frozen=True, kw_only=True):
     summary="Every price you may see, in pages",
     response_description="The rows of some SKUs, and where to go on.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        410,
-        422,
-        503,
+        *(*ASKED, 304, 404, 410, 422),
         query=wire_books.FeedPageAsked,
         answer=wire_books.FeedPage,
         cached=True,

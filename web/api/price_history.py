@@ -13,7 +13,7 @@ from pricing.ladder import edges_of_sku, least_quantity
 from pricing.price_history import Asked, Reduction, Stretch
 from web.api import wire_books
 from web.api.context import context_of, tax_categories
-from web.api.describing import documented
+from web.api.describing import ASKED, documented
 from web.api.price_feed import reader_of
 from web.api.prices import Sku, SkuNotPriced, trimmed
 from web.api.reading import answered, caching, given, is_fresh, not_modified, read_query
@@ -27,7 +27,7 @@ from web.http import AnyRequest, services_of
     summary="What a SKU has cost, and the lowest price before each reduction",
     response_description="Stretches of one price each, with the book behind them, and the reductions among them.",
     **documented(
-        *(304, 400, 401, 403, 404, 422, 503),
+        *(*ASKED, 304, 404, 422),
         query=wire_books.PriceHistoryAsked,
         answer=wire_books.PriceHistoryAnswer,
         cached=True,

@@ -18,7 +18,7 @@ from pricing.quote_pdf import VERSION, quote_pdf
 from pricing.quotes import Issuer, QuotedAgreement, QuoteDocument, language_of, read_quote
 from web.api import wire, wire_books
 from web.api.context import context_of
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.prices import request_of
 from web.api.reading import JSON, answered, caching, given, is_fresh, not_modified, read_json, read_query
 from web.api.repeats import claim_of
@@ -42,13 +42,7 @@ QuoteId = Annotated[
     summary="Promise a price until an instant, signed",
     response_description="The signed quote: keep it as it is, byte for byte.",
     **documented(
-        400,
-        401,
-        403,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 422),
         body=wire.SignedQuoteAsked,
         answer=QuoteDocument,
         key="needed",
@@ -118,7 +112,7 @@ async def get_signed_quote(request: AnyRequest, quote_id: QuoteId) -> Response[b
     summary="A signed quote as a PDF for the buyer's own approval",
     response_description="PDF/A and PDF/UA: lines, totals, expiry, the steps of every price, how to verify it.",
     **documented(
-        *(304, 400, 401, 403, 404, 503),
+        *(*ASKED, 304, 404),
         query=wire.QuoteDocumentAsked,
         answer=None,
         media_type=PDF,

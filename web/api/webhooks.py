@@ -15,7 +15,7 @@ from accounts.webhooks.service import ListedMessage, MessageFile
 from web.api import wire
 from web.api import wire_webhooks as wires
 from web.api.cursors import cursor_of, read_cursor
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.reading import (
     JSON,
     BodyMalformed,
@@ -64,13 +64,7 @@ async def list_endpoints(request: AnyRequest) -> Response[bytes]:
     summary="Have your company told of things at an address",
     response_description="The endpoint with its secret, shown this once.",
     **documented(
-        400,
-        401,
-        403,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 422),
         body=wires.WebhookEndpointAsked,
         answer=wires.WebhookEndpointWithSecret,
         key="needed",
@@ -128,14 +122,7 @@ async def get_endpoint(request: AnyRequest, endpoint_id: EndpointId) -> Response
     summary="Change an endpoint, or switch it on or off",
     response_description="The endpoint as it is now.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wires.WebhookEndpointChange,
         answer=wires.WebhookEndpoint,
         key="needed",
@@ -198,11 +185,7 @@ async def rotate_secret(request: AnyRequest, endpoint_id: EndpointId) -> Respons
     summary="Send an endpoint a test",
     response_description="The message, which is on its way.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 404),
         answer=wires.WebhookMessage,
         key="needed",
         links={
@@ -225,13 +208,7 @@ async def send_test(request: AnyRequest, endpoint_id: EndpointId) -> Response[by
     summary="Send again what an endpoint missed",
     response_description="How many messages are on their way.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        503,
+        *(*SENT, 404),
         body=wires.WebhookReplayAsked,
         answer=wires.WebhookReplay,
         key="needed",
@@ -257,12 +234,7 @@ async def replay_window(request: AnyRequest, endpoint_id: EndpointId) -> Respons
     summary="What an endpoint was sent, newest first",
     response_description="One page of messages.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wires.WebhookMessagesAsked,
         answer=wires.WebhookMessagePage,
         cached=True,

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 from pricing.model import DraftState
 from web.api import wire as shared
 from web.api.cursors import cursor_of, read_cursor
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import shaping, wire
 from web.api.desk.asking import DraftId, asked_draft, offset_of, person_of
 from web.api.reading import JSON, answered, answered_unless_fresh, given, read_json, read_query
@@ -39,12 +39,7 @@ OF_DRAFT: Final = {
     summary="Price drafts, newest first",
     response_description="One page of drafts.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire.DeskDraftsAsked,
         answer=wire.DeskDraftPage,
         cached=True,
@@ -80,12 +75,7 @@ async def list_drafts(request: AnyRequest) -> Response[bytes]:
     summary="Begin a price draft",
     response_description="The draft, which changes nothing yet.",
     **documented(
-        400,
-        401,
-        403,
-        413,
-        415,
-        503,
+        *SENT,
         body=wire.DeskDraftAsked,
         answer=wire.DeskDraft,
         key="needed",
@@ -147,12 +137,7 @@ async def discard_draft(request: AnyRequest, draft: DraftId) -> Response[bytes]:
     summary="What a draft changes",
     response_description="One page of changes.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire.DeskPageAsked,
         answer=wire.DeskChangePage,
         cached=True,

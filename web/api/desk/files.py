@@ -19,7 +19,7 @@ from pricing.import_model import ImportState, PriceImport
 from pricing.imports import PART_MOST, ImportNotFound, ImportTooLarge, UploadMalformed, errors_csv
 from web.api import wire as shared
 from web.api.cursors import cursor_of
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import published, shaping, wire_published
 from web.api.desk.asking import DraftId, asked_draft, offset_of, person_of
 from web.api.desk.publications import Number
@@ -114,14 +114,7 @@ async def get_live_import(request: AnyRequest, draft: DraftId) -> Response[bytes
     response_description="The import; a job reads it.",
     request_max_body_size=None,
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         query=wire_published.DeskUploadAsked,
         answer=wire_published.DeskImport,
         upload=True,
@@ -187,12 +180,7 @@ async def get_import_errors(request: AnyRequest, draft: DraftId, file: FileId) -
     summary="What accepting a file would change",
     response_description="One page of changes.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire_published.DeskImportedAsked,
         answer=wire_published.DeskImportedPage,
         cached=True,

@@ -21,7 +21,7 @@ from pricing.impact import Impact
 from pricing.impacts import ImpactNotFound, Standing
 from pricing.service import PreviewBuyer
 from web.api import wire as shared
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import shaping, wire_published
 from web.api.desk.asking import DraftId, asked_draft, instant, person_of
 from web.api.orders import Number as OrderNumber
@@ -56,14 +56,7 @@ Table = Annotated[
     summary="Work out what a draft would do to what was sold",
     response_description="The impact; a job works it out.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire_published.DeskImpactAsked,
         answer=wire_published.DeskImpact,
         key="needed",
@@ -140,14 +133,7 @@ async def get_impact_table(
     summary="Prices before and after",
     response_description="Each price by the book in force and by the draft.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire_published.DeskPreviewAsked,
         answer=wire_published.DeskPreview,
         key="needed",
@@ -196,12 +182,7 @@ async def preview_draft(request: AnyRequest, draft: DraftId) -> Response[bytes]:
     summary="Why an order cost what it did",
     response_description="Each line with the trace kept with it, in words.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=shared.OrderAsked,
         answer=wire_published.DeskOrderPrices,
         cached=True,

@@ -18,7 +18,7 @@ from kernel.errors import Refused
 from pricing.content import Key, noun_of, plain, storable
 from pricing.facts import category_path
 from web.api.cursors import cursor_of
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import shaping, wire
 from web.api.desk.asking import DraftId, asked_draft, etag_of, key_of, offset_of, person_of, seen_by
 from web.api.reading import (
@@ -58,12 +58,7 @@ class NamesUnknown(Refused):
     summary="What a draft holds of one kind",
     response_description="One page of objects.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire.DeskObjectsAsked,
         answer=wire.DeskObjectPage,
         cached=True,
@@ -92,13 +87,7 @@ async def list_draft_objects(request: AnyRequest, draft: DraftId) -> Response[by
     summary="What a draft asks for one SKU",
     response_description="Its rows, those stated and those that follow from formulas.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        422,
-        503,
+        *(*ASKED, 304, 404, 422),
         query=wire.DeskRowsAsked,
         answer=wire.DeskRows,
         cached=True,
@@ -127,12 +116,7 @@ async def list_draft_rows(request: AnyRequest, draft: DraftId) -> Response[bytes
     summary="One object of a draft",
     response_description="The object as it stands.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire.DeskObjectAsked,
         answer=wire.DeskObject,
         cached=True,
@@ -158,16 +142,7 @@ async def get_draft_object(request: AnyRequest, draft: DraftId) -> Response[byte
     summary="Put an object into a draft",
     response_description="The object as it stands now.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        412,
-        413,
-        415,
-        422,
-        428,
-        503,
+        *(*SENT, 404, 412, 422, 428),
         query=wire.DeskObjectAsked,
         body=wire.DeskContentAsked,
         answer=wire.DeskObject,
@@ -204,14 +179,7 @@ async def put_draft_object(request: AnyRequest, draft: DraftId) -> Response[byte
     summary="Take an object out of a draft",
     response_description="It is gone from the draft; what is published stays.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        412,
-        422,
-        428,
-        503,
+        *(*ASKED, 404, 412, 422, 428),
         query=wire.DeskObjectAsked,
         answer=None,
         conditional=True,

@@ -13,7 +13,7 @@ from pricing.service import Change
 from pricing.sku_history import history_of
 from web.api import wire as shared
 from web.api.cursors import NoSuchPage, cursor_of, read_cursor
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import published, wire, wire_published
 from web.api.desk.asking import DraftId, asked_draft, instant, offset_of, person_of
 from web.api.reading import JSON, answered_unless_fresh, given, read_json, read_query
@@ -38,14 +38,7 @@ Sku = Annotated[str, PathParameter(min_length=1, max_length=64, pattern=shared.C
     summary="Publish a draft, now or at an instant",
     response_description="The publication.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire_published.DeskPublicationAsked,
         answer=wire_published.DeskPublication,
         key="needed",
@@ -80,14 +73,7 @@ async def publish_draft(request: AnyRequest, draft: DraftId) -> Response[bytes]:
     summary="Return to the prices of a publication",
     response_description="The new publication of the old prices.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire_published.DeskRollBackAsked,
         answer=wire_published.DeskPublication,
         key="needed",
@@ -116,12 +102,7 @@ async def roll_back(request: AnyRequest, number: Number) -> Response[bytes]:
     summary="Publications, newest first",
     response_description="One page of publications.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire.DeskPageAsked,
         answer=wire_published.DeskPublicationPage,
         cached=True,
@@ -170,12 +151,7 @@ async def get_publication(request: AnyRequest, number: Number) -> Response[bytes
     summary="Compare two publications",
     response_description="One page of what is otherwise.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        503,
+        *(*ASKED, 304, 404),
         query=wire_published.DeskComparisonAsked,
         answer=wire_published.DeskComparison,
         cached=True,

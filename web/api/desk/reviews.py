@@ -11,7 +11,7 @@ from pricing.engine.check import Severity
 from pricing.model import ReviewStep
 from web.api import wire as shared
 from web.api.cursors import cursor_of
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import shaping, wire
 from web.api.desk.asking import DraftId, asked_draft, offset_of, person_of
 from web.api.reading import answered, answered_unless_fresh, given, read_json, read_query
@@ -30,14 +30,7 @@ _comment_decoder: Final = msgspec.json.Decoder(wire.DeskCommentAsked)
     summary="Check a draft",
     response_description="What stands against its publication, errors first.",
     **documented(
-        304,
-        400,
-        401,
-        403,
-        404,
-        409,
-        422,
-        503,
+        *(*ASKED, 304, 404, 409, 422),
         query=wire.DeskFindingsAsked,
         answer=wire.DeskFindings,
         cached=True,
@@ -76,14 +69,7 @@ async def get_draft_findings(request: AnyRequest, draft: DraftId) -> Response[by
     summary="Accept warnings",
     response_description="They are accepted.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire.DeskAcknowledgementAsked,
         answer=None,
         key="needed",
@@ -121,14 +107,7 @@ async def get_draft_review(request: AnyRequest, draft: DraftId) -> Response[byte
     summary="Ask for a review",
     response_description="The draft.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire.DeskReviewAsked,
         answer=wire.DeskDraft,
         key="needed",
@@ -148,14 +127,7 @@ async def submit_draft(request: AnyRequest, draft: DraftId) -> Response[bytes]:
     summary="Approve a draft",
     response_description="The draft.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire.DeskReviewAsked,
         answer=wire.DeskDraft,
         key="needed",
@@ -177,14 +149,7 @@ async def approve_draft(request: AnyRequest, draft: DraftId) -> Response[bytes]:
     summary="Refuse a draft",
     response_description="The draft.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire.DeskReturnAsked,
         answer=wire.DeskDraft,
         key="needed",
@@ -204,14 +169,7 @@ async def return_draft(request: AnyRequest, draft: DraftId) -> Response[bytes]:
     summary="Comment on a draft",
     response_description="All that was said of it.",
     **documented(
-        400,
-        401,
-        403,
-        404,
-        413,
-        415,
-        422,
-        503,
+        *(*SENT, 404, 422),
         body=wire.DeskCommentAsked,
         answer=wire.DeskReview,
         key="needed",

@@ -8,7 +8,7 @@ from litestar.types import ControllerRouterHandler
 
 from accounts.model import Company
 from web.api.cursors import cursor_of, read_cursor
-from web.api.describing import documented
+from web.api.describing import ASKED, SENT, documented
 from web.api.desk import shaping, wire_segments
 from web.api.desk.asking import person_of
 from web.api.reading import answered, answered_unless_fresh, given, read_json, read_query
@@ -26,7 +26,7 @@ _asked_decoder: Final = msgspec.json.Decoder(wire_segments.DeskSegmentsPut)
     summary="Companies and their segments",
     response_description="One page of companies, by code.",
     **documented(
-        *(304, 400, 401, 403, 404, 503),
+        *(*ASKED, 304, 404),
         query=wire_segments.DeskCompaniesAsked,
         answer=wire_segments.DeskCompanyPage,
         cached=True,
@@ -64,7 +64,7 @@ async def list_companies(request: AnyRequest) -> Response[bytes]:
     summary="The segments of a company",
     response_description="The segments, and the last changes of them.",
     **documented(
-        *(304, 400, 401, 403, 404, 503),
+        *(*ASKED, 304, 404),
         query=wire_segments.DeskSegmentsAsked,
         answer=wire_segments.DeskSegments,
         cached=True,
@@ -84,7 +84,7 @@ async def get_company_segments(request: AnyRequest) -> Response[bytes]:
     summary="Put a company into segments",
     response_description="The segments it is in now.",
     **documented(
-        *(400, 401, 403, 404, 413, 415, 422, 503),
+        *(*SENT, 404, 422),
         query=wire_segments.DeskSegmentsAsked,
         body=wire_segments.DeskSegmentsPut,
         answer=wire_segments.DeskSegments,
