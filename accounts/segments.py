@@ -87,9 +87,12 @@ class Segments:
             await enqueue(session, TELL_PRICES_TASK, {}, queue=QUEUE)
             return change
 
-    async def list_companies(self) -> Sequence[Company]:
+    async def list_companies(
+        self, *, after: str = "", segment: str | None = None, limit: int | None = None
+    ) -> Sequence[Company]:
+        """By code: those after a code, in a segment, and so many at most."""
         async with self._db.begin(for_staff()) as session:
-            return await store.list_companies(session)
+            return await store.list_companies(session, after=after, segment=segment, limit=limit)
 
     async def list_changes(self, *, company_id: uuid.UUID | None = None, limit: int) -> Sequence[SegmentChange]:
         """The newest first: of all companies, or of one."""

@@ -81,8 +81,14 @@ async def lock_company(session: AsyncSession, company_id: uuid.UUID) -> Company 
     return await session.get(Company, company_id, with_for_update=True, populate_existing=True)
 
 
-async def list_companies(session: AsyncSession) -> Sequence[Company]:
-    return (await session.scalars(sa.select(Company).order_by(Company.code))).all()
+async def list_companies(
+    session: AsyncSession, *, after: str = "", segment: str | None = None, limit: int | None = None
+) -> Sequence[Company]:
+    """By code: those after a code, in a segment, and so many at most."""
+    query = sa.select(Company).where(Company.code > after).order_by(Company.code).limit(limit)
+    if segment is not None:
+        query = query.where(Company.segments.contains([segment]))
+    return (await session.scalars(query)).all()
 
 
 async def list_segment_changes(

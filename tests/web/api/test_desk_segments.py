@@ -5,6 +5,7 @@ import pytest
 from tests.web.api.desks import CLERK, URL, desk, ok
 from tests.web.api.partners import ACME, Program, key_of
 from tests.web.conftest import Shop
+from web.api.cursors import cursor_of
 
 OF_ACME = f"{URL}/segments?company=acme"
 
@@ -80,7 +81,8 @@ async def test_companies_come_page_by_page_each_once(shop: Shop) -> None:
 
     assert found == sorted(set(found))
     assert {"acme", "globex", "initech"} <= set(found)
-    assert (await program.get(f"{URL}/companies?cursor=nonsense")).status_code == 404
+    for forged in ("nonsense", cursor_of("a\x00b"), cursor_of(7)):
+        assert (await program.get(f"{URL}/companies?cursor={forged}")).status_code == 404
 
 
 async def test_a_price_of_the_segment_is_the_companys_at_once_and_not_before(shop: Shop) -> None:

@@ -1,10 +1,11 @@
 """Which segments companies are in, for programs: what the desk's page of segments reads and changes."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, put
 from litestar.types import ControllerRouterHandler
+from msgspec import Meta
 
 from accounts.model import Company
 from web.api.cursors import cursor_of, read_cursor
@@ -12,10 +13,12 @@ from web.api.describing import ASKED, SENT, documented
 from web.api.desk import shaping, wire_segments
 from web.api.desk.asking import person_of
 from web.api.reading import answered, answered_unless_fresh, given, read_json, read_query
+from web.api.wire import CODE
 from web.http import AnyRequest, services_of
 from web.services import Services
 
 CHANGES_SHOWN: Final = 50
+_Code = Annotated[str, Meta(pattern=CODE)]
 _asked_decoder: Final = msgspec.json.Decoder(wire_segments.DeskSegmentsPut)
 
 
@@ -37,13 +40,10 @@ _asked_decoder: Final = msgspec.json.Decoder(wire_segments.DeskSegmentsPut)
 async def list_companies(request: AnyRequest) -> Response[bytes]:
     """List companies page by page: ask again with `cursor` set to the answer's `next`. The scope is `desk:read`."""
     asked = read_query(request, wire_segments.DeskCompaniesAsked)
-    cursor, segment = given(asked.cursor), given(asked.segment)
-    after = "" if cursor is None else read_cursor(cursor, str)
-    found = [
-        company
-        for company in await services_of(request).segments.list_companies()
-        if company.code > after and (segment is None or segment in company.segments)
-    ]
+    cursor = given(asked.cursor)
+    found = await services_of(request).segments.list_companies(
+        after="" if cursor is None else read_cursor(cursor, _Code), segment=given(asked.segment), limit=asked.limit + 1
+    )
     shown = found[: asked.limit]
     return answered_unless_fresh(
         request,
