@@ -336,7 +336,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     )
     signed = await _signed_quote(services, principal)
     await _repeatable_call(services, principal, signed)
-    message = await _webhook_message(services, principal, word)
+    message = await webhook_message(services, principal, word)
     ids = await _ids_of(services, principal.company_id)
     return Belongings(
         company_id=principal.company_id,
@@ -365,7 +365,7 @@ async def _repeatable_call(services: Services, principal: Principal, signed: Sig
     await services.repeated_calls.keep(claim, KeptAnswer(201, {}, signed.document))
 
 
-async def _webhook_message(services: Services, principal: Principal, word: str) -> WebhookMessage:
+async def webhook_message(services: Services, principal: Principal, word: str) -> WebhookMessage:
     """One that was sent once, to an endpoint that is told of everything."""
     _, key = await services.api_keys.create_api_key(principal, name=f"hooks {word}", scopes=list(KeyScope))
     SECRETS.add(key.rpartition("_")[2])
