@@ -37,27 +37,35 @@ class CartState(StrEnum):
 
 class AttemptKind(StrEnum):
     CARD_SESSION = "card_session"
+    """Stripe's hosted page: card, SEPA or ACH debit, as the buyer chooses there."""
+    SAVED_CARD = "saved_card"
+    """A card kept at Stripe, charged from here."""
 
 
 class AttemptState(StrEnum):
     """NEW: its call is on the way or its answer is not saved yet. UNCERTAIN: the call was sent and nobody knows what
-    became of it. LIVE: the buyer can pay there. SUCCEEDED and DEAD are final, by Stripe's word.
+    became of it. LIVE: the buyer can pay there. PENDING: the buyer has done their part, and a bank works on it or the
+    amount is held until it is captured. SUCCEEDED and DEAD are final, by Stripe's word.
     """
 
     NEW = "new"
     UNCERTAIN = "uncertain"
     LIVE = "live"
+    PENDING = "pending"
     SUCCEEDED = "succeeded"
     DEAD = "dead"
 
 
-OPEN_ATTEMPT = (AttemptState.NEW, AttemptState.UNCERTAIN, AttemptState.LIVE)
+OPEN_ATTEMPT = (AttemptState.NEW, AttemptState.UNCERTAIN, AttemptState.LIVE, AttemptState.PENDING)
 
 
 class CallStep(StrEnum):
     CREATE_SESSION = "create_session"
     EXPIRE_SESSION = "expire_session"
     CREATE_REFUND = "create_refund"
+    CHARGE_CARD = "charge_card"
+    CAPTURE = "capture"
+    CANCEL_INTENT = "cancel_intent"
 
 
 class CallOutcome(StrEnum):
@@ -345,11 +353,12 @@ class StockReservation(Base, kw_only=True):
 
 
 class PaymentAttempt(Base, kw_only=True):
-    """One way to pay an order. At most one of an order is open (NEW, UNCERTAIN, LIVE): a partial unique index."""
+    """One way to pay an order. At most one of an order is open (`OPEN_ATTEMPT`): a partial unique index."""
 
     __tablename__ = "payment_attempt"
     __table_args__ = (
         sa.ForeignKeyConstraint(["company_id", "order_id"], ["customer_order.company_id", "customer_order.id"]),
+        sa.ForeignKeyConstraint(["company_id", "saved_card_id"], ["saved_card.company_id", "saved_card.id"]),
         sa.UniqueConstraint("company_id", "id"),
     )
 
@@ -361,13 +370,54 @@ class PaymentAttempt(Base, kw_only=True):
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(CURRENCY)
     session_id: Mapped[str | None] = mapped_column(unique=True, default=None)
+    """What it is at Stripe: a Session, or of a saved card's charge the PaymentIntent itself."""
     url: Mapped[str | None] = mapped_column(default=None)
     """Where the buyer pays."""
     payment_intent_id: Mapped[str | None] = mapped_column(default=None)
+    saved_card_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
+    asked_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When Stripe was last asked what became of it, being PENDING."""
     detail: Mapped[str] = mapped_column(default="")
     """Why it died or is uncertain, for staff."""
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class StripeCustomer(Base, kw_only=True):
+    """A company at Stripe: one Customer, whoever buys for it. Its call is here before it is sent, its id after it."""
+
+    __tablename__ = "stripe_customer"
+
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"), primary_key=True)
+    stripe_customer_id: Mapped[str | None] = mapped_column(unique=True, default=None)
+    idempotency_key: Mapped[str] = mapped_column(unique=True)
+    request: Mapped[str]
+    """JSON text: resent under its key it must be the same to the byte."""
+    asked_at: Mapped[datetime]
+    """When this key was first used."""
+    made_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class SavedCard(Base, kw_only=True):
+    """A card that a buyer agreed to keep for the company's later orders. Stripe has it; here is what names it."""
+
+    __tablename__ = "saved_card"
+    __table_args__ = (sa.UniqueConstraint("company_id", "id"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("stripe_customer.company_id"))
+    payment_method_id: Mapped[str] = mapped_column(unique=True)
+    brand: Mapped[str]
+    last4: Mapped[str]
+    expires_month: Mapped[int]
+    expires_year: Mapped[int]
+    saved_by: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
+    saved_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None] = mapped_column(default=None)
+    """From then on nobody can pay with it here."""
+    removed_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    detached_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When Stripe had forgotten it, too."""
 
 
 class Refund(Base, kw_only=True):

@@ -18,7 +18,7 @@ from accounts.repeated_calls import Claim, KeptAnswer, Owner
 from accounts.webhooks.events import EventType
 from accounts.webhooks.model import WebhookAttempt, WebhookMessage
 from agreements.model import DeclineReason
-from checkout.model import ShipTo
+from checkout.model import SavedCard, ShipTo, StripeCustomer
 from checkout.views import Details
 from kernel.clock import FixedClock
 from kernel.db import for_accounts, for_staff
@@ -307,6 +307,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     assert principal.company_id is not None
     paying = await place_order(services, principal, word=word)
     await services.payments.start(principal, paying)
+    await _kept_card(services, principal, word)
     unpaid = await place_order(services, principal, word=word)
     await services.checkouts.decline(
         principal,
@@ -354,6 +355,38 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
     )
+
+
+async def _kept_card(services: Services, principal: Principal, word: str) -> None:
+    assert principal.company_id is not None
+    assert principal.person_id is not None
+    now = services.clock.now()
+    async with services.db.begin(for_staff()) as session:
+        if await session.get(StripeCustomer, principal.company_id) is None:
+            session.add(
+                StripeCustomer(
+                    company_id=principal.company_id,
+                    stripe_customer_id=f"cus_{word}",
+                    idempotency_key=f"customer-{word}",
+                    request="{}",
+                    asked_at=now,
+                    made_at=now,
+                )
+            )
+            await session.flush()
+        session.add(
+            SavedCard(
+                id=new_id(),
+                company_id=principal.company_id,
+                payment_method_id=f"pm_{word}",
+                brand="visa",
+                last4="4242",
+                expires_month=12,
+                expires_year=2031,
+                saved_by=principal.person_id,
+                saved_at=now,
+            )
+        )
 
 
 async def _repeatable_call(services: Services, principal: Principal, signed: SignedQuote) -> None:
