@@ -84,6 +84,8 @@ class DeskScope(StrEnum):
 
 FINANCE_ROLES: Final = frozenset({StaffRole.FINANCE, StaffRole.ADMIN})
 """Who works at the finance desk."""
+LEGAL_ROLES: Final = frozenset({StaffRole.LEGAL, StaffRole.ADMIN})
+"""Who works at the legal desk: documents, evidence, privacy."""
 
 
 class Merchant(Base, kw_only=True):
@@ -153,6 +155,8 @@ class Person(Base, kw_only=True):
     email_verified_at: Mapped[datetime | None] = mapped_column(default=None)
     staff_role: Mapped[StaffRole | None] = mapped_column(text_enum(StaffRole), default=None)
     created_at: Mapped[datetime]
+    erased_at: Mapped[datetime | None] = mapped_column(default=None)
+    """When everything that named them was erased; the row stays, for orders and acceptances refer to it."""
 
 
 class Membership(Base, kw_only=True):

@@ -4,15 +4,18 @@ import asyncio
 import smtplib
 import ssl
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,12 +39,15 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     kind: str
     html: str | None = None
+    headers: Mapping[str, str] | None = None
+    """Besides the usual ones, such as `List-Unsubscribe`."""
 
 
 class OutgoingMail(Base, kw_only=True):
     """A letter on its way or sent; *answer* is what the mail server said."""
 
     __tablename__ = "outgoing_mail"
+    __table_args__ = (sa.Index(None, "recipient"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default_factory=new_id)
     kind: Mapped[str]
@@ -49,6 +55,7 @@ class OutgoingMail(Base, kw_only=True):
     subject: Mapped[str]
     text: Mapped[str]
     html: Mapped[str | None] = mapped_column(default=None)
+    headers: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), default=None)
     queued_at: Mapped[datetime]
     sent_at: Mapped[datetime | None] = mapped_column(default=None)
     answer: Mapped[str | None] = mapped_column(default=None)
@@ -57,7 +64,13 @@ class OutgoingMail(Base, kw_only=True):
 async def queue_mail(session: AsyncSession, mail: Mail, *, now: datetime) -> uuid.UUID:
     """Write *mail* to the outbox in the caller's transaction and return its id."""
     row = OutgoingMail(
-        kind=mail.kind, recipient=mail.to, subject=mail.subject, text=mail.text, html=mail.html, queued_at=now
+        kind=mail.kind,
+        recipient=mail.to,
+        subject=mail.subject,
+        text=mail.text,
+        html=mail.html,
+        headers=None if mail.headers is None else dict(mail.headers),
+        queued_at=now,
     )
     session.add(row)
     await session.flush()
@@ -141,6 +154,8 @@ class PostOffice:
         message["Date"] = format_datetime(row.queued_at)
         message["Message-ID"] = f"<{row.id}@{self._sender.partition('@')[2] or 'localhost'}>"
         message["X-Tarifa-Kind"] = row.kind
+        for name, value in (row.headers or {}).items():
+            message[name] = value
         message.set_content(row.text)
         if row.html is not None:
             message.add_alternative(row.html, subtype="html")

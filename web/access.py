@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from accounts.model import FINANCE_ROLES, DeskScope, KeyScope, MemberRole
+from accounts.model import FINANCE_ROLES, LEGAL_ROLES, DeskScope, KeyScope, MemberRole
 from accounts.principal import Principal, PrincipalKind
 
 
@@ -17,6 +17,8 @@ class Access(StrEnum):
     COMPANY_ADMIN = "company admin"
     LOGGED_IN = "logged in"
     FINANCE = "finance"
+    LEGAL = "legal"
+    """The legal desk: documents, evidence, privacy."""
     STAFF = "staff"
     PRICES_KEY = "prices key"
     """The price API: open to all at public prices; a presented key must carry the scope `prices:read`."""
@@ -46,6 +48,7 @@ KEY_SCOPES: Final[dict[Access, KeyScope | DeskScope]] = {
     Access.DESK_APPROVE_KEY: DeskScope.APPROVE,
     Access.DESK_PUBLISH_KEY: DeskScope.PUBLISH,
 }
+DESKS: Final = {Access.FINANCE: FINANCE_ROLES, Access.LEGAL: LEGAL_ROLES}
 BY_KEY: Final = frozenset({PrincipalKind.PARTNER, PrincipalKind.STAFF_KEY})
 
 
@@ -68,8 +71,8 @@ def allows(access: Access, principal: Principal) -> bool:
             return principal.kind is PrincipalKind.MEMBER and principal.role is MemberRole.ADMIN
         case Access.STAFF:
             return principal.kind is PrincipalKind.STAFF
-        case Access.FINANCE:
-            return principal.kind is PrincipalKind.STAFF and principal.staff_role in FINANCE_ROLES
+        case Access.FINANCE | Access.LEGAL:
+            return principal.kind is PrincipalKind.STAFF and principal.staff_role in DESKS[access]
 
 
 # Each line: method, path template, who. Keep it sorted by path, so that a reader finds a route at once.

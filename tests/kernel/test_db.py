@@ -79,7 +79,8 @@ def test_a_failpoint_has_one_place() -> None:
 async def test_the_mapped_classes_say_what_the_migrations_made(database: Database) -> None:
     for room in ("accounts", "agreements", "catalog", "checkout", "pricing"):
         importlib.import_module(f"{room}.model")  # fills the metadata
-    importlib.import_module("accounts.webhooks.model")
+    for more in ("accounts.privacy_model", "accounts.webhooks.model"):
+        importlib.import_module(more)
 
     def differences(connection: sa.Connection) -> list[str]:
         inspector = sa.inspect(connection)
@@ -117,3 +118,18 @@ async def test_every_table_that_names_a_company_is_guarded(database: Database) -
             )
         )
         assert [row[0] for row in rows] == []
+
+
+async def test_a_journey_is_forgotten_by_its_id_and_no_other_with_it(database: Database, clock: FixedClock) -> None:
+    mine, other = new_id(), new_id()
+    async with database.begin(for_visitor()) as session:
+        for journey in (mine, other):
+            record(session, "priced", journey=journey, at=clock.now())
+
+    async with database.begin(for_staff()) as session:
+        gone = await session.scalar(
+            sa.text("select tarifa_forget_journeys(:journeys, :before)"),
+            {"journeys": [mine], "before": clock.now()},
+        )
+        left = await session.scalars(sa.text("select journey from journey_event"))
+        assert (gone, list(left)) == (1, [other])

@@ -10,7 +10,7 @@ from web.app import create_app
 MEMBER_ROLES = {"buyer", "admin", "unverified", "globex"}
 STAFF_ROLES = {"support", "legal", "finance", "chief"}
 BROWSERS = {*VISITORS, *MEMBER_ROLES, *STAFF_ROLES}
-TESTED = ("visitor", "guest", "buyer", "admin", "unverified", "support", "finance", "chief")
+TESTED = ("visitor", "guest", "buyer", "admin", "unverified", "support", "legal", "finance", "chief")
 ASK_FOR_WHAT_IS_OPEN_TO_ALL = {"visitor", "admin", "finance"}
 MAY = {
     Access.ANYONE: BROWSERS,
@@ -19,6 +19,7 @@ MAY = {
     Access.COMPANY_ADMIN: {"admin", "unverified", "globex"},
     Access.STAFF: STAFF_ROLES,
     Access.FINANCE: {"finance", "chief"},
+    Access.LEGAL: {"legal", "chief"},
     Access.PRICES_KEY: {*BROWSERS, "full key", "prices:read key"},
     Access.QUOTES_KEY: {*BROWSERS, "full key", "quotes:create key"},
     Access.SIGNED_QUOTES_KEY: {"full key", "quotes:create key"},
@@ -63,7 +64,7 @@ def test_only_these_acts_are_open_to_all(routes: list[Route]) -> None:
 def test_staff_pages_are_for_staff(routes: list[Route]) -> None:
     for route in routes:
         if route.template.startswith("/desk"):
-            assert route.access in {Access.STAFF, Access.FINANCE}, route
+            assert route.access in {Access.STAFF, Access.FINANCE, Access.LEGAL}, route
             assert not route.is_unsafe or route.access is not Access.STAFF or "prices" not in route.template, route
 
 
