@@ -1,7 +1,7 @@
 """From cart to order: details, review, and the one act that makes an order."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -96,6 +96,11 @@ class FieldRefused(Refused):
     title = "This field needs to be mended"
 
 
+class CheckoutFrozen(Conflict):
+    problem = "checkout-frozen"
+    title = "This order waits for somebody else"
+
+
 class PriceChanged(Conflict):
     """`extra` holds `old` and `new`, each `{"amount", "currency"}`."""
 
@@ -109,6 +114,9 @@ class PriceChanged(Conflict):
             old={"amount": old.decimal, "currency": old.currency},
             new={"amount": new.decimal, "currency": new.currency},
         )
+
+
+Basis = Callable[[uuid.UUID, dict[str, Any], dict[str, str]], Awaitable[tuple[dict[str, Any], str]]]
 
 
 class Checkouts:
@@ -196,7 +204,8 @@ class Checkouts:
         async with self.db.begin(principal.db_scope(), REVIEW) as session:
             cart, checkout = await self._lock(session, principal, locale)
             checkout.state = advance(checkout.state, Event.REVIEW)
-            priced, terms, personal = await self._order_now(session, principal, company, cart, checkout, now)
+            checkout.email = checkout.email or principal.email
+            priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
             totals, _ = _whole(priced)
             check_chargeable(totals.total)
             shown, previous = checkout.shown, _shown_total(checkout)
@@ -250,7 +259,6 @@ class Checkouts:
         :raises agreements.service.PresentationStale: and the others of `Agreements.accept`
         """
         company = _buyer(principal)
-        now = self.clock.now()
         async with self.db.begin(principal.db_scope(), PLACE) as session:
             made = await self._made_already(session, principal, presentation_id)
             if made is not None:
@@ -263,56 +271,87 @@ class Checkouts:
                 return made
             if cart is None or checkout is None or not cart.lines:
                 raise CartEmpty("There is nothing to order: your cart is empty, or it was ordered in another tab.")
-            priced, terms, personal = await self._order_now(session, principal, company, cart, checkout, now)
-            totals, freight = _whole(priced)
-            shown = _unchanged(checkout, terms, totals.total)
-            order = self._order(principal, company, checkout, priced, totals, freight, shown, now)
-            reserved = {
-                priced.skus[code].id: quantity for code, quantity in base_quantities(cart.lines, priced.skus).items()
-            }
-            await self.catalog.reserve(session, reserved)
-            event = Event.ACCEPT if totals.total else Event.ACCEPT_FREE
-            order.number = f"T-{now.year}-{await store.next_order_number(session):06d}"
-            order.state = checkout.state = advance(checkout.state, event)
-            order.paid_at = now if order.state is State.PAID else None
-            checkout.accepted_at = checkout.updated_at = cart.updated_at = now
-            cart.state = CartState.ORDERED
-            session.add(order)
-            await session.flush()
-            acceptance = await self.agreements.accept(
-                session,
-                principal,
-                presentation_id=presentation_id,
-                checkout_id=checkout.id,
-                terms=shown,
-                personal=personal,
-                ticked=ticked,
-                job_title=job_title,
+            if checkout.state is not State.OPEN:
+                raise CheckoutFrozen("This order waits for somebody else of your company. Take it back to change it.")
+
+            async def accept(
+                order_id: uuid.UUID, terms: dict[str, Any], personal: dict[str, str]
+            ) -> tuple[dict[str, Any], str]:
+                acceptance = await self.agreements.accept(
+                    session,
+                    principal,
+                    presentation_id=presentation_id,
+                    checkout_id=checkout.id,
+                    terms=terms,
+                    personal=personal,
+                    ticked=ticked,
+                    job_title=job_title,
+                    order_id=order_id,
+                    ip=ip,
+                    user_agent=user_agent,
+                )
+                return acceptance.order_content, acceptance.order_digest
+
+            checkout.person_id, checkout.visitor_id = principal.person_id, principal.visitor_id
+            checkout.email = checkout.email or principal.email
+            return await self.make_order(
+                session, cart, checkout, company=company, shown=checkout.shown, basis=accept, by=principal.person_id
+            )
+
+    async def make_order(
+        self,
+        session: AsyncSession,
+        cart: Cart,
+        checkout: Checkout,
+        *,
+        company: BuyerCompany,
+        shown: dict[str, Any] | None,
+        basis: Basis,
+        by: uuid.UUID | None,
+    ) -> Order:
+        """Make the order of a locked cart and checkout, in the caller's transaction: the last act's one commit.
+
+        :param shown: the terms that the last person was shown: those of now must be the same offer
+        :param basis: records the act for the order's id, terms and personal fields; the canonical order and its digest
+        :param by: whose act it is
+        :raises PriceChanged: and the others of `place`
+        """
+        now = self.clock.now()
+        priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
+        totals, freight = _whole(priced)
+        shown = _unchanged(shown, terms, totals.total)
+        order = self._order(company, checkout, priced, totals, freight, shown, now)
+        reserved = {
+            priced.skus[code].id: quantity for code, quantity in base_quantities(cart.lines, priced.skus).items()
+        }
+        await self.catalog.reserve(session, reserved)
+        event, before = Event.ACCEPT if totals.total else Event.ACCEPT_FREE, checkout.state
+        order.number = f"T-{now.year}-{await store.next_order_number(session):06d}"
+        order.state = checkout.state = advance(before, event)
+        order.paid_at = now if order.state is State.PAID else None
+        checkout.accepted_at = checkout.updated_at = cart.updated_at = now
+        cart.state = CartState.ORDERED
+        session.add(order)
+        await session.flush()
+        order.canonical, order.canonical_digest = await basis(order.id, shown, personal)
+        session.add_all(
+            StockReservation(order_id=order.id, sku_id=sku_id, company_id=company.id, quantity=quantity, changed_at=now)
+            for sku_id, quantity in reserved.items()
+        )
+        session.add(
+            OrderEvent(
                 order_id=order.id,
-                ip=ip,
-                user_agent=user_agent,
+                version=order.version,
+                company_id=company.id,
+                event=event.value,
+                before=before,
+                after=order.state,
+                person_id=by,
+                at=now,
             )
-            order.canonical, order.canonical_digest = acceptance.order_content, acceptance.order_digest
-            session.add_all(
-                StockReservation(
-                    order_id=order.id, sku_id=sku_id, company_id=company.id, quantity=quantity, changed_at=now
-                )
-                for sku_id, quantity in reserved.items()
-            )
-            session.add(
-                OrderEvent(
-                    order_id=order.id,
-                    version=order.version,
-                    company_id=company.id,
-                    event=event.value,
-                    before=State.OPEN,
-                    after=order.state,
-                    person_id=order.person_id,
-                    at=now,
-                )
-            )
-            await session.flush()
-            await self._announce(session, order, now)
+        )
+        await session.flush()
+        await self._announce(session, order, now)
         return order
 
     async def decline(
@@ -367,18 +406,12 @@ class Checkouts:
             await session.flush()
         return cart, checkout
 
-    async def _order_now(
-        self,
-        session: AsyncSession,
-        principal: Principal,
-        company: BuyerCompany,
-        cart: Cart,
-        checkout: Checkout,
-        now: datetime,
+    async def order_now(
+        self, session: AsyncSession, company: BuyerCompany, cart: Cart, checkout: Checkout, now: datetime
     ) -> tuple[PricedCart, dict[str, Any], dict[str, str]]:
         """The cart as it would be ordered at *now*: priced, as terms, and its personal fields."""
         view = CheckoutView.of(checkout)
-        email = view.email or principal.email
+        email = view.email
         if view.ship_to is None or email is None:
             raise DetailsMissing("Tell us first where to deliver.")
         skus = await self.catalog.find_skus_in(session, {line.sku for line in cart.lines})
@@ -426,7 +459,6 @@ class Checkouts:
 
     def _order(
         self,
-        principal: Principal,
         company: BuyerCompany,
         checkout: Checkout,
         priced: PricedCart,
@@ -435,18 +467,18 @@ class Checkouts:
         shown: dict[str, Any],
         now: datetime,
     ) -> Order:
-        assert principal.person_id is not None, "a buyer is a person"
+        assert checkout.person_id is not None, "a buyer is a person"
         assert checkout.ship_to is not None, "an order knows where to"
         return Order(
             id=new_id(),
             number="",
             company_id=company.id,
             checkout_id=checkout.id,
-            person_id=principal.person_id,
+            person_id=checkout.person_id,
             state=checkout.state,
             locale=checkout.locale,
-            email=checkout.email or principal.email or "",
-            visitor_id=principal.visitor_id,
+            email=checkout.email or "",
+            visitor_id=checkout.visitor_id,
             currency=totals.total.currency,
             goods_minor=totals.goods.minor,
             freight_minor=totals.freight.minor,
@@ -521,17 +553,18 @@ def _fresh(shown: dict[str, Any], now: datetime) -> bool:
     return now - datetime.fromisoformat(shown["priced_at"]) < SHOWN_FOR
 
 
-def _unchanged(checkout: Checkout, terms: dict[str, Any], total: Money) -> dict[str, Any]:
-    """The terms that were shown, if *terms* are still the same offer.
+def _unchanged(shown: dict[str, Any] | None, terms: dict[str, Any], total: Money) -> dict[str, Any]:
+    """The terms that were *shown*, if *terms* are still the same offer.
 
     :raises PriceChanged: when the same goods come to another total
     :raises PresentationStale: when anything else differs, or nothing was shown
     """
-    shown, shown_total = checkout.shown, _shown_total(checkout)
     if shown is not None and canonical.same_offer(shown, terms):
         return shown
-    if shown is not None and shown_total is not None and shown_total != total and canonical.same_goods(shown, terms):
-        raise PriceChanged(shown_total, total)
+    if shown is not None and canonical.same_goods(shown, terms):
+        shown_total = Money.parse(shown["total"], shown["currency"])
+        if shown_total != total:
+            raise PriceChanged(shown_total, total)
     raise PresentationStale(
         "Nothing was ordered: the cart or the delivery changed since you saw it. Look at it and accept again.",
         changed=["order"],

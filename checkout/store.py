@@ -448,6 +448,7 @@ _BOOK_BREAKS: Final = sa.text(
     UNION ALL
     SELECT 'order_without_acceptance', o.number, '' FROM customer_order o
     WHERE NOT EXISTS (SELECT 1 FROM acceptance a WHERE a.order_id = o.id)
+        AND NOT EXISTS (SELECT 1 FROM signature_package p WHERE p.order_id = o.id AND p.state = 'executed')
     UNION ALL
     SELECT 'stock_state_differs', o.number, o.state || ', stock ' || r.state FROM stock_reservation r
     JOIN customer_order o ON o.id = r.order_id

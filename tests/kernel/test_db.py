@@ -79,7 +79,13 @@ def test_a_failpoint_has_one_place() -> None:
 async def test_the_mapped_classes_say_what_the_migrations_made(database: Database) -> None:
     for room in ("accounts", "agreements", "catalog", "checkout", "pricing"):
         importlib.import_module(f"{room}.model")  # fills the metadata
-    for more in ("accounts.privacy_model", "accounts.webhooks.model"):
+    for more in (
+        "accounts.policies",
+        "accounts.privacy_model",
+        "accounts.webhooks.model",
+        "agreements.package_model",
+        "checkout.approval_model",
+    ):
         importlib.import_module(more)
 
     def differences(connection: sa.Connection) -> list[str]:

@@ -8,7 +8,21 @@ import pytest
 from kernel.db import libpq_url
 from tests.security.house import House
 
-NEVER_FILLED_HERE = {"liability", "ledger_posting", "refund", "consent", "legal_hold", "erasure_plan", "data_export"}
+NEVER_FILLED_HERE = {
+    "approval_request",
+    "buying_policy",
+    "consent",
+    "data_export",
+    "erasure_plan",
+    "ledger_posting",
+    "legal_hold",
+    "liability",
+    "package_invitation",
+    "package_party",
+    "package_signature",
+    "refund",
+    "signature_package",
+}
 """Rows that need a payment, or a choice nobody made here."""
 REFER_WITHOUT_COMPANY = {
     ("acceptance_annex", "acceptance"),
