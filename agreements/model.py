@@ -14,6 +14,8 @@ from agreements.documents import summary_html
 from kernel.db import Base, text_enum
 
 JOB_TITLE_MAXIMUM = 120
+KEY_KIND = "key"
+"""Of a ledger's row that names a new key of the house."""
 
 
 class Verb(StrEnum):
@@ -244,6 +246,25 @@ class LedgerCheckpoint(Base, kw_only=True):
     signed_at: Mapped[datetime]
 
 
+class LedgerStamp(Base, kw_only=True):
+    """Somebody else's word for when a checkpoint was there: an RFC 3161 answer over its note."""
+
+    __tablename__ = "acceptance_ledger_stamp"
+
+    size: Mapped[int] = mapped_column(
+        sa.ForeignKey("acceptance_ledger_checkpoint.size", name="fk_acceptance_ledger_stamp_checkpoint"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    authority: Mapped[str]
+    """Address that was asked."""
+    answer: Mapped[bytes] = mapped_column(repr=False)
+    """TimeStampResp in DER, as it came."""
+    stamped_at: Mapped[datetime]
+    """By the authority's clock."""
+    received_at: Mapped[datetime]
+
+
 class Opening(Base, kw_only=True):
     """Value and salt behind a commitment. Erasing a person deletes these rows; the proofs stay valid."""
 
@@ -264,7 +285,31 @@ class Annex(Base, kw_only=True):
     acceptance_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("acceptance.id"), primary_key=True)
     company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
     ciphertext: Mapped[bytes] = mapped_column(repr=False)
+    wrapped_key: Mapped[bytes | None] = mapped_column(repr=False, default=None)
+    """The data key of this row, encrypted under a key of the keyring; None in rows from before there was one."""
     recorded_at: Mapped[datetime]
+
+
+class Receipt(Base, kw_only=True):
+    """What became of an acceptance's receipt: recorded, then under a signed head, then sent to its signer."""
+
+    __tablename__ = "acceptance_receipt"
+
+    acceptance_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("acceptance.id"), primary_key=True)
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    recorded_at: Mapped[datetime]
+    checkpoint_size: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("acceptance_ledger_checkpoint.size", name="fk_acceptance_receipt_checkpoint"), default=None
+    )
+    checkpointed_at: Mapped[datetime | None] = mapped_column(default=None)
+    message_id: Mapped[str | None] = mapped_column(default=None)
+    message_digest: Mapped[str | None] = mapped_column(default=None)
+    """`sha256:<hex>` of the letter as it was handed over, attachments included."""
+    pdf_digest: Mapped[str | None] = mapped_column(default=None)
+    """Of the sealed PDF in it."""
+    sent_at: Mapped[datetime | None] = mapped_column(default=None)
+    answer: Mapped[str | None] = mapped_column(default=None)
+    """What the mail server said."""
 
 
 class Consent(Base, kw_only=True):

@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.model import Authority
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
-from agreements import ledger, receipts, store, wording
+from agreements import annexes, ledger, receipts, store, wording
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
 from agreements.model import (
     JOB_TITLE_MAXIMUM,
     Acceptance,
-    Annex,
     Consent,
     Decline,
     DeclineReason,
@@ -32,6 +31,7 @@ from agreements.model import (
     Opening,
     Presentation,
     PresentedDocument,
+    Receipt,
     Statement,
     Verb,
 )
@@ -47,7 +47,6 @@ ACCEPTANCE_TYPE: Final = "tarifa.acceptance.v1"
 PRESENTATION_LIFE: Final = timedelta(minutes=60)
 REVIEW_LIFE: Final = timedelta(days=14)
 COMMENT_MAXIMUM: Final = 2000
-ANNEX: Final = "acceptance annex"
 ACTOR_FIELDS: Final = ("actor_id", "actor_name", "actor_email")
 
 
@@ -628,14 +627,8 @@ class Agreements:
             for field, value in values.items()
         )
         sealed = canonical_json({"value": annex, "salt": salts["annex"]})
-        session.add(
-            Annex(
-                acceptance_id=acceptance.id,
-                company_id=acceptance.company_id,
-                ciphertext=self.keyring.encrypt(ANNEX, sealed, context=acceptance.id.bytes),
-                recorded_at=now,
-            )
-        )
+        session.add(Receipt(acceptance_id=acceptance.id, company_id=acceptance.company_id, recorded_at=now))
+        session.add(annexes.annex(self.keyring, acceptance, sealed, now=now))
         session.add_all(
             Consent(
                 id=new_id(),

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, joinedload
 
 from agreements.model import (
+    KEY_KIND,
     Acceptance,
     Annex,
     Consent,
@@ -107,6 +108,16 @@ async def find_tail(session: AsyncSession) -> LedgerTail:
 
 async def find_entry(session: AsyncSession, seq: int) -> LedgerEntry | None:
     return await session.scalar(sa.select(LedgerEntry).where(LedgerEntry.seq == seq))
+
+
+async def key_is_told(session: AsyncSession, key_id: str) -> bool:
+    """Whether a row of the ledger names this key as a new one."""
+    found = await session.scalar(
+        sa.select(LedgerEntry.seq)
+        .where(LedgerEntry.kind == KEY_KIND, LedgerEntry.content["key"]["id"].astext == key_id)
+        .limit(1)
+    )
+    return found is not None
 
 
 async def list_entries(session: AsyncSession, start: int, limit: int) -> list[LedgerEntry]:

@@ -24,6 +24,7 @@ LIMIT_MOST: Final = 100_000
 KINDS: Final = ("row", "list", "derivation", "adjustment", "bound", "quantity_rule", "layers", "policy", "strategy")
 PRICES: Final = "web.price_commands"
 HISTORY: Final = "web.history_commands"
+KEYS: Final = "web.key_commands"
 
 
 class CommandFailed(Exception):
@@ -131,7 +132,19 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.set_defaults(run=_asynchronous("reconcile"))
     _for_quotes(commands)
     _for_audits(commands)
+    _for_keys(commands)
     return parser
+
+
+def _for_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = commands.add_parser("keys", help="list the keys of the keyring, or exchange one (docs/evidence.md)")
+    _as_json(keys)
+    keys.set_defaults(run=_asynchronous("list_keys", KEYS))
+    acts = keys.add_subparsers(title="what to do with one", metavar="ACT")
+    rotate = acts.add_parser("rotate", help="let a new key sign from now on; the old one verifies for ever")
+    rotate.add_argument("purpose", help="ledger, presentation, publication, quotes, seal or annex")
+    rotate.add_argument("--days", type=_days, default=5 * 365, help="how long the new one may sign; 1825 unless said")
+    rotate.set_defaults(run=_asynchronous("rotate_key", KEYS))
 
 
 def _for_audits(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

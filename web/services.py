@@ -151,7 +151,7 @@ def build(
         elapsed=elapsed,
     )
     host = settings.base_url.partition("://")[2]
-    agreements = Agreements(clock, keyring, origin=f"{host}/agreements")
+    agreements = Agreements(clock, keyring, origin=ledger_origin(settings))
     gateway = StripeGateway(
         api_key=settings.stripe_api_key or "sk_test_none",
         webhook_secrets=settings.stripe_webhook_secrets,
@@ -213,6 +213,11 @@ def build(
     )
     _register_jobs(services)
     return services
+
+
+def ledger_origin(settings: Settings) -> str:
+    """What the ledger is called in its signed heads."""
+    return f"{settings.base_url.partition('://')[2]}/agreements"
 
 
 @asynccontextmanager

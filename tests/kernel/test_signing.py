@@ -7,20 +7,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kernel.signing import (
+    HANDOVER,
+    LIFE,
+    SYMMETRIC,
     CannotDecrypt,
     Keyring,
     KeyringRefused,
     Purpose,
     Signature,
+    activate,
+    announce,
     complete,
     verify_ed25519,
     verify_es256,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-SIGNING_PURPOSES = [purpose for purpose in Purpose if purpose is not Purpose.HOUSE]
+SIGNING_PURPOSES = [purpose for purpose in Purpose if purpose not in SYMMETRIC]
+ES256 = {Purpose.QUOTES, Purpose.SEAL}
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,8 @@ def _start(path: Path) -> bytes:
 def test_a_keyring_that_lacks_a_newer_purpose_is_completed_and_keeps_its_keys(tmp_path: Path) -> None:
     path = tmp_path / "keyring.json"
     complete(path, now=NOW)
-    before = Keyring.read(path)
+    keyring = Keyring.read(path)
+    before = {purpose: keyring.public_keys(purpose) for purpose in ("ledger", "quotes")}
     document = json.loads(path.read_bytes())
     document["keys"] = [key for key in document["keys"] if key["purpose"] != "quotes"]
     path.write_text(json.dumps(document))
@@ -72,8 +81,8 @@ def test_a_keyring_that_lacks_a_newer_purpose_is_completed_and_keeps_its_keys(tm
     complete(path, now=NOW)
 
     after = Keyring.read(path)
-    assert after.public_keys("ledger") == before.public_keys("ledger")
-    assert after.public_keys("quotes") != before.public_keys("quotes")
+    assert after.public_keys("ledger") == before["ledger"]
+    assert after.public_keys("quotes") != before["quotes"]
 
 
 @pytest.mark.parametrize("purpose", SIGNING_PURPOSES)
@@ -89,7 +98,7 @@ def test_a_signature_verifies_for_its_message_and_purpose_only(purpose: Purpose)
     assert not keyring.verify(purpose, Signature(signature.key_id, b"short"), b"an order")
     assert not Keyring.generate(now=NOW).verify(purpose, signature, b"an order")
     (public,) = keyring.public_keys(purpose)
-    verify = verify_es256 if purpose is Purpose.QUOTES else verify_ed25519
+    verify = verify_es256 if purpose in ES256 else verify_ed25519
     assert verify(public.public_key, signature.signature, b"an order")
     assert not verify(public.public_key, signature.signature, b"an Order")
     assert not verify(b"no key", signature.signature, b"an order")
@@ -114,7 +123,8 @@ def test_the_house_secret_signs_nothing() -> None:
     house = next(key for key in keyring._keys.values() if key.purpose is Purpose.HOUSE)
 
     assert not keyring.verify("house", Signature(house.id, b"\0" * 64), b"")
-    assert all(key.purpose is not Purpose.HOUSE for key in keyring.public_keys())
+    assert all(key.purpose not in SYMMETRIC for key in keyring.public_keys())
+    assert {key.public_key for key in keyring.all_keys() if key.purpose in SYMMETRIC} == {b""}
 
 
 def test_macs_differ_by_purpose_message_and_keyring() -> None:
@@ -207,3 +217,85 @@ def test_no_secret_shows_in_any_representation(tmp_path: Path) -> None:
     for key in json.loads(path.read_bytes())["keys"]:
         assert key["secret"] not in shown
         assert base64.b64decode(key["secret"]).hex() not in shown
+
+
+def test_production_refuses_the_keys_that_a_demo_made_and_keys_that_have_ended(tmp_path: Path) -> None:
+    demo, own = tmp_path / "demo.json", tmp_path / "own.json"
+    Keyring.from_settings(KeyringPlace(demo), now=NOW)
+    complete(own, now=NOW)
+
+    with pytest.raises(KeyringRefused, match="made by a demo"):
+        Keyring.from_settings(KeyringPlace(demo, production=True), now=NOW)
+    Keyring.from_settings(KeyringPlace(own, production=True), now=NOW + LIFE - timedelta(seconds=1))
+    with pytest.raises(KeyringRefused, match=r"bin/tarifa keys rotate"):
+        Keyring.from_settings(KeyringPlace(own, production=True), now=NOW + LIFE)
+
+
+def test_a_key_is_announced_then_signs_and_its_forerunner_verifies_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    complete(path, now=NOW)
+    open_elsewhere = Keyring.read(path)
+    old = open_elsewhere.sign(Purpose.LEDGER, b"a head")
+
+    announced = announce(path, Purpose.LEDGER, now=NOW + timedelta(days=30))
+    assert announce(path, Purpose.LEDGER, now=NOW + timedelta(days=31)) == announced
+    assert open_elsewhere.sign(Purpose.LEDGER, b"a head").key_id == old.key_id
+    assert [key.announced for key in open_elsewhere.public_keys(Purpose.LEDGER)] == [False, True]
+
+    at = NOW + timedelta(days=32)
+    activate(path, announced.id, now=at)
+    activate(path, announced.id, now=at + timedelta(days=1))
+
+    new = open_elsewhere.sign(Purpose.LEDGER, b"a head")
+    assert new.key_id == announced.id == open_elsewhere.active_key(Purpose.LEDGER).id
+    assert open_elsewhere.verify(Purpose.LEDGER, old, b"a head")
+    assert [key.retired for key in open_elsewhere.public_keys(Purpose.LEDGER)] == [at + HANDOVER, None]
+    with pytest.raises(KeyringRefused, match="has no key"):
+        activate(path, "ledger-none", now=at)
+    with pytest.raises(KeyringRefused, match="never exchanged"):
+        announce(path, Purpose.HOUSE, now=at)
+
+
+def test_a_file_that_is_broken_for_a_moment_does_not_stop_who_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    complete(path, now=NOW)
+    keyring = Keyring.read(path)
+    signed = keyring.sign("ledger", b"a head")
+
+    path.write_text("half of a keyring")
+    assert keyring.sign("ledger", b"a head").key_id == signed.key_id
+    path.unlink()
+    assert keyring.verify("ledger", Signature("another", signed.signature), b"a head") is False
+    assert keyring.sign("ledger", b"a head") == signed
+
+
+def test_a_key_of_the_annex_wraps_and_a_later_one_opens_what_it_wrapped(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    complete(path, now=NOW)
+    keyring = Keyring.read(path)
+    wrapped = keyring.encrypt("data key", b"secret", context=b"row 1", under=Purpose.ANNEX)
+    activate(path, announce(path, Purpose.ANNEX, now=NOW).id, now=NOW)
+
+    again = keyring.encrypt("data key", b"secret", context=b"row 1", under=Purpose.ANNEX)
+
+    assert again.partition(b"\0")[0] != wrapped.partition(b"\0")[0]
+    assert keyring.decrypt("data key", wrapped, context=b"row 1") == b"secret"
+    assert keyring.decrypt("data key", again, context=b"row 1") == b"secret"
+
+
+def test_the_seal_has_a_certificate_of_its_own_key_dates_and_owner(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    complete(path, now=NOW)
+    seal = announce(path, Purpose.SEAL, now=NOW, owner="Meridian Industrial Supply S.L.", life=timedelta(days=365))
+
+    assert seal.certificate is not None
+    certificate = x509.load_der_x509_certificate(seal.certificate)
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.public_numbers().x.to_bytes(32) + key.public_numbers().y.to_bytes(32) == seal.public_key
+    assert (certificate.not_valid_before_utc, certificate.not_valid_after_utc) == (NOW, NOW + timedelta(days=365))
+    assert "O=Meridian Industrial Supply S.L." in certificate.subject.rfc4514_string()
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.digital_signature, usage.content_commitment, usage.key_cert_sign) == (True, True, False)
+    (plain,) = (key for key in Keyring.read(path).public_keys() if key.purpose is Purpose.SEAL and not key.announced)
+    assert (plain.algorithm, plain.not_after) == ("ES256", NOW + LIFE)

@@ -26,6 +26,7 @@ NEVER_FILLED_HERE = {
 """Rows that need a payment, or a choice nobody made here."""
 REFER_WITHOUT_COMPANY = {
     ("acceptance_annex", "acceptance"),
+    ("acceptance_receipt", "acceptance"),
     ("ledger_posting", "customer_order"),
     ("liability", "customer_order"),
 }

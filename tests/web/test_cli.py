@@ -29,6 +29,7 @@ COMMANDS = (
     "rollback",
     "publications",
     "history",
+    "keys",
     "compare",
     "why",
     "impact",

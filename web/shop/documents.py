@@ -1,6 +1,5 @@
 """The agreements' texts, for anybody to read and print, and what is needed to verify a receipt."""
 
-import base64
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 import agreements.verify
 import pricing.verify_quote
+from agreements.keys import published
 from checkout.tax import HOME
 from kernel.canonical import canonical_json
 from kernel.db import for_staff
@@ -21,7 +21,7 @@ from web.verifier import verifier
 
 PROGRAM: Final = Path(agreements.verify.__file__).read_bytes()
 QUOTE_PROGRAM: Final = Path(pricing.verify_quote.__file__).read_bytes()
-SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION, Purpose.PUBLICATION)
+SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION, Purpose.PUBLICATION, Purpose.SEAL)
 
 
 @get("/documents", include_in_schema=False, summary="Terms and privacy: what is in force")
@@ -82,18 +82,8 @@ async def quote_keys(request: AnyRequest) -> Response[bytes]:
 
 @get("/.well-known/tarifa-keys.json", include_in_schema=False, summary="The public keys our signatures verify with")
 async def public_keys(request: AnyRequest) -> Response[bytes]:
-    keys = [
-        {
-            "id": key.id,
-            "purpose": key.purpose.value,
-            "algorithm": "Ed25519",
-            "public_key": base64.b64encode(key.public_key).decode(),
-            "created": key.created.isoformat(),
-            "retired": None if key.retired is None else key.retired.isoformat(),
-        }
-        for key in services_of(request).keyring.public_keys()
-        if key.purpose in SHOWN_KEYS
-    ]
+    """Retired ones included, for what they signed; announced ones too, before they sign."""
+    keys = [published(key) for key in services_of(request).keyring.public_keys() if key.purpose in SHOWN_KEYS]
     return Response(canonical_json({"keys": keys}), media_type="application/json")
 
 

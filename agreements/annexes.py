@@ -1,0 +1,92 @@
+"""The annex of an acceptance: encrypted under a data key of its own, which a key of the keyring wraps.
+
+Deleting a row deletes its data key with it. Exchanging the keyring's key wraps the data keys anew and leaves what they
+encrypt alone.
+"""
+
+import secrets
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agreements.model import Acceptance, Annex
+from kernel.signing import CannotDecrypt, Keyring, Purpose
+
+ANNEX: Final = "acceptance annex"
+DATA_KEY: Final = "acceptance annex data key"
+BATCH: Final = 500
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+def annex(keyring: Keyring, acceptance: Acceptance, content: bytes, *, now: datetime) -> Annex:
+    """A row that holds *content* for whoever has the keyring."""
+    context, data_key = acceptance.id.bytes, secrets.token_bytes(_KEY_BYTES)
+    return Annex(
+        acceptance_id=acceptance.id,
+        company_id=acceptance.company_id,
+        ciphertext=_encrypted(data_key, content, context),
+        wrapped_key=keyring.encrypt(DATA_KEY, data_key, context=context, under=Purpose.ANNEX),
+        recorded_at=now,
+    )
+
+
+def opened(keyring: Keyring, row: Annex) -> bytes:
+    """:raises CannotDecrypt: when row or keyring is not the one it was made with"""
+    context = row.acceptance_id.bytes
+    if row.wrapped_key is None:
+        return keyring.decrypt(ANNEX, row.ciphertext, context=context)
+    data_key = keyring.decrypt(DATA_KEY, row.wrapped_key, context=context)
+    try:
+        return AESGCM(data_key).decrypt(row.ciphertext[:_NONCE_BYTES], row.ciphertext[_NONCE_BYTES:], context)
+    except (InvalidTag, ValueError) as refused:
+        raise CannotDecrypt("The annex does not belong to its data key.") from refused
+
+
+async def left_behind(session: AsyncSession, keyring: Keyring) -> bool:
+    """Whether data keys are still wrapped under a key that was exchanged. The transaction is `for_staff()`."""
+    active = keyring.active_key(Purpose.ANNEX).id.encode() + b"\0"
+    found = await session.scalar(
+        sa.select(Annex.acceptance_id).where(sa.func.substring(Annex.wrapped_key, 1, len(active)) != active).limit(1)
+    )
+    return found is not None
+
+
+async def wrap_anew(session: AsyncSession, keyring: Keyring, *, batch: int = BATCH) -> int:
+    """Wrap up to *batch* data keys under the key that is active now; how many. Again until it is 0.
+
+    The transaction is `for_staff()`. Rows without a data key get one.
+    """
+    active = keyring.active_key(Purpose.ANNEX).id.encode() + b"\0"
+    rows = await session.scalars(
+        sa.select(Annex)
+        .where(
+            sa.or_(
+                Annex.wrapped_key.is_(None),
+                sa.func.substring(Annex.wrapped_key, 1, len(active)) != active,
+            )
+        )
+        .limit(batch)
+        .with_for_update(skip_locked=True)
+    )
+    done = 0
+    for row in rows:
+        context = row.acceptance_id.bytes
+        if row.wrapped_key is None:
+            data_key = secrets.token_bytes(_KEY_BYTES)
+            row.ciphertext = _encrypted(data_key, opened(keyring, row), context)
+        else:
+            data_key = keyring.decrypt(DATA_KEY, row.wrapped_key, context=context)
+        row.wrapped_key = keyring.encrypt(DATA_KEY, data_key, context=context, under=Purpose.ANNEX)
+        done += 1
+    await session.flush()
+    return done
+
+
+def _encrypted(data_key: bytes, content: bytes, context: bytes) -> bytes:
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return nonce + AESGCM(data_key).encrypt(nonce, content, context)
