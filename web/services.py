@@ -31,6 +31,7 @@ from checkout.payments import Payments
 from checkout.reconciliations import Reconciliations
 from checkout.sold_lines import read_open_quotes, read_orders
 from checkout.stripe_gateway import StripeGateway
+from checkout.stripe_log import StripeLog
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database, for_accounts
 from kernel.jobs import Jobs
@@ -108,6 +109,7 @@ class Services(msgspec.Struct, kw_only=True):
     checkouts: Checkouts
     orders: Orders
     order_files: OrderFiles
+    stripe_log: StripeLog
     gateway: StripeGateway
     payments: Payments
     reconciliations: Reconciliations
@@ -199,6 +201,7 @@ def build(
         checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
         orders=orders,
         order_files=OrderFiles(db),
+        stripe_log=StripeLog(db),
         gateway=gateway,
         payments=Payments(db, clock, catalog, gateway, base_url=settings.base_url),
         reconciliations=Reconciliations(db, clock, gateway, agreements, base_url=settings.base_url),

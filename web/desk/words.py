@@ -23,6 +23,10 @@ STATES: Final = {
 }
 TONES: Final = {State.PAID: "good", State.PAYABLE: "warn", State.CLOSING: "warn", State.LAPSED: "bad"}
 WORDS: Final = {
+    "card_session": N_("payment page"),
+    "settled": N_("settled"),
+    "nothing_to_do": N_("nothing to do"),
+    "parked": N_("parked: it fits no order"),
     "new": N_("new"),
     "uncertain": N_("uncertain"),
     "live": N_("open at Stripe"),
