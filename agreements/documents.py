@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from kernel.errors import Refused
 
 SOURCE_MAXIMUM: Final = 500_000
-_MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
+MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 _SECTION: Final = re.compile(r"^## ", re.MULTILINE)
 
 
@@ -34,14 +34,14 @@ def render(source: str) -> str:
         raise UnusableSource(
             "Begin with '# Title', then a first section '## ...' that sums up the material terms, then the terms."
         )
-    return str(_MARKDOWN.render(source))
+    return str(MARKDOWN.render(source))
 
 
 def summary_html(source: str) -> str:
     """The first section, without its heading: the material terms in short, as the checkout shows them."""
     first = _SECTION.split(source)[1]
     _, _, body = first.partition("\n")
-    return str(_MARKDOWN.render(body))
+    return str(MARKDOWN.render(body))
 
 
 def text_sha256(text: str) -> str:

@@ -55,7 +55,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence of the step, word for word."""
 
     id: str
-    """`agree`, `authority`, `business`, `privacy` or `marketing`: the name of the form's box."""
+    """`agree`, `onerous`, `authority`, `business`, `privacy` or `marketing`: the name of the form's box."""
     verb: Verb
     text: str
     segments: tuple[Segment, ...]
@@ -76,6 +76,8 @@ class PresentedDocument(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     source_sha256: str
     html_sha256: str
+    pdf_sha256: str | None = None
+    """None where the PDF is yet to be made, of versions older than PDFs."""
 
 
 class Document(Base, kw_only=True):
@@ -89,8 +91,8 @@ class Document(Base, kw_only=True):
     kind: Mapped[DocumentKind] = mapped_column(text_enum(DocumentKind))
     position: Mapped[int]
     """Order within a sentence and on the page."""
-    countries: Mapped[list[str] | None] = mapped_column(default=None)
-    """Countries of the buyer in which a checkout asks for it; None is everywhere."""
+    prevailing_locale: Mapped[str | None] = mapped_column(default=None)
+    """The language whose text prevails where translations differ; None where the document itself says so."""
 
 
 class DocumentVersion(Base, kw_only=True):
@@ -117,6 +119,12 @@ class DocumentVersion(Base, kw_only=True):
     """None when loaded by the command line."""
     effective_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None] = mapped_column(default=None)
+    onerous_clauses: Mapped[list[str]] = mapped_column(default_factory=list)
+    """Clauses that some countries want approved by a tick of their own, as `8.2 Limit of liability`."""
+    change_note: Mapped[str] = mapped_column(default="")
+    """What changed since the label before, in a few sentences for buyers."""
+    approved_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
+    """Somebody else than wrote, submitted or published it; None when loaded by the command line."""
     document: Mapped[Document] = relationship(lazy="raise", init=False, repr=False)
 
     @property

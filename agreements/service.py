@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.model import Authority
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
-from agreements import annexes, ledger, receipts, store, wording
+from agreements import annexes, ledger, legal_store, receipts, store, wording
+from agreements.asking import Asked, Quoted, choose, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
 from agreements.model import (
@@ -35,6 +36,7 @@ from agreements.model import (
     Statement,
     Verb,
 )
+from agreements.pdfs import keep_pdf
 from kernel.canonical import canonical_json, digest
 from kernel.clock import Clock
 from kernel.errors import Conflict, NotFound, Refused, Unavailable
@@ -145,21 +147,20 @@ class Agreements:
         code: str,
         kind: DocumentKind,
         position: int,
-        countries: Collection[str] | None = None,
+        prevailing_locale: str | None = None,
     ) -> Document:
-        """Name a document, or say where an existing one is asked for. Its kind never changes.
+        """Name a document, or place an existing one. Its kind never changes; rules say which orders it is asked for.
 
         :raises LabelTaken: when *code* names a document of another kind
         """
         found = await store.lock_document(session, code)
-        asked_in = None if countries is None else sorted(countries)
         if found is None:
-            found = Document(id=new_id(), code=code, kind=kind, position=position, countries=asked_in)
+            found = Document(id=new_id(), code=code, kind=kind, position=position, prevailing_locale=prevailing_locale)
             session.add(found)
         elif found.kind is not kind:
             raise LabelTaken(f"{code} is a document to {found.kind.value}; choose another code.")
         else:
-            found.position, found.countries = position, asked_in
+            found.position, found.prevailing_locale = position, prevailing_locale
         await session.flush()
         return found
 
@@ -175,8 +176,12 @@ class Agreements:
         material: bool,
         effective_at: datetime | None = None,
         published_by: uuid.UUID | None = None,
+        approved_by: uuid.UUID | None = None,
+        onerous_clauses: Collection[str] = (),
+        change_note: str = "",
     ) -> DocumentVersion:
-        """Publish a text under a label, in force from *effective_at* or at once. The same text again changes nothing.
+        """Publish a text under a label, in force from *effective_at* or at once, with its PDF. The same text again
+        changes nothing.
 
         :raises DocumentNotFound: when no document has this code
         :raises LabelTaken: when the label stands for other bytes in this language
@@ -204,10 +209,15 @@ class Agreements:
                     published_at=now,
                     published_by=published_by,
                     effective_at=effective_at or now,
+                    onerous_clauses=list(onerous_clauses),
+                    change_note=change_note,
+                    approved_by=approved_by,
                 )
             )
             await session.flush()
-            return await self.version(session, code, label, locale)
+            made = await self.version(session, code, label, locale)
+            await keep_pdf(session, made, now=now)
+            return made
         if (found.source_sha256, found.title) != (text_sha256(source), title):
             raise LabelTaken(f"{code} v{label} ({locale}) is published with another text; use a new label.")
         return found
@@ -234,12 +244,24 @@ class Agreements:
             raise DocumentNotFound("There is no such version of this document.")
         return found
 
-    async def required(self, session: AsyncSession, country: str, locale: str) -> tuple[DocumentVersion, ...]:
+    async def required(
+        self,
+        session: AsyncSession,
+        country: str,
+        locale: str,
+        *,
+        company: str | None = None,
+        categories: Collection[str] = (),
+        total: Money | None = None,
+    ) -> tuple[DocumentVersion, ...]:
         """What a checkout asks a buyer of *country* for: one version in force of each document, in order.
 
-        Each document's newest label in force; in *locale*, else in English, else in the language there is.
+        Each document's newest label in force; in *locale*, else in English, else in the language there is. What is not
+        said of company, goods and total is not known: rules about it ask for nothing.
         """
-        return await self._in_force(session, country, locale, texts=True)
+        asked = Asked(country=country, company=company, categories=tuple(sorted(categories)))
+        chosen = await choose(session, asked, locale, total=total, now=self.clock.now(), texts=True)
+        return chosen.versions
 
     # the act
 
@@ -258,12 +280,15 @@ class Agreements:
         pay_within: timedelta,
         button_label: str | None = None,
         channel: str = "web",
+        categories: Collection[str] = (),
+        quoted: Quoted | None = None,
     ) -> Presentation:
         """Issue what the review page shows: signed, for one person and one checkout, good for an hour and one use.
 
         *terms* is the canonical order without personal data (lines, prices, taxes, freight, total, price-book root;
         JSON values with decimal strings), *personal* its personal fields by flat name (`ship_to.name`). The whole
         canonical order, with the personal fields as commitments, is in `order_content`, its digest in `order_digest`.
+        *categories*: of the goods, for the rules that choose the documents; *quoted*: what a signed quote keeps.
 
         :raises SignatoryRequired: when this person may not bind the company at *total*
         :raises DocumentsMissing: when nothing is published to agree to
@@ -271,7 +296,14 @@ class Agreements:
         """
         actor = _actor(principal)
         authority = await self._authority(session, actor, total)
-        versions = await self._in_force(session, actor.company.country, locale, texts=False)
+        asked = Asked(
+            country=actor.company.country,
+            company=actor.company.code,
+            categories=tuple(sorted(categories)),
+            quoted=quoted,
+        )
+        chosen = await choose(session, asked, locale, total=total, now=self.clock.now())
+        versions = chosen.versions
         if not any(version.document.kind is DocumentKind.AGREE for version in versions):
             raise DocumentsMissing("No document to agree to is in force; legal staff must publish one first.")
         merchant = await find_merchant(session)
@@ -287,7 +319,9 @@ class Agreements:
             company=actor.company.name,
             seller=merchant.legal_name,
             self_declared=authority is Authority.SELF_DECLARED,
+            profile=await legal_store.find_profile(session, actor.company.country),
         )
+        pdfs = await legal_store.list_pdf_digests(session, [version.id for version in versions])
         signed = canonical_json(
             {
                 "type": PRESENTATION_TYPE,
@@ -307,7 +341,9 @@ class Agreements:
                 "stylesheet_digest": stylesheet_digest,
                 "order_digest": order_digest,
                 "total": {"amount": total.decimal, "currency": total.currency},
-                "documents": [_presented(version) for version in versions],
+                "documents": [presented(version, pdfs.get(version.id)) for version in versions],
+                "asked": asked,
+                "rules": chosen.rules,
                 "statements": statements,
                 "notices": wording.notices(locale, versions, pay_within=pay_within),
             }
@@ -501,18 +537,6 @@ class Agreements:
 
     # helpers in call order
 
-    async def _in_force(
-        self, session: AsyncSession, country: str, locale: str, *, texts: bool
-    ) -> tuple[DocumentVersion, ...]:
-        in_force = await store.list_versions_in_force(session, self.clock.now(), texts=texts)
-        current: dict[str, list[DocumentVersion]] = {}
-        for version in in_force:
-            if version.document.countries is None or country in version.document.countries:
-                same_label = current.setdefault(version.document.code, [])
-                if not same_label or same_label[0].label == version.label:
-                    same_label.append(version)
-        return tuple(_in_language(same_label, locale) for same_label in current.values())
-
     async def _authority(self, session: AsyncSession, actor: "_Actor", total: Money) -> Authority:
         """Where this person's power to bind the company at *total* comes from, as the company's list says now."""
         membership = await find_membership(session, actor.company.id, actor.person_id)
@@ -545,13 +569,20 @@ class Agreements:
         content = presentation.content
         signature = Signature(presentation.key_id, presentation.signature)
         _, order_digest = canonical_order(terms, personal, presentation.salts)
-        versions = await self._in_force(session, actor.company.country, presentation.locale, texts=False)
+        total = content["total"]
+        chosen = await choose(
+            session,
+            Asked.read(content),
+            presentation.locale,
+            total=Money.parse(total["amount"], total["currency"]),
+            now=now,
+        )
         changed = [
             what
             for what, differs in (
                 ("expired", not presentation.issued_at <= now < presentation.expires_at),
                 ("order", order_digest != presentation.order_digest or order_digest != content["order_digest"]),
-                ("documents", tuple(_presented(version) for version in versions) != presentation.documents),
+                ("documents", not still_stands(presentation.documents, chosen)),
                 ("company", actor.company.name != content["company_name"]),
                 ("person", commit_all(actor.personal, presentation.salts) != content["actor"]),
                 ("signature", not self.keyring.verify(Purpose.PRESENTATION, signature, canonical_json(content))),
@@ -678,7 +709,7 @@ def _actor(principal: Principal) -> _Actor:
     return _Actor(company=company, person_id=person_id, personal=dict(zip(ACTOR_FIELDS, identity, strict=True)))
 
 
-def _presented(version: DocumentVersion) -> PresentedDocument:
+def presented(version: DocumentVersion, pdf_sha256: str | None) -> PresentedDocument:
     return PresentedDocument(
         code=version.document.code,
         kind=version.document.kind,
@@ -687,12 +718,8 @@ def _presented(version: DocumentVersion) -> PresentedDocument:
         title=version.title,
         source_sha256=version.source_sha256,
         html_sha256=version.html_sha256,
+        pdf_sha256=pdf_sha256,
     )
-
-
-def _in_language(texts: Sequence[DocumentVersion], locale: str) -> DocumentVersion:
-    by_locale = {version.locale: version for version in reversed(texts)}
-    return by_locale.get(locale) or by_locale.get(wording.DEFAULT_LOCALE) or texts[0]
 
 
 async def _refuse_a_second_order(session: AsyncSession, presentation: Presentation) -> None:

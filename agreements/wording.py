@@ -2,16 +2,18 @@
 catalogue that a tool could rewrite; each presentation keeps its own copy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
+from agreements.legal_model import CountryProfile
 from agreements.model import DocumentKind, DocumentVersion, Segment, Statement, Verb
 
 DEFAULT_LOCALE: Final = "en"
 AGREE: Final = "agree"
+ONEROUS: Final = "onerous"
 AUTHORITY: Final = "authority"
 BUSINESS: Final = "business"
 PRIVACY: Final = "privacy"
@@ -23,15 +25,19 @@ class _Wording(msgspec.Struct, frozen=True, kw_only=True):
     agree: tuple[str, str]
     """Before and after the documents."""
     and_: str
+    onerous: tuple[str, str, str]
+    """Before the clauses of the first document, between document and clauses, at the end."""
     authority: str
     self_declared: str
     business: str
+    business_under: str
     privacy: tuple[str, str]
     marketing: str
     lapse: str
     day: tuple[str, str]
     hour: tuple[str, str]
     other_language: str
+    prevails: str
     languages: dict[str, str]
     proves: tuple[str, ...]
     does_not_prove: tuple[str, ...]
@@ -42,16 +48,30 @@ _WORDINGS: Final = {
         place_order="Place order - obligation to pay",
         agree=("By ticking this box and selecting “{button}”, {company} agrees to the ", "."),
         and_=" and the ",
+        onerous=(
+            "By ticking this second box, {company} specifically approves, under {reference}, these clauses: of the ",
+            ": ",
+            ".",
+        ),
         authority="I am authorised to enter into this contract for {company}.",
         self_declared=" {seller} has not checked this and relies on my word.",
         business="{company} buys for its trade or business and not as a consumer.",
+        business_under="{company} buys for its trade or business and not as a consumer ({reference}).",
         privacy=("The ", " says how {seller} uses personal data."),
         marketing="{seller} may send me offers and product news by e-mail. I can withdraw this at any time.",
         lapse="If the order is not paid within {period}, it lapses and neither side owes anything.",
         day=("{n} day", "{n} days"),
         hour=("{n} hour", "{n} hours"),
         other_language="The {title} is available in {language} only; that text applies.",
-        languages={"en": "English", "es": "Spanish"},
+        prevails="Where translations of the {title} differ, the {language} text prevails.",
+        languages={
+            "de": "German",
+            "en": "English",
+            "es": "Spanish",
+            "fr": "French",
+            "it": "Italian",
+            "pt": "Portuguese",
+        },
         proves=(
             "That these statements, documents and order were presented to a logged-in person acting for the company.",
             "That this person ticked the boxes named here and placed the order.",
@@ -66,9 +86,17 @@ _WORDINGS: Final = {
         place_order="Pedido con obligación de pago",
         agree=("Al marcar esta casilla y pulsar «{button}», {company} acepta los siguientes documentos: ", "."),
         and_=" y ",
+        onerous=(
+            "Al marcar esta segunda casilla, {company} aprueba en particular, según {reference}, estas cláusulas: de ",
+            ": ",
+            ".",
+        ),
         authority="Tengo facultades para celebrar este contrato en nombre de {company}.",
         self_declared=" {seller} no lo ha comprobado y confía en mi palabra.",
         business="{company} compra para su actividad empresarial o profesional y no como consumidora.",
+        business_under=(
+            "{company} compra para su actividad empresarial o profesional y no como consumidora ({reference})."
+        ),
         privacy=("El documento ", " explica cómo {seller} trata los datos personales."),
         marketing=(
             "{seller} puede enviarme por correo electrónico ofertas y novedades. Puedo retirar este consentimiento en "
@@ -78,7 +106,15 @@ _WORDINGS: Final = {
         day=("{n} día", "{n} días"),
         hour=("{n} hora", "{n} horas"),
         other_language="El documento {title} solo está disponible en {language}; se aplica ese texto.",
-        languages={"en": "inglés", "es": "español"},
+        prevails="Si las traducciones de {title} difieren, prevalece el texto en {language}.",
+        languages={
+            "de": "alemán",
+            "en": "inglés",
+            "es": "español",
+            "fr": "francés",
+            "it": "italiano",
+            "pt": "portugués",
+        },
         proves=(
             "Que estas declaraciones, documentos y pedido se presentaron a una persona que actuaba por la empresa.",
             "Que esa persona marcó las casillas aquí nombradas e hizo el pedido.",
@@ -105,8 +141,11 @@ def statements(
     company: str,
     seller: str,
     self_declared: bool,
+    profile: CountryProfile | None = None,
 ) -> tuple[Statement, ...]:
-    """The sentences in the order in which they stand on the page, the optional consent last."""
+    """The sentences in the order in which they stand on the page, the optional consent last. *profile*: of the buyer's
+    country, where it adds something.
+    """
     words = _wording(locale)
     agreed = [version for version in versions if version.document.kind is DocumentKind.AGREE]
     noticed = [version for version in versions if version.document.kind is DocumentKind.ACKNOWLEDGE]
@@ -117,9 +156,15 @@ def statements(
         sentences.append(
             _statement(AGREE, Verb.AGREE, (words.agree[0].format(**names), *_list(agreed, words), words.agree[1]))
         )
+    onerous = [version for version in agreed if version.onerous_clauses]
+    if onerous and (reference := _reference(profile.onerous_reference if profile else {}, locale)):
+        sentences.append(_statement(ONEROUS, Verb.AGREE, _clauses(onerous, words, {**names, "reference": reference})))
+    business = words.business
+    if reference := _reference(profile.business_reference if profile else {}, locale):
+        business = words.business_under.replace("{reference}", reference)
     sentences += [
         _statement(AUTHORITY, Verb.ATTEST, (authority.format(**names),), asks_job_title=True),
-        _statement(BUSINESS, Verb.DECLARE, (words.business.format(**names),)),
+        _statement(BUSINESS, Verb.DECLARE, (business.format(**names),)),
     ]
     sentences += [
         _statement(
@@ -149,6 +194,14 @@ def notices(locale: str, versions: Sequence[DocumentVersion], *, pay_within: tim
             )
             for version in versions
             if version.locale != locale
+        ),
+        *(
+            words.prevails.format(
+                title=version.title,
+                language=words.languages.get(version.document.prevailing_locale, version.document.prevailing_locale),
+            )
+            for version in versions
+            if version.document.prevailing_locale not in (None, version.locale)
         ),
     )
 
@@ -182,6 +235,24 @@ def _statement(
         required=required,
         asks_job_title=asks_job_title,
     )
+
+
+def _clauses(versions: Sequence[DocumentVersion], words: _Wording, names: Mapping[str, str]) -> list[str | Segment]:
+    """The clauses by document: `of the Master Terms v3.1: 8.2 Limit of liability, 10.2 Courts; of the ...`."""
+    before, colon, end = words.onerous
+    pieces: list[str | Segment] = [before.format(**names)]
+    for position, version in enumerate(versions):
+        if position:
+            pieces.append("; " + before.rpartition(": ")[2])
+        pieces += [_link(version), colon + ", ".join(version.onerous_clauses)]
+    return [*pieces, end]
+
+
+def _reference(texts: Mapping[str, str], locale: str) -> str:
+    """The law as cited in this language, or as it is written at all; empty where none is."""
+    if not texts:
+        return ""
+    return texts.get(locale) or texts.get(DEFAULT_LOCALE) or next(iter(texts.values()))
 
 
 def _list(versions: Sequence[DocumentVersion], words: _Wording) -> list[str | Segment]:

@@ -82,6 +82,10 @@ class Catalog:
         """Do as `find_skus` within the caller's transaction."""
         return await store.find_skus(session, codes)
 
+    async def categories_of(self, session: AsyncSession, codes: Collection[str]) -> frozenset[str]:
+        """Codes of the categories that hold these SKUs, from the top category down."""
+        return await store.list_categories_of(session, codes)
+
     async def import_folder(self, folder: Path) -> ImportReport:
         """Import the catalogue files of *folder*; with one error in them, nothing is imported.
 

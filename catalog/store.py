@@ -101,6 +101,18 @@ async def find_skus(session: AsyncSession, codes: Collection[str]) -> dict[str, 
     return {sku.code: sku for _, sku in await _skus(session, Sku.code == sa.any_(sa.literal(known, _TEXTS)))}
 
 
+async def list_categories_of(session: AsyncSession, codes: Collection[str]) -> frozenset[str]:
+    """Codes of the categories that hold these SKUs, from the top category down."""
+    paths = await session.scalars(
+        sa.select(Category.path)
+        .join(Product, Product.category_id == Category.id)
+        .join(Sku, Sku.product_id == Product.id)
+        .where(Sku.code == sa.any_(sa.literal([code for code in codes if plain(code) == code], _TEXTS)))
+        .distinct()
+    )
+    return frozenset(code for path in paths for code in path)
+
+
 async def list_skus_of_products(
     session: AsyncSession, product_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, tuple[SkuView, ...]]:

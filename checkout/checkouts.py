@@ -222,6 +222,8 @@ class Checkouts:
                 template_digest=template_digest,
                 stylesheet_digest=stylesheet_digest,
                 pay_within=PAY_WITHIN,
+                categories=await self.catalog.categories_of(session, {line.sku for line in cart.lines}),
+                quoted=None if _quote_id(priced) is None or priced.signed_quote is None else priced.signed_quote.keeps,
             )
             checkout.shown = terms
             checkout.shown_total_minor = totals.total.minor

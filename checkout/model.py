@@ -219,8 +219,8 @@ class Checkout(Base, kw_only=True):
 
 
 class Order(Base, kw_only=True):
-    """No evidence, no order: a trigger refuses the commit of one without exactly one basis, which is an acceptance or
-    an executed package.
+    """No evidence, no order: a trigger refuses the commit of one without exactly one basis, which is an acceptance,
+    an executed package or a framework agreement.
     """
 
     __tablename__ = "customer_order"

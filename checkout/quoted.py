@@ -1,8 +1,9 @@
 """A cart priced by a signed quote: whether the quote still holds, and what it fixes.
 
 A quote is ordered once. Whoever holds it for the company may put it into the cart; from then on the engine is asked as
-it was asked when the quote was signed: on the same book, at the same instant, for the same segments. Tax and freight
-are those of the day. A quote that does not hold any more has no effect, and the cart says why.
+it was asked when the quote was signed: on the same book, at the same instant, for the same segments. It keeps the
+versions of documents that it names, unless withdrawn since. Tax and freight are those of the day. A quote that does not
+hold any more has no effect, and the cart says why.
 """
 
 import uuid
@@ -12,6 +13,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.principal import BuyerCompany
+from agreements.asking import Quoted
 from checkout import store
 from checkout.model import Cart
 from checkout.offer import Books, Delivery
@@ -61,7 +63,11 @@ async def terms_for(
         if reason is None and delivery.country != document.buyer.country:
             reason = "elsewhere"
         quoted = CartQuote(
-            id=signed.id, expires_at=signed.expires_at, country=document.buyer.country or "", void=reason
+            id=signed.id,
+            expires_at=signed.expires_at,
+            country=document.buyer.country or "",
+            void=reason,
+            keeps=Quoted(at=signed.issued_at, labels={each.code: each.version for each in document.agreements}),
         )
         if reason is None:
             return Terms(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agreements.asking import Quoted
 from agreements.model import Presentation
 from catalog.views import Names, SkuView
 from checkout.freight import FreightDecision
@@ -51,6 +52,8 @@ class CartQuote(View, frozen=True, kw_only=True):
     expires_at: datetime
     country: str
     void: Void | None
+    keeps: Quoted
+    """The documents it was issued with."""
 
 
 class PricedCart(View, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ class QuotedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 class QuotedAgreement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A document that an order would have asked to agree to on the day of the quote: version, language, digest of its
-    text. The order asks for those of its own day.
+    text. Its order asks for these versions, unless one was withdrawn.
     """
 
     code: str

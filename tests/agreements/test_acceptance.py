@@ -62,6 +62,7 @@ async def test_the_agree_sentence_quotes_the_button_the_company_and_the_document
     assert presentation.button_label == "Place order - obligation to pay"
     assert presentation.notices == (
         "If the order is not paid within 7 days, it lapses and neither side owes anything.",
+        "Where translations of the Master Terms of Sale differ, the Spanish text prevails.",
     )
 
 

@@ -83,6 +83,7 @@ async def test_the_mapped_classes_say_what_the_migrations_made(database: Databas
         "accounts.policies",
         "accounts.privacy_model",
         "accounts.webhooks.model",
+        "agreements.legal_model",
         "agreements.package_model",
         "checkout.approval_model",
     ):

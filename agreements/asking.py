@@ -1,0 +1,100 @@
+"""Which versions an order is asked for: rules choose the documents, time and language choose their versions.
+
+A signed quote keeps the rules of its day and the labels it names, but for those withdrawn since.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agreements import legal_store, store, wording
+from agreements.model import DocumentVersion, PresentedDocument
+from agreements.rules import OrderFacts, asked_for
+from kernel.money import Money
+
+
+class Quoted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a signed quote keeps: its instant, and the label of each document it names."""
+
+    at: datetime
+    labels: Mapping[str, str]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at to choose the documents. It stands in the presentation: who accepts is judged by the same."""
+
+    country: str
+    company: str | None = None
+    categories: tuple[str, ...] = ()
+    """Of the goods, from the top category down to each line's own; sorted."""
+    quoted: Quoted | None = None
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """Of a presentation's content."""
+        return msgspec.convert(content["asked"], cls)
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """*versions*: one of each document, in order. *rules*: the names of those that asked for it, by document."""
+
+    versions: tuple[DocumentVersion, ...]
+    rules: dict[str, tuple[str, ...]]
+    readable: tuple[DocumentVersion, ...]
+    """Every version in force or followed by another since, but those withdrawn: by document, the latest first."""
+
+
+async def choose(
+    session: AsyncSession, asked: Asked, locale: str, *, total: Money | None, now: datetime, texts: bool = False
+) -> Chosen:
+    """What an order is asked for at *now*: in *locale*, else in English, else in the language there is."""
+    readable = await store.list_versions_in_force(session, now, texts=texts)
+    facts = OrderFacts(
+        country=asked.country, company=asked.company, categories=frozenset(asked.categories), total=total
+    )
+    rules = asked_for(await legal_store.list_rules(session), facts, asked.quoted.at if asked.quoted else now)
+    kept = asked.quoted.labels if asked.quoted else {}
+    by_code: dict[str, list[DocumentVersion]] = {}
+    for version in readable:
+        if version.document.code in rules:
+            by_code.setdefault(version.document.code, []).append(version)
+    versions = []
+    for code, published in by_code.items():
+        labels = {version.label for version in published}
+        label = kept[code] if kept.get(code) in labels else published[0].label
+        versions.append(_in_language([version for version in published if version.label == label], locale))
+    return Chosen(
+        versions=tuple(versions),
+        rules={code: tuple(rule.name for rule in rules[code]) for code in by_code},
+        readable=tuple(readable),
+    )
+
+
+def still_stands(presented: Sequence[PresentedDocument], chosen: Chosen) -> bool:
+    """Whether what was presented may be accepted still: the same documents, each in the version chosen now or in one
+    after which only minor versions came. Withdrawn versions never.
+    """
+    if [document.code for document in presented] != [version.document.code for version in chosen.versions]:
+        return False
+    return all(
+        (document.label, document.locale, document.html_sha256) == (version.label, version.locale, version.html_sha256)
+        or _followed_by_minor_ones(document, chosen.readable)
+        for document, version in zip(presented, chosen.versions, strict=True)
+    )
+
+
+def _followed_by_minor_ones(document: PresentedDocument, readable: Sequence[DocumentVersion]) -> bool:
+    for version in (each for each in readable if each.document.code == document.code):
+        if (version.label, version.locale) == (document.label, document.locale):
+            return version.html_sha256 == document.html_sha256
+        if version.material and version.label != document.label:
+            return False
+    return False
+
+
+def _in_language(texts: Sequence[DocumentVersion], locale: str) -> DocumentVersion:
+    by_locale = {version.locale: version for version in reversed(texts)}
+    return by_locale.get(locale) or by_locale.get(wording.DEFAULT_LOCALE) or texts[0]

@@ -1,0 +1,192 @@
+"""Every query of the legal desk, one function a question."""
+
+import uuid
+from collections.abc import Collection, Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from agreements.legal_model import (
+    AgreementAct,
+    CountryProfile,
+    DocumentDraft,
+    DocumentReview,
+    DocumentRule,
+    DraftState,
+    DraftText,
+    VersionPdf,
+)
+from agreements.model import Document, DocumentVersion, LedgerEntry
+from agreements.rules import Rule
+
+
+async def list_documents(session: AsyncSession) -> list[Document]:
+    return list(await session.scalars(sa.select(Document).order_by(Document.position, Document.code)))
+
+
+async def list_rule_rows(session: AsyncSession) -> list[DocumentRule]:
+    """By document, then by name."""
+    return list(
+        await session.scalars(
+            sa.select(DocumentRule)
+            .join(DocumentRule.document)
+            .options(joinedload(DocumentRule.document))
+            .order_by(Document.position, Document.code, DocumentRule.name, DocumentRule.id)
+        )
+    )
+
+
+async def list_rules(session: AsyncSession) -> list[Rule]:
+    """As `rules.py` wants them, in the order of `list_rule_rows`."""
+    return [rule_of(row) for row in await list_rule_rows(session)]
+
+
+def rule_of(row: DocumentRule) -> Rule:
+    return Rule(
+        id=row.id,
+        document=row.document.code,
+        name=row.name,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        countries=None if row.countries is None else frozenset(row.countries),
+        categories=None if row.categories is None else frozenset(row.categories),
+        companies=None if row.companies is None else frozenset(row.companies),
+        currency=row.currency,
+        from_minor=row.from_minor,
+        to_minor=row.to_minor,
+    )
+
+
+async def find_rule(session: AsyncSession, rule_id: uuid.UUID) -> DocumentRule | None:
+    return await session.scalar(
+        sa.select(DocumentRule).where(DocumentRule.id == rule_id).options(joinedload(DocumentRule.document))
+    )
+
+
+async def lock_rule(session: AsyncSession, rule_id: uuid.UUID) -> DocumentRule | None:
+    return await session.scalar(
+        sa.select(DocumentRule)
+        .where(DocumentRule.id == rule_id)
+        .options(joinedload(DocumentRule.document))
+        .with_for_update(of=DocumentRule)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def find_profile(session: AsyncSession, country: str) -> CountryProfile | None:
+    return await session.get(CountryProfile, country)
+
+
+async def lock_profile(session: AsyncSession, country: str) -> CountryProfile | None:
+    return await session.get(CountryProfile, country, with_for_update=True, populate_existing=True)
+
+
+async def list_profiles(session: AsyncSession) -> list[CountryProfile]:
+    return list(await session.scalars(sa.select(CountryProfile).order_by(CountryProfile.country)))
+
+
+async def find_pdf(session: AsyncSession, version_id: uuid.UUID) -> VersionPdf | None:
+    return await session.get(VersionPdf, version_id)
+
+
+async def list_pdf_digests(session: AsyncSession, version_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    rows = await session.execute(
+        sa.select(VersionPdf.version_id, VersionPdf.sha256).where(VersionPdf.version_id.in_(list(version_ids)))
+    )
+    return {row.version_id: row.sha256 for row in rows}
+
+
+async def find_draft(session: AsyncSession, draft_id: uuid.UUID) -> DocumentDraft | None:
+    return await session.scalar(_drafts().where(DocumentDraft.id == draft_id))
+
+
+async def lock_draft(session: AsyncSession, draft_id: uuid.UUID) -> DocumentDraft | None:
+    return await session.scalar(
+        _drafts()
+        .where(DocumentDraft.id == draft_id)
+        .with_for_update(of=DocumentDraft)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def find_open_draft(session: AsyncSession, document_id: uuid.UUID, label: str) -> DocumentDraft | None:
+    return await session.scalar(
+        _drafts().where(
+            DocumentDraft.document_id == document_id,
+            DocumentDraft.label == label,
+            DocumentDraft.state == DraftState.OPEN,
+        )
+    )
+
+
+async def list_open_drafts(session: AsyncSession) -> list[DocumentDraft]:
+    return list(
+        await session.scalars(
+            _drafts().where(DocumentDraft.state == DraftState.OPEN).order_by(DocumentDraft.changed_at.desc())
+        )
+    )
+
+
+async def list_draft_texts(session: AsyncSession, draft_id: uuid.UUID) -> list[DraftText]:
+    return list(
+        await session.scalars(sa.select(DraftText).where(DraftText.draft_id == draft_id).order_by(DraftText.locale))
+    )
+
+
+async def list_reviews(session: AsyncSession, draft_ids: Iterable[uuid.UUID]) -> list[DocumentReview]:
+    """What was done and said of these drafts, oldest first."""
+    return list(
+        await session.scalars(
+            sa.select(DocumentReview)
+            .where(DocumentReview.draft_id.in_(list(draft_ids)))
+            .order_by(DocumentReview.taken_at, DocumentReview.id)
+        )
+    )
+
+
+async def list_versions_of_label(session: AsyncSession, document_id: uuid.UUID, label: str) -> list[DocumentVersion]:
+    return list(
+        await session.scalars(
+            sa.select(DocumentVersion)
+            .where(DocumentVersion.document_id == document_id, DocumentVersion.label == label)
+            .options(joinedload(DocumentVersion.document))
+            .order_by(DocumentVersion.published_at, DocumentVersion.locale)
+        )
+    )
+
+
+async def list_acts(session: AsyncSession, limit: int) -> list[AgreementAct]:
+    """The newest first."""
+    return list(
+        await session.scalars(
+            sa.select(AgreementAct).order_by(AgreementAct.at.desc(), AgreementAct.id.desc()).limit(limit)
+        )
+    )
+
+
+async def list_agreed_leaves(session: AsyncSession, company_id: uuid.UUID, limit: int) -> list[LedgerEntry]:
+    """The company's last rows of the ledger that name documents, the newest first."""
+    return list(
+        await session.scalars(
+            sa.select(LedgerEntry)
+            .where(LedgerEntry.company_id == company_id, LedgerEntry.content.has_key("documents"))
+            .order_by(LedgerEntry.seq.desc())
+            .limit(limit)
+        )
+    )
+
+
+async def list_companies_that_agreed(session: AsyncSession, code: str) -> list[uuid.UUID]:
+    """Companies with a row of the ledger that names any version of the document."""
+    found = await session.scalars(
+        sa.select(LedgerEntry.company_id)
+        .where(LedgerEntry.company_id.is_not(None), LedgerEntry.content["documents"].contains([{"code": code}]))
+        .distinct()
+        .order_by(LedgerEntry.company_id)
+    )
+    return [company_id for company_id in found if company_id is not None]
+
+
+def _drafts() -> sa.Select[DocumentDraft]:
+    return sa.select(DocumentDraft).options(joinedload(DocumentDraft.document))
