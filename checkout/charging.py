@@ -21,11 +21,21 @@ _LEAST: Final = {
     "SGD": "0.50", "THB": "10.00", "USD": "0.50",
 }  # fmt: skip
 _MOST: Final = 99_999_999
+_DEBITS: Final = {"EUR": "sepa_debit", "USD": "us_bank_account"}
 
 
 class TotalNotChargeable(Refused):
     problem = "total-not-chargeable"
     title = "This total cannot be charged by card"
+
+
+def payment_methods(currency: str) -> tuple[str, ...]:
+    """What a buyer may choose from on Stripe's page: a card always, a direct debit where its scheme has the currency.
+
+    Stripe takes out silently what the account or the amount does not allow.
+    """
+    debit = _DEBITS.get(currency)
+    return ("card",) if debit is None else ("card", debit)
 
 
 def to_stripe(total: Money) -> int:

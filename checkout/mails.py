@@ -12,6 +12,14 @@ _SUBJECTS: Final = {
         "en": "Order {number}: received, {total} to pay",
         "es": "Pedido {number}: recibido, {total} por pagar",
     },
+    "order_processing": {
+        "en": "Order {number}: your bank is working on the payment",
+        "es": "Pedido {number}: su banco está tramitando el pago",
+    },
+    "order_payment_failed": {
+        "en": "Order {number}: the payment failed, please pay another way",
+        "es": "Pedido {number}: el pago ha fallado, pague de otra forma",
+    },
     "order_paid": {"en": "Order {number}: paid, thank you", "es": "Pedido {number}: pagado, gracias"},
     "order_lapsed": {"en": "Order {number}: lapsed, unpaid", "es": "Pedido {number}: caducado sin pago"},
     "order_cancelled": {"en": "Order {number}: cancelled", "es": "Pedido {number}: cancelado"},
@@ -27,6 +35,23 @@ _TEXTS: Final = {
         "The goods are reserved for you until then. Unpaid, the order lapses and nothing is owed.",
         "es": "Hemos recibido su pedido vinculante {number} del {placed_at}.\n\n"
         "Próximo paso: pague antes del {pay_by} aquí y lo enviaremos en cuanto llegue su pago:\n{pay_url}\n"
+        "Hasta entonces le reservamos la mercancía. Sin pago, el pedido caduca y no se debe nada.",
+    },
+    "order_processing": {
+        "en": "You have paid order {number} by direct debit. Thank you.\n\n"
+        "What happens next: your bank takes up to seven working days. The goods stay reserved for you; we ship as soon "
+        "as the money has come, and write to you then, or if the bank refuses. There is nothing you need to do.",
+        "es": "Ha pagado el pedido {number} por adeudo directo. Gracias.\n\n"
+        "Próximo paso: su banco tarda hasta siete días hábiles. Le mantenemos reservada la mercancía; la enviaremos "
+        "en cuanto llegue el dinero, y entonces le escribiremos, o si el banco lo rechaza. No tiene que hacer nada.",
+    },
+    "order_payment_failed": {
+        "en": "Your bank has refused the direct debit for order {number}. Nothing was paid; your order stands.\n\n"
+        "What happens next: pay by {pay_by} here, by card or once more by direct debit:\n{pay_url}\n"
+        "The goods are reserved for you until then. Unpaid, the order lapses and nothing is owed.",
+        "es": "Su banco ha rechazado el adeudo directo del pedido {number}. No se ha pagado nada; su pedido sigue en "
+        "pie.\n\n"
+        "Próximo paso: pague antes del {pay_by} aquí, con tarjeta o de nuevo por adeudo directo:\n{pay_url}\n"
         "Hasta entonces le reservamos la mercancía. Sin pago, el pedido caduca y no se debe nada.",
     },
     "order_paid": {
@@ -67,7 +92,7 @@ _PARTS: Final = {
 
 
 def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
-    """The letter *kind* about *order*: `order_received`, `_paid`, `_lapsed`, `_cancelled` or `_refunded_whole`."""
+    """The letter *kind* about *order*: one of the names above."""
     locale = "es" if order.locale.startswith("es") else "en"
     values = {
         "number": order.number,

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.principal import Principal
 from catalog.service import Catalog
 from checkout import store
-from checkout.charging import to_stripe
+from checkout.charging import payment_methods, to_stripe
 from checkout.checkouts import CLOSE_TASK
 from checkout.model import (
     OPEN_ATTEMPT,
@@ -35,10 +35,11 @@ from checkout.model import (
 from checkout.orders import move, visible_order
 from checkout.reconciliation import Break, reconcile
 from checkout.refunds import Refunds
-from checkout.settlement import finish_sale, give_up, hold_as_liability
+from checkout.settlement import bury, finish_sale, give_up, hold_as_liability
 from checkout.states import Event, State, may
 from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, RESEND_WITHIN, SENDS_MOST, must_search, write_answer
 from checkout.stripe_gateway import Answer, Session, StripeGateway, StripeUnavailable, session_of
+from checkout.waiting import ASK_AGAIN_AFTER, hear_of_waiting
 from kernel import events
 from kernel.clock import Clock
 from kernel.db import Database, for_company, for_staff, for_visitor
@@ -292,13 +293,15 @@ class Payments:
         now = self.clock.now()
         async with self.db.begin(for_staff()) as session:
             event_ids = await store.list_unhandled_events(session, before=now - grace, limit=SWEEP_BATCH)
-            in_payment = await store.list_orders_in_payment(session, before=now - grace, limit=SWEEP_BATCH)
+            in_payment = await store.list_orders_in_payment(
+                session, before=now - grace, asked_before=now - (ASK_AGAIN_AFTER if grace else grace), limit=SWEEP_BATCH
+            )
             overdue = await store.list_overdue_orders(session, now=now, limit=SWEEP_BATCH)
             refunds = await store.list_unfinished_refunds(session, before=now - grace, limit=SWEEP_BATCH)
         for event_id in event_ids:
             await _patiently(self.handle_event(event_id), event_id=event_id)
         for order_id, attempt_id, state in in_payment:
-            if state is not AttemptState.LIVE:
+            if state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
                 await _patiently(self._finish_attempt(order_id, attempt_id), order_id=str(order_id))
             await _patiently(self.settle(order_id), order_id=str(order_id))
         for order_id in overdue:
@@ -349,6 +352,7 @@ class Payments:
         page = f"{self.base_url}/orders/{order.number}/payment"
         goods = ", ".join(f"{line.quantity.normalize():f} x {line.sku}" for line in order.lines)
         spanish = order.locale.startswith("es")
+        methods = list(payment_methods(order.currency))
         references = {"order_id": str(order.id), "order_number": order.number, "attempt_id": str(attempt.id)}
         return {
             "mode": "payment",
@@ -356,7 +360,8 @@ class Payments:
             "client_reference_id": str(attempt.id),
             "customer_email": order.email,
             "locale": "es" if spanish else "en",
-            "allowed_payment_method_types": ["card"],
+            "allowed_payment_method_types": methods,
+            **_method_options(methods),
             "line_items": [
                 {
                     "quantity": 1,
@@ -390,7 +395,7 @@ class Payments:
                 assert call is not None, "an attempt is written with its first call"
                 if current.state is AttemptState.LIVE:
                     return current.url
-                if current.state not in OPEN_ATTEMPT:
+                if current.state not in {AttemptState.NEW, AttemptState.UNCERTAIN}:
                     return None
                 search = must_search(call, self.clock.now())
                 if not search:
@@ -420,7 +425,7 @@ class Payments:
             if answer.outcome is CallOutcome.DONE:
                 self._adopt(session, order, stored, answer.body, now)
             elif answer.outcome is CallOutcome.REFUSED:
-                _bury(session, order, stored, f"refused: {answer.detail}", now)
+                bury(session, order, stored, f"refused: {answer.detail}", now)
                 log.error("stripe refused a session", order=order.number, status=answer.status, detail=answer.detail)
             elif answer.outcome is CallOutcome.UNCERTAIN:
                 stored.state, stored.detail = AttemptState.UNCERTAIN, answer.detail
@@ -442,7 +447,7 @@ class Payments:
         attempt.payment_intent_id = made.payment_intent_id
         if made.total != Money(attempt.amount_minor, attempt.currency) or made.url is None:
             # Nobody got its address, so nobody can pay there
-            _bury(session, order, attempt, f"the Session asks for {made.total} at {made.url}", now)
+            bury(session, order, attempt, f"the Session asks for {made.total} at {made.url}", now)
             log.error("stripe session does not fit its order", order=order.number, total=str(made.total))
             return
         attempt.state = AttemptState.LIVE
@@ -459,7 +464,7 @@ class Payments:
             )
         except StripeUnavailable as error:
             raise PaymentUnavailable(error.message) from error
-        if found is not None and found.paid:
+        if found is not None and found.status == "complete":
             await self.settle(attempt.order_id, [found.id])
             return None
         async with self.db.begin(for_company(attempt.company_id), LOOKED_UP) as session:
@@ -467,7 +472,7 @@ class Payments:
             stored = await store.lock_attempt(session, attempt.id)
             if stored.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
                 if found is None or found.expired:
-                    _bury(session, order, stored, "Stripe has no open Session of it", now)
+                    bury(session, order, stored, "Stripe has no open Session of it", now)
                 else:
                     self._take(session, order, stored, found, now)
         return stored.url if stored.state is AttemptState.LIVE else None
@@ -496,14 +501,14 @@ class Payments:
                 # Its answer was lost, its webhook was not
                 attempt.session_id, attempt.url, attempt.state = found.id, found.url, AttemptState.LIVE
             if found is None:
-                _bury(session, order, attempt, "Stripe does not know this Session", now)
+                bury(session, order, attempt, "Stripe does not know this Session", now)
                 log.error("stripe does not know a session", order=order.number, session_id=session_id)
             elif found.paid:
                 await self._money_came(session, order, attempt, found, now)
             elif found.expired:
-                _bury(session, order, attempt, "expired", now)
-            elif found.status == "complete":
-                log.warning("session complete but unpaid", order=order.number, payment_status=found.payment_status)
+                bury(session, order, attempt, "expired", now)
+            elif found.left_unpaid and found.intent is not None:
+                await hear_of_waiting(session, order, attempt, found.intent, now=now, base_url=self.base_url)
         if order.state is State.CLOSING:
             attempts = await store.list_attempts(session, order.id)
             if not any(attempt.state in OPEN_ATTEMPT for attempt in attempts):
@@ -610,7 +615,7 @@ class Payments:
             attempts = await store.list_attempts(session, order_id)
             for attempt in attempts:
                 if attempt.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
-                    _bury(session, order, attempt, "closed before it had an address to pay at", now)
+                    bury(session, order, attempt, "closed before it had an address to pay at", now)
         return [attempt for attempt in attempts if attempt.state is AttemptState.LIVE]
 
     async def _write_expire_call(self, attempt: PaymentAttempt) -> StripeCall:
@@ -656,15 +661,6 @@ def _refuse_unpayable(order: Order, now: datetime) -> None:
         raise OrderNotPayable(f"The time to pay order {order.number} has passed.", state=order.state.value)
 
 
-def _bury(session: AsyncSession, order: Order, attempt: PaymentAttempt, detail: str, now: datetime) -> None:
-    """Row 10: the attempt is dead; the order waits for another one, or closes."""
-    if attempt.state not in OPEN_ATTEMPT:
-        return
-    attempt.state, attempt.closed_at, attempt.detail = AttemptState.DEAD, now, detail
-    if may(order.state, Event.ATTEMPT_DEAD):
-        move(session, order, Event.ATTEMPT_DEAD, at=now, detail=detail)
-
-
 def _misfit(order: Order, found: Session) -> LiabilityReason | None:
     """Why a paid Session can't settle the order, None when it can."""
     if found.total is None or found.total.currency != order.currency:
@@ -674,6 +670,13 @@ def _misfit(order: Order, found: Session) -> LiabilityReason | None:
     if may(order.state, Event.PAID):
         return None
     return LiabilityReason.PAID_TWICE if order.state is State.PAID else LiabilityReason.ORDER_CLOSED
+
+
+def _method_options(methods: list[str]) -> dict[str, Any]:
+    """A US account is confirmed at once or not at all: two small transfers first would keep the buyer for days."""
+    if "us_bank_account" not in methods:
+        return {}
+    return {"payment_method_options": {"us_bank_account": {"verification_method": "instant"}}}
 
 
 def _shortened(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from checkout import store
-from checkout.model import AttemptState, Refund
+from checkout.model import OPEN_ATTEMPT, AttemptState, Refund
 from checkout.refunds import AT_STRIPE
 from checkout.stripe_gateway import RefundSeen, Session, StripeGateway
 from kernel.clock import Clock
@@ -53,7 +53,13 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
             breaks.append(Break("paid_but_unrecorded", number, about))
         elif found is not None and attempt.state is AttemptState.LIVE and found.expired:
             breaks.append(Break("expired_but_live", number, about))
-        elif attempt.state is AttemptState.LIVE and found is None:
+        elif found is not None and found.left_unpaid and found.intent is not None:
+            waits = not found.intent.failed
+            if waits and attempt.state is not AttemptState.PENDING:
+                breaks.append(Break("waiting_but_unrecorded", number, f"{about}, {found.intent.status} at Stripe"))
+            elif not waits and attempt.state in OPEN_ATTEMPT:
+                breaks.append(Break("failed_but_waiting", number, f"{about}, {found.intent.status} at Stripe"))
+        elif attempt.state in {AttemptState.LIVE, AttemptState.PENDING} and found is None:
             breaks.append(Break("unknown_to_stripe", number, about))
     breaks += [
         Break("paid_for_no_order", found.id, str(found.total))

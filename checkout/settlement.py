@@ -10,8 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from catalog.service import Catalog
 from checkout import store
 from checkout.mails import order_mail
-from checkout.model import Account, LedgerPosting, Liability, LiabilityReason, Order, ReservationState
+from checkout.model import (
+    OPEN_ATTEMPT,
+    Account,
+    AttemptState,
+    LedgerPosting,
+    Liability,
+    LiabilityReason,
+    Order,
+    PaymentAttempt,
+    ReservationState,
+)
 from checkout.order_news import announce_closed, announce_paid
+from checkout.orders import move
+from checkout.states import Event, may
 from kernel import events
 from kernel.ids import new_id
 from kernel.mail import queue_mail
@@ -60,6 +72,15 @@ async def give_up(session: AsyncSession, catalog: Catalog, order: Order, *, now:
     letter = "order_refunded_whole" if order.paid_at is not None else f"order_{order.state.value}"
     await queue_mail(session, order_mail(letter, order, base_url=base_url), now=now)
     await announce_closed(session, order, now=now, base_url=base_url)
+
+
+def bury(session: AsyncSession, order: Order, attempt: PaymentAttempt, detail: str, now: datetime) -> None:
+    """Row 10: the attempt is dead; the order waits for another one, or closes."""
+    if attempt.state not in OPEN_ATTEMPT:
+        return
+    attempt.state, attempt.closed_at, attempt.detail = AttemptState.DEAD, now, detail
+    if may(order.state, Event.ATTEMPT_DEAD):
+        move(session, order, Event.ATTEMPT_DEAD, at=now, detail=detail)
 
 
 def hold_as_liability(

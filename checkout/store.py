@@ -347,13 +347,21 @@ async def list_overdue_orders(session: AsyncSession, *, now: datetime, limit: in
 
 
 async def list_orders_in_payment(
-    session: AsyncSession, *, before: datetime, limit: int
+    session: AsyncSession, *, before: datetime, asked_before: datetime, limit: int
 ) -> Sequence[tuple[uuid.UUID, uuid.UUID, AttemptState]]:
-    """Order, attempt and state of open attempts begun before an instant: what a sweep asks Stripe about."""
+    """Order, attempt and state of open attempts begun before an instant, and of PENDING ones that Stripe was asked
+    about before another: what a sweep asks Stripe about, those longest unasked first.
+    """
     query = (
         sa.select(PaymentAttempt.order_id, PaymentAttempt.id, PaymentAttempt.state)
-        .where(PaymentAttempt.state.in_(OPEN_ATTEMPT), PaymentAttempt.created_at <= before)
-        .order_by(PaymentAttempt.created_at)
+        .where(
+            PaymentAttempt.state.in_(OPEN_ATTEMPT),
+            sa.case(
+                (PaymentAttempt.state == AttemptState.PENDING, PaymentAttempt.asked_at <= asked_before),
+                else_=PaymentAttempt.created_at <= before,
+            ),
+        )
+        .order_by(sa.func.coalesce(PaymentAttempt.asked_at, PaymentAttempt.created_at))
         .limit(limit)
     )
     return [(row.order_id, row.id, row.state) for row in await session.execute(query)]

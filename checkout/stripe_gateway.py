@@ -32,6 +32,7 @@ WHOLE_SECONDS: Final = 8.0
 TIMESTAMP_TOLERANCE_SECONDS: Final = 300
 PAGE: Final = 100
 PAGES_MOST: Final = 1000
+_WHOLE: Final = {"expand": ["payment_intent"]}
 _TIMESTAMP: Final = re.compile(r"(?:^|,)\s*t=(\d{1,12})(?=,|$)")
 
 CREATE: Final = Failpoint("checkout.stripe.create_session", call=True)
@@ -67,6 +68,23 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     saved: bool
 
 
+class IntentSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A PaymentIntent as Stripe has it now. *reference*: the attempt's id in its metadata. *received* is what came."""
+
+    id: str
+    status: str
+    amount: Money
+    received: Money
+    reference: str | None
+    failure: str | None
+    created_at: int
+
+    @property
+    def failed(self) -> bool:
+        """Nothing will come of it any more, though the buyer did their part."""
+        return self.status in {"requires_payment_method", "canceled"}
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A Checkout Session as Stripe has it now. *total* None: Stripe names none."""
 
@@ -77,11 +95,18 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     total: Money | None
     reference: str | None
     payment_intent_id: str | None
+    intent: IntentSeen | None
+    """The same, as it was when the Session was asked for; None before the buyer pressed pay."""
     created_at: int
 
     @property
     def paid(self) -> bool:
         return self.status == "complete" and self.payment_status == "paid"
+
+    @property
+    def left_unpaid(self) -> bool:
+        """The buyer has done their part, and the money has not come: *intent* says whether it still may."""
+        return self.status == "complete" and not self.paid and self.intent is not None
 
     @property
     def expired(self) -> bool:
@@ -168,7 +193,7 @@ class StripeGateway:
         """
         sessions = self._client.v1.checkout.sessions
         try:
-            return session_of(await _called(RETRIEVE, lambda: sessions.retrieve_async(session_id)))
+            return session_of(await _called(RETRIEVE, lambda: sessions.retrieve_async(session_id, cast("Any", _WHOLE))))
         except StripeError as error:
             if error.http_status == 404:
                 return None
@@ -247,6 +272,7 @@ class StripeGateway:
         params: dict[str, Any] = {
             "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
             "limit": PAGE,
+            "expand": ["data.payment_intent"],
         }
         for _ in range(PAGES_MOST):
             try:
@@ -335,6 +361,22 @@ def session_of(data: dict[str, Any]) -> Session:
         total=total,
         reference=raw.client_reference_id,
         payment_intent_id=intent.get("id") if isinstance(intent, dict) else intent,
+        intent=intent_of(intent) if isinstance(intent, dict) else None,
+        created_at=raw.created,
+    )
+
+
+def intent_of(data: dict[str, Any]) -> IntentSeen:
+    """:raises msgspec.ValidationError: when it lacks what every PaymentIntent has"""
+    raw = msgspec.convert(data, _RawIntent)
+    error = raw.last_payment_error or {}
+    return IntentSeen(
+        id=raw.id,
+        status=raw.status,
+        amount=from_stripe(raw.amount, raw.currency),
+        received=from_stripe(raw.amount_received, raw.currency),
+        reference=(raw.metadata or {}).get("attempt_id"),
+        failure=error.get("decline_code") or error.get("code"),
         created_at=raw.created,
     )
 
@@ -352,6 +394,17 @@ def refund_of(data: dict[str, Any]) -> RefundSeen:
         failure=raw.failure_reason,
         created_at=raw.created,
     )
+
+
+class _RawIntent(msgspec.Struct):
+    id: str
+    status: str
+    amount: int
+    currency: str
+    created: int
+    amount_received: int = 0
+    metadata: dict[str, str] | None = None
+    last_payment_error: dict[str, Any] | None = None
 
 
 class _RawRefund(msgspec.Struct):

@@ -10,6 +10,7 @@ Behaviour = Literal["approve", "decline", "authenticate", "authenticate_then_dec
 Refunds = Literal["at_once", "later", "sent_back"]
 """How refunds to the card go: `later` they are pending first, `sent_back` they succeed and fail afterwards."""
 _GENERIC = "Your card was declined."
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def read_entry(fields: dict[str, str], *, year: int, month: int) -> CardEntry:
     if not re.fullmatch(rf"[0-9]{{{digits}}}", fields.get("cvc", "").strip()):
         raise _refused("invalid_cvc", f"Enter the {digits}-digit security code.", "cvc")
     email = fields.get("email", "").strip()
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+    if not EMAIL.fullmatch(email):
         raise _refused("email_invalid", "Enter an e-mail address, such as buyer@acme.example.", "email")
     return CardEntry(number, exp_month, exp_year, name=fields.get("name", "").strip() or None, email=email)
 

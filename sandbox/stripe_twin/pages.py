@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from sandbox.stripe_twin.cards import TEST_CARDS, UNKNOWN_CARD
 from sandbox.stripe_twin.currencies import decimals, display
+from sandbox.stripe_twin.debits import ROUTING_NUMBER, TEST_ACCOUNTS
 from sandbox.stripe_twin.errors import JsonObject
 from sandbox.stripe_twin.spanish import Say, speaker
 from sandbox.stripe_twin.store import Record
@@ -37,6 +38,14 @@ class FormState:
     fields: dict[str, str]
     message: str | None = None
     field: str | None = None
+    method: str = "card"
+
+
+_TITLES = {
+    "card": "Pay with card",
+    "sepa_debit": "Pay by SEPA Direct Debit",
+    "us_bank_account": "Pay by US bank account",
+}
 
 
 def payment_page(session: Record, state: FormState, language: str) -> str:
@@ -53,19 +62,16 @@ def payment_page(session: Record, state: FormState, language: str) -> str:
 <p class="total"><span>{say("Total due")}</span> <strong>{total}</strong></p>
 </section>
 <section class="payment" id="pay" aria-labelledby="payment-title">
-<h2 id="payment-title">{say("Pay with card")}</h2>
+<h2 id="payment-title">{say(_TITLES[state.method])}</h2>
+{_other_methods(session, state, say)}
 {_alert(state, say)}
 <form method="post" action="/c/pay/{session.id}" novalidate>
+<input type="hidden" name="method" value="{state.method}">
 {_email_field(state, email, say)}
-{_field(state, say, "number", "Card number", "1234 1234 1234 1234", autocomplete="cc-number")}
-<div class="pair">
-{_field(state, say, "expiry", "Expiry date", say("MM / YY"), autocomplete="cc-exp")}
-{_field(state, say, "cvc", "Security code", "CVC", autocomplete="cc-csc")}
-</div>
-{_field(state, say, "name", "Name on card", say("Full name"), autocomplete="cc-name", inputmode="text")}
+{_card_fields(state, say) if state.method == "card" else _account_fields(state, say)}
 <button type="submit" class="pay">{say("Pay")} {total}</button>
 </form>
-{_card_table(session.id, say)}
+{_card_table(session.id, say) if state.method == "card" else _account_table(session.id, state.method, say)}
 </section>
 </div>"""
     return _page(f"{say('Pay')} {total}", content, language)
@@ -90,7 +96,10 @@ def authentication_page(session: Record, intent: Record, language: str) -> str:
 def closed_page(session: Record, language: str) -> str:
     """For a Session that is complete or expired: what happened, and the way back."""
     say = speaker(language)
-    if session.body["status"] == "complete":
+    if session.body["status"] == "complete" and session.body["payment_status"] == "unpaid":
+        url = session.body["success_url"].replace("{CHECKOUT_SESSION_ID}", quote(session.id))
+        title, text, link = "This payment is under way", "There is nothing more to do here.", "Go to your order"
+    elif session.body["status"] == "complete":
         url = session.body["success_url"].replace("{CHECKOUT_SESSION_ID}", quote(session.id))
         title, text, link = "This order is paid", "There is nothing more to pay here.", "Go to your order"
     else:
@@ -185,6 +194,48 @@ def _field(
         f'<input id="{name}" name="{name}" inputmode="{inputmode}" autocomplete="{autocomplete}"'
         f' placeholder="{placeholder}" value="{escape(state.fields.get(name, ""))}"{mark}>{error}</p>'
     )
+
+
+def _other_methods(session: Record, state: FormState, say: Say) -> str:
+    others = [method for method in session.body["payment_method_types"] if method != state.method]
+    links = (f'<a href="/c/pay/{session.id}?method={method}#pay">{say(_TITLES[method])}</a>' for method in others)
+    return f'<p class="methods">{say("Or:")} {" · ".join(links)}</p>' if others else ""
+
+
+def _card_fields(state: FormState, say: Say) -> str:
+    return f"""{_field(state, say, "number", "Card number", "1234 1234 1234 1234", autocomplete="cc-number")}
+<div class="pair">
+{_field(state, say, "expiry", "Expiry date", say("MM / YY"), autocomplete="cc-exp")}
+{_field(state, say, "cvc", "Security code", "CVC", autocomplete="cc-csc")}
+</div>
+{_field(state, say, "name", "Name on card", say("Full name"), autocomplete="cc-name", inputmode="text")}"""
+
+
+def _account_fields(state: FormState, say: Say) -> str:
+    if state.method == "sepa_debit":
+        number = _field(state, say, "number", "IBAN", "AT61 1904 3002 3457 3201", autocomplete="off", inputmode="text")
+    else:
+        number = _field(state, say, "routing", "Routing number", ROUTING_NUMBER, autocomplete="off") + _field(
+            state, say, "number", "Account number", "000123456789", autocomplete="off"
+        )
+    holder = _field(
+        state, say, "name", "Account holder", say("Company or full name"), autocomplete="organization", inputmode="text"
+    )
+    mandate = say("By paying you authorise the shop to debit this account. The bank takes some days to say yes or no.")
+    return f'{number}{holder}<p class="muted">{mandate}</p>'
+
+
+def _account_table(session_id: str, method: str, say: Say) -> str:
+    rows = "".join(
+        f'<tr><td><a href="/c/pay/{session_id}?account={bank.number}#pay"><code>{bank.number}</code></a></td>'
+        f"<td>{say(bank.title)}</td></tr>"
+        for bank in TEST_ACCOUNTS
+        if bank.method == method
+    )
+    return f"""<details class="cards" open><summary>{say("Test accounts")}</summary>
+<p class="muted">{say("Choose a number to fill in the form.")}</p>
+<table><thead><tr><th scope="col">{say("Number")}</th><th scope="col">{say("What happens")}</th></tr></thead>
+<tbody>{rows}</tbody></table></details>"""
 
 
 def _card_table(session_id: str, say: Say) -> str:

@@ -48,7 +48,7 @@ def create_for_session(account: Account, session: Record) -> Record:
         customer=session.body["customer"],
         description=given.get("description"),
         metadata=merged_metadata(None, given.get("metadata")),
-        payment_method_types=["card"],
+        payment_method_types=session.body["payment_method_types"],
         receipt_email=given.get("receipt_email"),
         setup_future_usage=given.get("setup_future_usage"),
         statement_descriptor=given.get("statement_descriptor"),

@@ -29,7 +29,8 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
             param="amount",
         )
     intent = account.load("payment_intent", charge.body["payment_intent"], param="payment_intent")
-    refunds = card_of(intent.private["card"]).refunds
+    card: str | None = intent.private.get("card")
+    refunds = "at_once" if card is None else card_of(card).refunds
     refund = account.create(
         "refund",
         private={} if refunds == "at_once" else {"turns_at": account.now() + TAKES_SECONDS, "turns": refunds},
@@ -37,10 +38,7 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
         charge=charge.id,
         currency=charge.body["currency"],
         customer=charge.body["customer"],
-        destination_details={
-            "type": "card",
-            "card": {"reference": random_id("", 12), "reference_status": "available", "type": "refund"},
-        },
+        **({} if card is None else {"destination_details": _back_to_card()}),
         metadata=merged_metadata(None, params.get("metadata")),
         payment_intent=charge.body["payment_intent"],
         payment_method=charge.body["payment_method"],
@@ -106,6 +104,11 @@ def _take_back(account: Account, charge: Record, amount: int) -> JsonObject:
     charge.body["refunded"] = charge.body["amount_refunded"] == charge.body["amount_captured"]
     account.save(charge)
     return before
+
+
+def _back_to_card() -> JsonObject:
+    card = {"reference": random_id("", 12), "reference_status": "available", "type": "refund"}
+    return {"type": "card", "card": card}
 
 
 def _refundable_charge(account: Account, params: JsonObject) -> Record:

@@ -16,8 +16,9 @@ from urllib.parse import parse_qsl, urlsplit
 from sandbox.stripe_twin import pages
 from sandbox.stripe_twin.account import ContractViolation
 from sandbox.stripe_twin.api import ApiAnswer, ApiRequest
-from sandbox.stripe_twin.cards import TEST_CARDS, read_entry
+from sandbox.stripe_twin.cards import TEST_CARDS, CardEntry, read_entry
 from sandbox.stripe_twin.control import UnknownControl, control
+from sandbox.stripe_twin.debits import ROUTING_NUMBER, TEST_ACCOUNTS, DebitEntry, read_debit
 from sandbox.stripe_twin.errors import StripeError
 from sandbox.stripe_twin.faults import Fault
 from sandbox.stripe_twin.pages import FormState
@@ -201,20 +202,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send_page(200, pages.closed_page(session, language), session)
             return
         if self.command == "GET":
-            self._send_page(200, pages.payment_page(session, FormState(self._prefilled(query)), language), session)
+            fields, method = self._prefilled(query), _method(session, query)
+            self._send_page(200, pages.payment_page(session, FormState(fields, method=method), language), session)
             return
-        now = time.gmtime(twin.clock.seconds())
+        method = _method(session, form)
         try:
-            entry = read_entry(form, year=now.tm_year, month=now.tm_mon)
-            attempt = twin.pay(session_id, entry)
+            attempt = twin.pay(session_id, self._entry(form, method))
         except ContractViolation as error:
             page = pages.message_page("The Stripe twin made a mistake", error.message, language)
             self._send_page(500, page, session)
         except StripeError as error:
-            state = FormState(form, error.message, error.body["error"].get("param"))
+            state = FormState(form, error.message, error.body["error"].get("param"), method)
             self._send_page(422, pages.payment_page(session, state, language), session)
         else:
             self._follow(attempt, session, form)
+
+    def _entry(self, form: dict[str, str], method: str) -> CardEntry | DebitEntry:
+        """:raises StripeError: when a field has to be mended"""
+        kind = next((bank.method for bank in TEST_ACCOUNTS if bank.method == method), None)
+        if kind is not None:
+            return read_debit(form, kind)
+        now = time.gmtime(self.server.twin.clock.seconds())
+        return read_entry(form, year=now.tm_year, month=now.tm_mon)
 
     def _serve_authentication(self, intent_id: str, token: str, form: dict[str, str]) -> None:
         twin = self.server.twin
@@ -250,6 +259,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     @staticmethod
     def _prefilled(query: dict[str, str]) -> dict[str, str]:
+        bank = next((bank for bank in TEST_ACCOUNTS if bank.number == query.get("account")), None)
+        if bank is not None:
+            who = {"name": "Test Buyer", "email": "buyer@acme.example"}
+            return {"number": bank.number, "routing": ROUTING_NUMBER, **who}
         card = next((card for card in TEST_CARDS if card.number == query.get("card")), None)
         if card is None:
             return {}
@@ -287,6 +300,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+
+def _method(session: Record, given: dict[str, str]) -> str:
+    """How the buyer pays, as far as the Session takes it: by card unless they choose otherwise."""
+    offered: list[str] = session.body["payment_method_types"]
+    bank = next((bank.method for bank in TEST_ACCOUNTS if bank.number == given.get("account")), "")
+    wish = bank or given.get("method", "card")
+    return wish if wish in offered else offered[0]
 
 
 def _page_headers(session: Record | None) -> dict[str, str]:

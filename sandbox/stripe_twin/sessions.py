@@ -5,15 +5,16 @@ from decimal import Decimal
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sandbox.stripe_twin import payments
+from sandbox.stripe_twin import debits, payments
 from sandbox.stripe_twin.account import Account, line_item_list, merged_metadata, only, page, page_size
 from sandbox.stripe_twin.cards import CardEntry, TestCard
+from sandbox.stripe_twin.debits import DebitEntry
 from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid, not_implemented
 from sandbox.stripe_twin.store import Record
 
 DAY = 24 * 60 * 60
-# `allowed_payment_method_types` replaced `payment_method_types` in this API version and filters silently, so the
-# twin, which takes cards only, accepts a list and answers what is left of it.
+# `allowed_payment_method_types` replaced `payment_method_types` in this API version and filters silently: the answer's
+# `payment_method_types` say what is left of it.
 _COPIED = (
     "billing_address_collection", "cancel_url", "client_reference_id", "customer_email", "integration_identifier",
     "locale", "submit_type", "success_url",
@@ -21,14 +22,14 @@ _COPIED = (
 _SUPPORTED = (
     *_COPIED, "adaptive_pricing", "allowed_payment_method_types", "automatic_tax", "currency", "custom_text",
     "customer", "customer_creation", "expires_at", "invoice_creation", "line_items", "metadata", "mode",
-    "payment_intent_data", "ui_mode",
+    "payment_intent_data", "payment_method_options", "ui_mode",
 )  # fmt: skip
 _INTENT_DATA = (
     "capture_method", "description", "metadata", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
 )  # fmt: skip
 
-Outcome = Literal["paid", "authorized", "declined", "requires_action", "closed"]
+Outcome = Literal["paid", "authorized", "processing", "declined", "requires_action", "closed"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
         payments.check_amount(total, currency, what=what, param="line_items")
     else:
         raise not_implemented("Checkout Sessions without a payment (a total of 0)")
+    methods = debits.offered(params.get("allowed_payment_method_types"), currency)
+    if not methods:
+        message = "No valid payment method types for this Checkout Session: none of those allowed works here."
+        raise invalid(message, param="allowed_payment_method_types")
     session = account.create(
         "checkout.session",
         private={
@@ -73,7 +78,7 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
         },
         **{name: params[name] for name in _COPIED if name in params},
         adaptive_pricing={"enabled": False},
-        allowed_payment_method_types=_card_of(params.get("allowed_payment_method_types")),
+        allowed_payment_method_types=params.get("allowed_payment_method_types") and methods,
         amount_subtotal=total,
         amount_total=total,
         currency=currency,
@@ -84,8 +89,8 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
         metadata=merged_metadata(None, params.get("metadata")),
         mode="payment",
         payment_method_collection="if_required",
-        payment_method_options={},
-        payment_method_types=["card"],
+        payment_method_options=_method_options(params, methods),
+        payment_method_types=methods,
         payment_status="unpaid",
         status="open",
         total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
@@ -147,7 +152,7 @@ def close(account: Account, session: Record) -> None:
     account.emit("checkout.session.expired", session)
 
 
-def pay(account: Account, session: Record, entry: CardEntry) -> Attempt:
+def pay(account: Account, session: Record, entry: CardEntry | DebitEntry) -> Attempt:
     """The buyer presses pay on the hosted page. A decline leaves the Session open for another card."""
     if session.body["status"] != "open":
         return Attempt("closed")
@@ -156,6 +161,9 @@ def pay(account: Account, session: Record, entry: CardEntry) -> Attempt:
     session.private["buyer"] = {"email": entry.email, "name": entry.name}
     account.save(session)
     intent = account.load("payment_intent", session.body["payment_intent"], param="intent")
+    if isinstance(entry, DebitEntry):
+        debits.confirm(account, intent, entry)
+        return _after_confirm(account, session, intent)
     try:
         payments.confirm(account, intent, entry, return_url=success_location(session))
     except StripeError as error:
@@ -174,6 +182,16 @@ def finish_authentication(
     except StripeError as error:
         return _declined(error)
     return _after_confirm(account, session, intent)
+
+
+def finish_debit(account: Account, intent: Record) -> None:
+    """The bank has decided on a direct debit, days after its page was left."""
+    came = debits.turn(account, intent)
+    session = account.load("checkout.session", intent.private["session"], param="session")
+    if came:
+        session.body["payment_status"] = "paid"
+        account.save(session)
+    account.emit(f"checkout.session.async_payment_{'succeeded' if came else 'failed'}", session)
 
 
 def success_location(session: Record) -> str:
@@ -304,15 +322,11 @@ def _amounts(given: JsonObject, quantity: int, param: str) -> tuple[Decimal, int
     return unit, int(unit * quantity + Decimal("0.5"))
 
 
-def _card_of(allowed: list[str] | None) -> list[str] | None:
-    if allowed is None:
-        return None
-    if "card" not in allowed:
-        raise invalid(
-            "No valid payment method types for this Checkout Session. The Stripe twin takes cards only.",
-            param="allowed_payment_method_types",
-        )
-    return ["card"]
+def _method_options(params: JsonObject, methods: list[str]) -> JsonObject:
+    given: JsonObject = params.get("payment_method_options", {})
+    only(given, ("us_bank_account",), "Checkout.Sessions.create payment_method_options")
+    only(given.get("us_bank_account", {}), ("verification_method",), "payment_method_options us_bank_account")
+    return {name: options for name, options in given.items() if name in methods}
 
 
 def _customer_details(account: Account, customer_id: str | None, email: str | None) -> JsonObject | None:
@@ -344,7 +358,8 @@ def _after_confirm(account: Account, session: Record, intent: Record) -> Attempt
     )
     account.save(session)
     account.emit("checkout.session.completed", session)
-    return Attempt("paid" if paid else "authorized", location=success_location(session))
+    left: Outcome = "processing" if intent.body["status"] == "processing" else "authorized"
+    return Attempt("paid" if paid else left, location=success_location(session))
 
 
 def _completed_details(session: Record) -> JsonObject:

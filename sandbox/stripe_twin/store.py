@@ -22,6 +22,8 @@ CREATE INDEX IF NOT EXISTS objects_open_sessions ON objects (json_extract(body, 
     WHERE kind = 'checkout.session' AND json_extract(body, '$.status') = 'open';
 CREATE INDEX IF NOT EXISTS objects_due_refunds ON objects (json_extract(private, '$.turns_at'))
     WHERE kind = 'refund';
+CREATE INDEX IF NOT EXISTS objects_due_intents ON objects (json_extract(private, '$.turns_at'))
+    WHERE kind = 'payment_intent';
 CREATE TABLE IF NOT EXISTS saved_answers (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
     request_id TEXT NOT NULL, created REAL NOT NULL);
@@ -192,6 +194,17 @@ class Store:
             _record(row)
             for row in self._rows(
                 "SELECT body, private FROM objects WHERE kind = 'refund' "
+                "AND json_extract(private, '$.turns_at') <= ? ORDER BY rowid",
+                now,
+            )
+        ]
+
+    def list_due_intents(self, now: float) -> list[Record]:
+        """Those on which a bank has decided by now."""
+        return [
+            _record(row)
+            for row in self._rows(
+                "SELECT body, private FROM objects WHERE kind = 'payment_intent' "
                 "AND json_extract(private, '$.turns_at') <= ? ORDER BY rowid",
                 now,
             )

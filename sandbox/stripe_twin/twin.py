@@ -12,6 +12,7 @@ from sandbox.stripe_twin.api import Api
 from sandbox.stripe_twin.cards import CardEntry, card_of, named_entry
 from sandbox.stripe_twin.clock import Clock, TwinClock, system_clock
 from sandbox.stripe_twin.contract import Contract
+from sandbox.stripe_twin.debits import DebitEntry, named_debit
 from sandbox.stripe_twin.errors import JsonObject
 from sandbox.stripe_twin.faults import Fault, FaultPlan, SeededFaults
 from sandbox.stripe_twin.outbox import Outbox, Twist
@@ -57,7 +58,7 @@ class Twin:
         self.let_time_pass()
         return self.store.find(session_id, "checkout.session")
 
-    def pay(self, session_id: str, entry: CardEntry) -> Attempt:
+    def pay(self, session_id: str, entry: CardEntry | DebitEntry) -> Attempt:
         """:raises KeyError: when there is no such Session."""
         with self._acting():
             session = self.store.find(session_id, "checkout.session")
@@ -82,13 +83,16 @@ class Twin:
             return attempt, session
 
     def let_time_pass(self) -> None:
-        """Do what is due: Sessions expire, refunds come to their end."""
+        """Do what is due: Sessions expire, banks decide on debits, refunds come to their end."""
         now = self.clock.seconds()
-        if not self.store.list_due_sessions(now) and not self.store.list_due_refunds(now):
+        due = (self.store.list_due_sessions, self.store.list_due_intents, self.store.list_due_refunds)
+        if not any(listed(now) for listed in due):
             return
         with self._acting_now():
             for session in self.store.list_due_sessions(now):
                 sessions.close(self.account, session)
+            for intent in self.store.list_due_intents(now):
+                sessions.finish_debit(self.account, intent)
             for refund in self.store.list_due_refunds(now):
                 refunds.turn(self.account, refund)
 
@@ -97,15 +101,15 @@ class Twin:
     def pay_at_once(
         self, session_id: str, card: str = "visa", *, authentication: Literal["pass", "fail", "wait"] = "pass"
     ) -> Attempt:
-        """Pay without a browser; *card* is a name of cards.TEST_CARDS or a number.
+        """Pay without a browser; *card* is a name of cards.TEST_CARDS or debits.TEST_ACCOUNTS, or a card's number.
 
         ``wait`` leaves a 3D Secure card unanswered, as a buyer does who walks away.
 
         :raises KeyError: when there is no such Session.
         :raises ValueError: for an unknown card name.
         """
-        entry = named_entry(card, year=int(time.strftime("%Y", time.gmtime(self.clock.seconds()))))
-        attempt = self.pay(session_id, entry)
+        year = int(time.strftime("%Y", time.gmtime(self.clock.seconds())))
+        attempt = self.pay(session_id, named_debit(card) or named_entry(card, year=year))
         if attempt.outcome != "requires_action" or authentication == "wait" or attempt.location is None:
             return attempt
         intent_id, token = attempt.location.rsplit("/", 2)[1:]

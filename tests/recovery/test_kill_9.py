@@ -101,6 +101,18 @@ def lose_the_answer_and_try_after_the_key_is_forgotten(journey: Journey) -> str:
     return settle_by_webhook(journey)
 
 
+def pay_by_debit(journey: Journey) -> str:
+    """The bank takes a week, and its word comes by webhook."""
+    number = place(journey)
+    journey.do("pay", number=number)
+    assert journey.twin.control.pay_at_once(journey.session(), "sepa").outcome == "processing"
+    assert journey.do("come_back", number=number, session_id=journey.session()) == "processing"
+    journey.deliver_webhooks()
+    journey.pass_time(timedelta(days=7))
+    journey.deliver_webhooks()
+    return "paid"
+
+
 def refund_a_part_and_then_all(journey: Journey) -> str:
     """The clerk gives a part back, then the order is taken back as a whole."""
     number = buy(journey)
@@ -223,6 +235,7 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
         *points(COMMIT, "payment.looked_up"),
         *points(CALL, "stripe.list_sessions"),
     ),
+    pay_by_debit: points(COMMIT, "payment.settle"),
     refund_a_part_and_then_all: (
         *points(COMMIT, "refund.begin", "refund.resend", "refund.answer"),
         *points(CALL, "stripe.create_refund"),

@@ -11,6 +11,8 @@ from sandbox.stripe_twin import RunningTwin
 Row = dict[str, Any]
 CLOSED = {"lapsed", "cancelled"}
 SOLD = {"paid", "cancelling"}
+LETTERS = {"completed_unpaid": "order_processing", "async_failed": "order_payment_failed"}
+"""What the buyer is written at a step of the order, besides its beginning and its end."""
 
 
 class Truth:
@@ -143,6 +145,8 @@ class Truth:
     def _check_letters(self, orders: dict[Any, Row]) -> None:
         kinds = sorted(row["kind"] for row in self.rows("select kind from outgoing_mail where kind like 'order_%'"))
         expected = ["order_received"] * len(orders)
+        steps = self.rows("select event from order_event")
+        expected += [LETTERS[step["event"]] for step in steps if step["event"] in LETTERS]
         for order in orders.values():
             expected += ["order_paid"] if order["paid_at"] is not None else []
             if order["state"] in CLOSED:

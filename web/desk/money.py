@@ -35,6 +35,8 @@ MEANINGS: Final = {
     "paid_but_unrecorded": Meaning(N_("Stripe has the money, we do not know of it"), _SOON),
     "recorded_but_unpaid": Meaning(N_("We say paid, Stripe does not"), _PERSON),
     "expired_but_live": Meaning(N_("Stripe has closed a payment page that we think is open"), _SOON),
+    "waiting_but_unrecorded": Meaning(N_("A bank works on a payment at Stripe, we do not know of it"), _SOON),
+    "failed_but_waiting": Meaning(N_("A payment has failed at Stripe, we still wait for it"), _SOON),
     "unknown_to_stripe": Meaning(N_("Stripe does not know a payment page of ours"), _PERSON),
     "paid_for_no_order": Meaning(N_("Money came for an order that is not ours"), _PERSON),
     "refund_unknown_to_stripe": Meaning(N_("Stripe does not know a refund of ours"), _PERSON),

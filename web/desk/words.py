@@ -21,7 +21,13 @@ STATES: Final = {
     State.CANCELLED: N_("Cancelled"),
     State.LAPSED: N_("Lapsed"),
 }
-TONES: Final = {State.PAID: "good", State.PAYABLE: "warn", State.CLOSING: "warn", State.LAPSED: "bad"}
+TONES: Final = {
+    State.PAID: "good",
+    State.PAYABLE: "warn",
+    State.PROCESSING: "warn",
+    State.CLOSING: "warn",
+    State.LAPSED: "bad",
+}
 WORDS: Final = {
     "card_session": N_("payment page"),
     "settled": N_("settled"),
@@ -83,6 +89,8 @@ EVENTS: Final = {
     "accept_free": N_("Accepted, nothing to pay"),
     "accept_on_terms": N_("Accepted on terms"),
     "pay": N_("Payment begun"),
+    "completed_unpaid": N_("The buyer has paid by direct debit; the bank works on it"),
+    "async_failed": N_("The bank refused the direct debit; the order waits for another payment"),
     "attempt_dead": N_("Payment attempt ended without payment"),
     "paid": N_("Paid"),
     "pay_by_passed": N_("Time to pay passed"),
