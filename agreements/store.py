@@ -147,6 +147,14 @@ async def find_checkpoint_covering(session: AsyncSession, seq: int) -> LedgerChe
     )
 
 
+async def find_latest_checkpoint(session: AsyncSession) -> LedgerCheckpoint | None:
+    return await session.scalar(sa.select(LedgerCheckpoint).order_by(LedgerCheckpoint.size.desc()).limit(1))
+
+
+async def find_checkpoint(session: AsyncSession, size: int) -> LedgerCheckpoint | None:
+    return await session.scalar(sa.select(LedgerCheckpoint).where(LedgerCheckpoint.size == size))
+
+
 async def list_checkpoints(session: AsyncSession) -> list[LedgerCheckpoint]:
     return list(await session.scalars(sa.select(LedgerCheckpoint).order_by(LedgerCheckpoint.size)))
 

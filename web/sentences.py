@@ -91,6 +91,7 @@ SENTENCES: Final[dict[str, str]] = {
     "presentation-consumed": N_("This order is placed already. You find it among your orders."),
     "agreement-needs-account": N_("Log in first: an order needs somebody who accepts it."),
     "document-not-found": N_("There is no such document or version."),
+    "ledger-size-unknown": N_("The ledger has no such size, or no head of it was signed."),
     "receipt-not-found": N_("There is no such receipt, or it is not yours to see."),
     "review-not-found": N_("This link does not work any more. Ask the person who sent it for a new one."),
     "order-unknown": N_("There is no such order, or it is not yours to see."),

@@ -21,6 +21,7 @@ from accounts.staff_keys import StaffKeys
 from accounts.webhooks.delivery import Deliveries
 from accounts.webhooks.outbox import QUEUE
 from accounts.webhooks.service import Webhooks
+from agreements.checkpoints import Checkpoints
 from agreements.service import Agreements
 from catalog.service import Catalog
 from checkout.carts import Carts
@@ -105,6 +106,7 @@ class Services(msgspec.Struct, kw_only=True):
     price_history: PriceHistory
     quotes: Quotes
     agreements: Agreements
+    checkpoints: Checkpoints
     carts: Carts
     checkouts: Checkouts
     orders: Orders
@@ -197,6 +199,7 @@ def build(
         price_history=PriceHistory(books),
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
         agreements=agreements,
+        checkpoints=Checkpoints(db, clock, keyring, origin=agreements.origin),
         carts=Carts(db, clock, books, catalog),
         checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
         orders=orders,
@@ -269,6 +272,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
     jobs.periodic("reconcile", LATE_IN_HOURS, reconcile)
+    jobs.periodic("sign_ledger_head", EVERY_MINUTE, services.checkpoints.sign)
     jobs.periodic("sweep_webhooks", EVERY_MINUTE, services.deliveries.sweep)
     jobs.periodic("sweep_price_news", EVERY_MINUTE, services.price_news.sweep)
     jobs.periodic("delete_old_webhooks", HOURLY, services.deliveries.delete_old)

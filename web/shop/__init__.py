@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import account, cart, catalog, checkout, documents, entrance, orders, quotes
+from web.shop import account, cart, catalog, checkout, documents, entrance, ledger, orders, quotes
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -15,5 +15,6 @@ def routes() -> list[ControllerRouterHandler]:
         *orders.HANDLERS,
         *quotes.HANDLERS,
         *documents.HANDLERS,
+        *ledger.HANDLERS,
         *account.HANDLERS,
     ]

@@ -52,7 +52,7 @@ async def document_page(
 async def verify_program() -> Response[bytes]:
     return Response(
         PROGRAM,
-        media_type="text/x-python; charset=utf-8",
+        media_type="text/x-python",
         headers={"content-disposition": 'attachment; filename="verify.py"'},
     )
 
@@ -61,7 +61,7 @@ async def verify_program() -> Response[bytes]:
 async def verify_quote_program() -> Response[bytes]:
     return Response(
         QUOTE_PROGRAM,
-        media_type="text/x-python; charset=utf-8",
+        media_type="text/x-python",
         headers={"content-disposition": 'attachment; filename="verify_quote.py"'},
     )
 
