@@ -35,11 +35,20 @@ class CartState(StrEnum):
     """A visitor's cart whose lines went into the company's at log-in."""
 
 
+class Paying(StrEnum):
+    """What the buyer chose at the review: to pay at once, or by an invoice on the company's terms."""
+
+    NOW = "now"
+    ON_TERMS = "on_terms"
+
+
 class AttemptKind(StrEnum):
     CARD_SESSION = "card_session"
     """Stripe's hosted page: card, SEPA or ACH debit, as the buyer chooses there."""
     SAVED_CARD = "saved_card"
     """A card kept at Stripe, charged from here."""
+    INVOICE = "invoice"
+    """Of an order on terms; `terms_model.Invoice` holds what it is over."""
 
 
 class AttemptState(StrEnum):
@@ -66,6 +75,14 @@ class CallStep(StrEnum):
     CHARGE_CARD = "charge_card"
     CAPTURE = "capture"
     CANCEL_INTENT = "cancel_intent"
+    CREATE_INVOICE = "create_invoice"
+    ADD_INVOICE_ITEM = "add_invoice_item"
+    FINALIZE_INVOICE = "finalize_invoice"
+    SEND_INVOICE = "send_invoice"
+    VOID_INVOICE = "void_invoice"
+    MARK_UNCOLLECTIBLE = "mark_uncollectible"
+    PAY_OUT_OF_BAND = "pay_out_of_band"
+    CREATE_CREDIT_NOTE = "create_credit_note"
 
 
 class CallOutcome(StrEnum):
@@ -135,6 +152,13 @@ class Account(StrEnum):
     FREIGHT = "freight"
     TAX_PAYABLE = "tax_payable"
     CUSTOMER_LIABILITY = "customer_liability"
+    ACCOUNTS_RECEIVABLE = "accounts_receivable"
+    """What invoices are to bring."""
+    CUSTOMER_CASH = "customer_cash"
+    """What companies transferred and no invoice has used: theirs, in their cash balances at Stripe."""
+    BANK = "bank"
+    """Money that came past Stripe."""
+    BAD_DEBT = "bad_debt"
 
 
 class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -213,6 +237,7 @@ class Checkout(Base, kw_only=True):
     currency: Mapped[str] = mapped_column(CURRENCY)
     shown: Mapped[dict[str, Any] | None] = mapped_column(MAYBE_JSON, default=None)
     """The canonical order of the last review; reviewing the same again shows the same, priced at the same instant."""
+    paying: Mapped[Paying] = mapped_column(text_enum(Paying), default=Paying.NOW)
     accepted_at: Mapped[datetime | None] = mapped_column(default=None)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -263,6 +288,8 @@ class Order(Base, kw_only=True):
     po_number: Mapped[str | None] = mapped_column(default=None)
     tax_id: Mapped[str | None] = mapped_column(default=None)
     pay_by: Mapped[datetime | None] = mapped_column(default=None)
+    net_days: Mapped[int | None] = mapped_column(default=None)
+    """Of an order on terms: its invoice is due so many days after it is made. None: paid at once."""
     placed_at: Mapped[datetime]
     paid_at: Mapped[datetime | None] = mapped_column(default=None)
     closed_at: Mapped[datetime | None] = mapped_column(default=None)

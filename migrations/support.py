@@ -40,3 +40,45 @@ def _guard(op: Any, table: str, rule: str) -> None:
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY {table}_rows ON {table} USING ({rule}) WITH CHECK ({rule})")
+
+
+def widen(op: Any, table: str, constraint: str, column: str, *values: str) -> None:
+    """Let *column* take further *values* besides those that its check constraint lists already, whoever added them."""
+    wanted = ", ".join(f"'{value}'" for value in values)
+    op.execute(
+        f"""
+        DO $$
+        DECLARE
+            allowed text;
+        BEGIN
+            SELECT string_agg(DISTINCT quote_literal(each), ', ') INTO allowed FROM (
+                SELECT (regexp_matches(pg_get_constraintdef(oid), '''([^'']+)''', 'g'))[1] AS each
+                FROM pg_constraint WHERE conname = '{constraint}' AND conrelid = '{table}'::regclass
+                UNION SELECT unnest(ARRAY[{wanted}])
+            ) listed;
+            EXECUTE format('ALTER TABLE {table} DROP CONSTRAINT {constraint}, '
+                'ADD CONSTRAINT {constraint} CHECK ({column} IN (%s))', allowed);
+        END $$
+        """
+    )
+
+
+def narrow(op: Any, table: str, constraint: str, column: str, *values: str) -> None:
+    """Undo `widen`; rows that hold one of *values* have been deleted before."""
+    gone = ", ".join(f"'{value}'" for value in values)
+    op.execute(
+        f"""
+        DO $$
+        DECLARE
+            allowed text;
+        BEGIN
+            SELECT string_agg(DISTINCT quote_literal(each), ', ') INTO allowed FROM (
+                SELECT (regexp_matches(pg_get_constraintdef(oid), '''([^'']+)''', 'g'))[1] AS each
+                FROM pg_constraint WHERE conname = '{constraint}' AND conrelid = '{table}'::regclass
+                EXCEPT SELECT unnest(ARRAY[{gone}])
+            ) listed;
+            EXECUTE format('ALTER TABLE {table} DROP CONSTRAINT {constraint}, '
+                'ADD CONSTRAINT {constraint} CHECK ({column} IN (%s))', allowed);
+        END $$
+        """
+    )
