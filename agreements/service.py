@@ -278,6 +278,7 @@ class Agreements:
         template_digest: str,
         stylesheet_digest: str,
         pay_within: timedelta,
+        net_days: int | None = None,
         button_label: str | None = None,
         channel: str = "web",
         categories: Collection[str] = (),
@@ -345,7 +346,7 @@ class Agreements:
                 "asked": asked,
                 "rules": chosen.rules,
                 "statements": statements,
-                "notices": wording.notices(locale, versions, pay_within=pay_within),
+                "notices": wording.notices(locale, versions, pay_within=pay_within, net_days=net_days),
             }
         )
         content: dict[str, Any] = msgspec.json.decode(signed)

@@ -34,6 +34,7 @@ class _Wording(msgspec.Struct, frozen=True, kw_only=True):
     privacy: tuple[str, str]
     marketing: str
     lapse: str
+    on_terms: str
     day: tuple[str, str]
     hour: tuple[str, str]
     other_language: str
@@ -60,6 +61,7 @@ _WORDINGS: Final = {
         privacy=("The ", " says how {seller} uses personal data."),
         marketing="{seller} may send me offers and product news by e-mail. I can withdraw this at any time.",
         lapse="If the order is not paid within {period}, it lapses and neither side owes anything.",
+        on_terms="The order is paid by invoice. The invoice is due {period} after it is made.",
         day=("{n} day", "{n} days"),
         hour=("{n} hour", "{n} hours"),
         other_language="The {title} is available in {language} only; that text applies.",
@@ -103,6 +105,7 @@ _WORDINGS: Final = {
             "cualquier momento."
         ),
         lapse="Si el pedido no se paga en un plazo de {period}, caduca y ninguna de las partes debe nada.",
+        on_terms="El pedido se paga mediante factura. La factura vence a los {period} de su emisión.",
         day=("{n} día", "{n} días"),
         hour=("{n} hora", "{n} horas"),
         other_language="El documento {title} solo está disponible en {language}; se aplica ese texto.",
@@ -180,14 +183,20 @@ def statements(
     return tuple(sentences)
 
 
-def notices(locale: str, versions: Sequence[DocumentVersion], *, pay_within: timedelta) -> tuple[str, ...]:
-    """What the page says beside the sentences: when the order lapses, and which other language applies."""
+def notices(
+    locale: str, versions: Sequence[DocumentVersion], *, pay_within: timedelta, net_days: int | None = None
+) -> tuple[str, ...]:
+    """What the page says beside the sentences: when the order lapses or, with *net_days*, when its invoice is due; and
+    which other language applies.
+    """
     words = _wording(locale)
+    if net_days is not None:
+        pay_within = timedelta(days=net_days)
     hours = round(pay_within / timedelta(hours=1))
     number, forms = (hours // 24, words.day) if hours % 24 == 0 else (hours, words.hour)
     period = forms[number != 1].format(n=number)
     return (
-        words.lapse.format(period=period),
+        (words.lapse if net_days is None else words.on_terms).format(period=period),
         *(
             words.other_language.format(
                 title=version.title, language=words.languages.get(version.locale, version.locale)

@@ -34,9 +34,11 @@ def order_terms(
     po_number: str | None,
     ship_to: ShipTo,
     pay_within_hours: int,
+    net_days: int | None = None,
 ) -> dict[str, Any]:
     """What is ordered and what it costs, with all a replay needs: the book's root, the instant, the buyer as the engine
-    knew it, and the tax and freight inputs with the digests of their tables.
+    knew it, and the tax and freight inputs with the digests of their tables. How it is paid is a term of it as well:
+    with *net_days* by an invoice that is due so long after it is made, else within some hours.
     """
     terms: dict[str, Any] = {
         "schema": SCHEMA,
@@ -63,10 +65,19 @@ def order_terms(
         "price_root": quote.root,
         "priced_at": instant_text(quote.at),
     }
+    if net_days is not None:
+        del terms["pay_within_hours"]
+        terms["payment"] = {"by": "invoice", "net_days": net_days}
     if signed_quote_id is not None:
         terms["signed_quote"] = str(signed_quote_id)
     # As it comes back from storage, so that the two compare equal
     return msgspec.json.decode(canonical_json(terms), type=dict[str, Any])
+
+
+def net_days(terms: dict[str, Any]) -> int | None:
+    """After how many days the invoice of an order is due; None: it is paid at once."""
+    payment = terms.get("payment")
+    return None if payment is None else int(payment["net_days"])
 
 
 def personal_fields(*, ship_to: ShipTo, email: str) -> dict[str, str]:

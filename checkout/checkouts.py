@@ -16,6 +16,7 @@ from agreements.model import DeclineReason, LegalReview
 from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
 from checkout import canonical, quoted, store
+from checkout import credit as credit_control
 from checkout.carts import delivery_to
 from checkout.charging import check_chargeable
 from checkout.freight import FreightDecision, FreightNotKnown
@@ -27,6 +28,7 @@ from checkout.model import (
     Order,
     OrderEvent,
     OrderLine,
+    Paying,
     ShipTo,
     StockReservation,
 )
@@ -185,6 +187,23 @@ class Checkouts:
             events.record(session, "checkout_step_completed", journey=principal.visitor_id, at=now, step="details")
         return CheckoutView.of(checkout)
 
+    async def choose_paying(self, principal: Principal, paying: Paying, *, locale: str) -> CheckoutView:
+        """Pay at once, or by invoice on the company's terms: it is shown at the review and a term of what is accepted.
+
+        :raises AccountNeeded: for a guest
+        :raises CartEmpty: when there is nothing to order
+        :raises CreditUnavailable: when the company has no terms in the cart's currency
+        """
+        company = _buyer(principal)
+        async with self.db.begin(principal.db_scope()) as session:
+            cart, checkout = await self._lock(session, principal, locale)
+            if paying is Paying.ON_TERMS and not await credit_control.standing(session, company.id, cart.currency):
+                raise credit_control.CreditUnavailable("Your company has no terms for this order: it is paid at once.")
+            checkout.state = advance(checkout.state, Event.EDIT)
+            checkout.version += 1
+            checkout.paying, checkout.updated_at = paying, self.clock.now()
+        return CheckoutView.of(checkout)
+
     async def review(
         self, principal: Principal, *, locale: str, template_digest: str, stylesheet_digest: str
     ) -> Review:
@@ -205,9 +224,16 @@ class Checkouts:
             cart, checkout = await self._lock(session, principal, locale)
             checkout.state = advance(checkout.state, Event.REVIEW)
             checkout.email = checkout.email or principal.email
+            credit = await credit_control.standing(session, company.id, cart.currency)
+            if credit is None:
+                checkout.paying = Paying.NOW
             priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
             totals, _ = _whole(priced)
             check_chargeable(totals.total)
+            if checkout.paying is Paying.ON_TERMS and not (totals.total and credit and credit.covers(totals.total)):
+                checkout.paying = Paying.NOW
+                priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
+            net_days = canonical.net_days(terms)
             shown, previous = checkout.shown, _shown_total(checkout)
             if shown is not None and canonical.same_offer(shown, terms) and _fresh(shown, now):
                 terms = shown
@@ -222,6 +248,7 @@ class Checkouts:
                 template_digest=template_digest,
                 stylesheet_digest=stylesheet_digest,
                 pay_within=PAY_WITHIN,
+                net_days=net_days,
                 categories=await self.catalog.categories_of(session, {line.sku for line in cart.lines}),
                 quoted=None if _quote_id(priced) is None or priced.signed_quote is None else priced.signed_quote.keeps,
             )
@@ -236,7 +263,9 @@ class Checkouts:
             totals=totals,
             presentation=presentation,
             previous_total=previous if previous is not None and previous != totals.total else None,
-            pay_by=now + PAY_WITHIN,
+            credit=credit,
+            net_days=net_days,
+            pay_by=now + PAY_WITHIN if net_days is None else None,
         )
 
     async def place(
@@ -258,6 +287,8 @@ class Checkouts:
         :raises catalog.service.InsufficientStock: naming the lines
         :raises CartNotOrderable: when a line can't be priced any more
         :raises CartEmpty: when there is nothing to order
+        :raises checkout.credit.CreditExceeded: when it was to be paid by invoice and less credit is left
+        :raises checkout.credit.CreditUnavailable: likewise, when the company has no terms any more
         :raises agreements.service.PresentationStale: and the others of `Agreements.accept`
         """
         company = _buyer(principal)
@@ -323,11 +354,16 @@ class Checkouts:
         totals, freight = _whole(priced)
         shown = _unchanged(shown, terms, totals.total)
         order = self._order(company, checkout, priced, totals, freight, shown, now)
+        order.net_days = canonical.net_days(shown)
+        if order.net_days is not None:
+            await credit_control.claim(session, company.id, totals.total)
+            order.pay_by = None
         reserved = {
             priced.skus[code].id: quantity for code, quantity in base_quantities(cart.lines, priced.skus).items()
         }
         await self.catalog.reserve(session, reserved)
-        event, before = Event.ACCEPT if totals.total else Event.ACCEPT_FREE, checkout.state
+        paid_later = Event.ACCEPT if order.net_days is None else Event.ACCEPT_ON_TERMS
+        event, before = paid_later if totals.total else Event.ACCEPT_FREE, checkout.state
         order.number = f"T-{now.year}-{await store.next_order_number(session):06d}"
         order.state = checkout.state = advance(before, event)
         order.paid_at = now if order.state is State.PAID else None
@@ -412,6 +448,13 @@ class Checkouts:
         self, session: AsyncSession, company: BuyerCompany, cart: Cart, checkout: Checkout, now: datetime
     ) -> tuple[PricedCart, dict[str, Any], dict[str, str]]:
         """The cart as it would be ordered at *now*: priced, as terms, and its personal fields."""
+        credit = None
+        if checkout.paying is Paying.ON_TERMS:
+            credit = await credit_control.standing(session, company.id, cart.currency)
+            if credit is None:
+                raise credit_control.CreditUnavailable(
+                    "Your company cannot pay this order by invoice any more. Nothing was ordered: pay it now."
+                )
         view = CheckoutView.of(checkout)
         email = view.email
         if view.ship_to is None or email is None:
@@ -450,6 +493,7 @@ class Checkouts:
             po_number=view.po_number,
             ship_to=view.ship_to,
             pay_within_hours=int(PAY_WITHIN.total_seconds() // 3600),
+            net_days=None if credit is None else credit.net_days,
         )
         return priced, terms, canonical.personal_fields(ship_to=view.ship_to, email=email)
 
@@ -509,6 +553,9 @@ class Checkouts:
         await announce_created(session, order, now=now, base_url=self.base_url)
         if order.state is State.PAID:
             await finish_sale(session, self.catalog, order, entry_id=order.id, now=now, base_url=self.base_url)
+            return
+        if order.state is State.ON_TERMS:
+            await queue_mail(session, order_mail("order_received_on_terms", order, base_url=self.base_url), now=now)
             return
         await queue_mail(session, order_mail("order_received", order, base_url=self.base_url), now=now)
         await enqueue(session, CLOSE_TASK, {"order_id": str(order.id)}, run_at=order.pay_by)

@@ -20,6 +20,10 @@ _SUBJECTS: Final = {
         "en": "Order {number}: the payment failed, please pay another way",
         "es": "Pedido {number}: el pago ha fallado, pague de otra forma",
     },
+    "order_received_on_terms": {
+        "en": "Order {number}: received, {total} by invoice",
+        "es": "Pedido {number}: recibido, {total} mediante factura",
+    },
     "order_paid": {"en": "Order {number}: paid, thank you", "es": "Pedido {number}: pagado, gracias"},
     "order_lapsed": {"en": "Order {number}: lapsed, unpaid", "es": "Pedido {number}: caducado sin pago"},
     "order_cancelled": {"en": "Order {number}: cancelled", "es": "Pedido {number}: cancelado"},
@@ -53,6 +57,14 @@ _TEXTS: Final = {
         "pie.\n\n"
         "Próximo paso: pague antes del {pay_by} aquí, con tarjeta o de nuevo por adeudo directo:\n{pay_url}\n"
         "Hasta entonces le reservamos la mercancía. Sin pago, el pedido caduca y no se debe nada.",
+    },
+    "order_received_on_terms": {
+        "en": "We have received your binding order {number} of {placed_at}.\n\n"
+        "What happens next: we pack the goods, which are reserved for you, and send you the invoice. It is due\n"
+        "{net_days} days after its date; how to pay it stands on it.",
+        "es": "Hemos recibido su pedido vinculante {number} del {placed_at}.\n\n"
+        "Próximo paso: preparamos la mercancía, que le hemos reservado, y le enviamos la factura. Vence a los\n"
+        "{net_days} días de su fecha; en ella consta cómo pagarla.",
     },
     "order_paid": {
         "en": "Your payment for order {number} has arrived. Thank you.\n\n"
@@ -100,6 +112,7 @@ def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
         "placed_at": _day(order.placed_at, locale),
         "pay_by": "" if order.pay_by is None else _instant(order.pay_by, locale),
         "pay_url": f"{base_url}/orders/{order.number}/payment",
+        "net_days": order.net_days,
     }
     goods, freight, tax, total, po_number, link = _PARTS[locale]
     lines = [

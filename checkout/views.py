@@ -10,8 +10,9 @@ import msgspec
 from agreements.asking import Quoted
 from agreements.model import Presentation
 from catalog.views import Names, SkuView
+from checkout.credit import Credit
 from checkout.freight import FreightDecision
-from checkout.model import Checkout, ShipTo
+from checkout.model import Checkout, Paying, ShipTo
 from checkout.states import State
 from checkout.tax import TaxDecision
 from checkout.totals import Totals
@@ -124,6 +125,7 @@ class CheckoutView(View, frozen=True, kw_only=True):
     tax_id: str | None
     details_saved_at: datetime | None
     currency: str
+    paying: Paying
 
     @classmethod
     def of(cls, checkout: Checkout) -> "CheckoutView":
@@ -139,12 +141,14 @@ class CheckoutView(View, frozen=True, kw_only=True):
             tax_id=checkout.tax_id,
             details_saved_at=checkout.details_saved_at,
             currency=checkout.currency,
+            paying=checkout.paying,
         )
 
 
 class Review(View, frozen=True, kw_only=True):
     """The last page before the order. *previous_total* is set when the total is another than the one shown before:
-    the page says so above everything else.
+    the page says so above everything else. *credit*: the company's, where it may pay by invoice; *pay_by*
+    is None where it does.
     """
 
     checkout: CheckoutView
@@ -152,4 +156,7 @@ class Review(View, frozen=True, kw_only=True):
     totals: Totals
     presentation: Presentation
     previous_total: Money | None
-    pay_by: datetime
+    credit: Credit | None
+    net_days: int | None
+    """After how many days the order's invoice is due; None: it is paid at once."""
+    pay_by: datetime | None

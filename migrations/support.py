@@ -44,28 +44,16 @@ def _guard(op: Any, table: str, rule: str) -> None:
 
 def widen(op: Any, table: str, constraint: str, column: str, *values: str) -> None:
     """Let *column* take further *values* besides those that its check constraint lists already, whoever added them."""
-    wanted = ", ".join(f"'{value}'" for value in values)
-    op.execute(
-        f"""
-        DO $$
-        DECLARE
-            allowed text;
-        BEGIN
-            SELECT string_agg(DISTINCT quote_literal(each), ', ') INTO allowed FROM (
-                SELECT (regexp_matches(pg_get_constraintdef(oid), '''([^'']+)''', 'g'))[1] AS each
-                FROM pg_constraint WHERE conname = '{constraint}' AND conrelid = '{table}'::regclass
-                UNION SELECT unnest(ARRAY[{wanted}])
-            ) listed;
-            EXECUTE format('ALTER TABLE {table} DROP CONSTRAINT {constraint}, '
-                'ADD CONSTRAINT {constraint} CHECK ({column} IN (%s))', allowed);
-        END $$
-        """
-    )
+    _relist(op, table, constraint, column, "UNION", values)
 
 
 def narrow(op: Any, table: str, constraint: str, column: str, *values: str) -> None:
     """Undo `widen`; rows that hold one of *values* have been deleted before."""
-    gone = ", ".join(f"'{value}'" for value in values)
+    _relist(op, table, constraint, column, "EXCEPT", values)
+
+
+def _relist(op: Any, table: str, constraint: str, column: str, how: str, values: tuple[str, ...]) -> None:
+    listed = ", ".join(f"'{value}'" for value in values)
     op.execute(
         f"""
         DO $$
@@ -73,12 +61,12 @@ def narrow(op: Any, table: str, constraint: str, column: str, *values: str) -> N
             allowed text;
         BEGIN
             SELECT string_agg(DISTINCT quote_literal(each), ', ') INTO allowed FROM (
-                SELECT (regexp_matches(pg_get_constraintdef(oid), '''([^'']+)''', 'g'))[1] AS each
+                SELECT (regexp_matches(pg_get_constraintdef(oid), $re$'([^']+)'$re$, 'g'))[1] AS each
                 FROM pg_constraint WHERE conname = '{constraint}' AND conrelid = '{table}'::regclass
-                EXCEPT SELECT unnest(ARRAY[{gone}])
-            ) listed;
-            EXECUTE format('ALTER TABLE {table} DROP CONSTRAINT {constraint}, '
-                'ADD CONSTRAINT {constraint} CHECK ({column} IN (%s))', allowed);
+                {how} SELECT unnest(ARRAY[{listed}])
+            ) known;
+            EXECUTE 'ALTER TABLE {table} DROP CONSTRAINT {constraint}, '
+                'ADD CONSTRAINT {constraint} CHECK ({column} IN (' || allowed || '))';
         END $$
-        """
+        """  # noqa: S608 - the migrations' own words
     )

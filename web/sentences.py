@@ -101,6 +101,15 @@ SENTENCES: Final[dict[str, str]] = {
     "refund-too-large": N_("At most %(left)s %(currency)s can be given back of this order."),
     "liability-unknown": N_("There is no such case. Look at the order again."),
     "payment-provider-unavailable": N_("The payment provider does not answer at the moment. Try again in a minute."),
+    "credit-limit-exceeded": N_(
+        "%(left)s %(currency)s of your credit is left and the order comes to %(total)s %(currency)s. Pay it now, order "
+        "less, or ask us for a higher limit."
+    ),
+    "credit-unavailable": N_("Your company cannot pay this order by invoice. Pay it now, or ask us for terms."),
+    "credit-company-unknown": N_("There is no such company."),
+    "credit-moved": N_("Somebody else changed the terms of this company meanwhile. Look at them again."),
+    "credit-change-unusable": N_("A change of terms needs something to change, 1 to 365 days, and a reason."),
+    "credit-currency-fixed": N_("Orders in the other currency are open. They have to be paid first."),
     "stripe-event-unknown": N_("No such event waits. Somebody may have looked at it already."),
     "order-not-cancellable": N_("This order cannot be cancelled any more."),
     "payment-unavailable": N_("The payment page cannot be reached. Your order stands; try again in a minute."),

@@ -26,6 +26,7 @@ from agreements.service import Agreements
 from catalog.service import Catalog
 from checkout.carts import Carts
 from checkout.checkouts import Checkouts
+from checkout.credit import CreditControl
 from checkout.order_files import OrderFiles
 from checkout.orders import Orders
 from checkout.payments import Payments
@@ -109,6 +110,7 @@ class Services(msgspec.Struct, kw_only=True):
     checkpoints: Checkpoints
     carts: Carts
     checkouts: Checkouts
+    credit: CreditControl
     orders: Orders
     order_files: OrderFiles
     stripe_log: StripeLog
@@ -202,6 +204,7 @@ def build(
         checkpoints=Checkpoints(db, clock, keyring, origin=agreements.origin),
         carts=Carts(db, clock, books, catalog),
         checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
+        credit=CreditControl(db, clock),
         orders=orders,
         order_files=OrderFiles(db),
         stripe_log=StripeLog(db),

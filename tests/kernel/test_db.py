@@ -86,6 +86,7 @@ async def test_the_mapped_classes_say_what_the_migrations_made(database: Databas
         "agreements.legal_model",
         "agreements.package_model",
         "checkout.approval_model",
+        "checkout.terms_model",
     ):
         importlib.import_module(more)
 

@@ -18,11 +18,13 @@ from accounts.repeated_calls import Claim, KeptAnswer, Owner
 from accounts.webhooks.events import EventType
 from accounts.webhooks.model import WebhookAttempt, WebhookMessage
 from agreements.model import DeclineReason
+from checkout.credit import Terms
 from checkout.model import SavedCard, ShipTo, StripeCustomer
 from checkout.views import Details
 from kernel.clock import FixedClock
 from kernel.db import for_accounts, for_staff
 from kernel.ids import new_id
+from kernel.money import Money
 from pricing.engine import Buyer, LineRequest, QuoteRequest
 from pricing.engine.book import MarginLimit
 from pricing.engine.request import TaxInput, TaxRate
@@ -335,6 +337,8 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     await services.segments.assign(
         company.code, [*company.segments, f"segment {word}"], shown=company.segments, reason=f"why {word}", by=None
     )
+    terms = Terms(net_days=30, limit=Money.parse("1000000.00", company.currency))
+    await services.credit.change(company.code, terms, shown=None, reason=f"why {word}", by=None)
     signed = await _signed_quote(services, principal)
     await _repeatable_call(services, principal, signed)
     message = await webhook_message(services, principal, word)

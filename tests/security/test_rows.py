@@ -11,9 +11,13 @@ from tests.security.house import House
 NEVER_FILLED_HERE = {
     "approval_request",
     "buying_policy",
+    "cash_movement",
     "consent",
+    "credit_note",
     "data_export",
     "erasure_plan",
+    "invoice",
+    "invoice_receipt",
     "ledger_posting",
     "legal_hold",
     "liability",

@@ -4,6 +4,7 @@ from litestar.types import ControllerRouterHandler
 
 from web.desk import (
     book_pages,
+    credit,
     drafts,
     history,
     impact_pages,
@@ -31,6 +32,7 @@ def routes() -> list[ControllerRouterHandler]:
         *orders.HANDLERS,
         *refunds.HANDLERS,
         *money.HANDLERS,
+        *credit.HANDLERS,
         *payments.HANDLERS,
         *prices.HANDLERS,
         *history.HANDLERS,

@@ -38,6 +38,8 @@ TEXTS: Final = {
     "segments_same": N_("Nothing is changed yet. Tick or untick a segment."),
     "codes": N_("Write one code a line, each of at most 200 characters."),
     "country": N_("Write countries as two capital letters, like ES, PT."),
+    "currency_one": N_("Write one currency that we know as three capital letters, like EUR."),
+    "net_days": N_("Write 1 to 365 days."),
     "currency": N_("Write currencies as three capital letters, like EUR, USD."),
     "tick": N_("Tick at least one."),
     "file": N_("Choose a file that is not empty."),

@@ -32,9 +32,11 @@ from checkout.checkouts import (
     EmailNotVerified,
     PriceChanged,
 )
-from checkout.model import ShipTo
+from checkout.credit import CreditExceeded, CreditUnavailable
+from checkout.model import Paying, ShipTo
 from checkout.offer import Delivery
 from checkout.payments import OrderNotPayable, PaymentUnavailable
+from checkout.states import State
 from checkout.stripe_gateway import StripeUnavailable
 from checkout.tax import vat_number
 from checkout.views import CheckoutView, Details, Review
@@ -58,6 +60,8 @@ SHOWN_AFRESH: Final = (
     PresentationForeign,
     PresentationNotFound,
     InsufficientStock,
+    CreditExceeded,
+    CreditUnavailable,
 )
 """Nothing was ordered: the review page says why, and asks again about what it shows now."""
 
@@ -179,6 +183,19 @@ async def review_page(request: AnyRequest) -> Html:
     return await show_review(request)
 
 
+@post("/checkout/paying", include_in_schema=False, summary="Choose to pay now or by invoice")
+async def choose_paying(request: AnyRequest) -> Html:
+    form, services = await read_form(request), services_of(request)
+    paying = Paying.ON_TERMS if form.get("paying") == Paying.ON_TERMS else Paying.NOW
+    try:
+        await services.checkouts.choose_paying(principal_of(request), paying, locale=locale_of(request))
+    except CreditUnavailable as error:
+        return await show_review(request, refused=error, status=409)
+    except (AccountNeeded, EmailNotVerified, CartEmpty) as error:
+        return await _elsewhere(request, error)
+    return redirect("/checkout/review#paying")
+
+
 @post("/checkout/orders", include_in_schema=False, summary="Place the order")
 async def place_order(request: AnyRequest) -> Html:
     """Place what was shown and lead to the payment page. Sent twice it is one order; posted amounts are ignored."""
@@ -208,6 +225,8 @@ async def place_order(request: AnyRequest) -> Html:
         order = await services.orders.find_order_by_id(principal, error.order_id)
     except (AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing, SignatoryRequired, CartNotOrderable) as error:
         return await _elsewhere(request, error)
+    if order.state is State.ON_TERMS:
+        return redirect(f"/orders/{order.number}")
     return await lead_to_payment(request, order.number)
 
 
@@ -397,6 +416,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     details_page,
     save_details,
     review_page,
+    choose_paying,
     place_order,
     decline,
     declined_page,

@@ -43,6 +43,7 @@ STATE_WORDS: Final[dict[State, str]] = {
 
 EVENT_WORDS: Final[dict[str, str]] = {
     Event.ACCEPT.value: N_("Accepted and ordered; the goods are reserved"),
+    Event.ACCEPT_ON_TERMS.value: N_("Accepted and ordered on account; the goods are reserved"),
     Event.ACCEPT_FREE.value: N_("Accepted and ordered; nothing to pay"),
     Event.PAY.value: N_("Payment page opened"),
     Event.ATTEMPT_DEAD.value: N_("A payment page was closed without payment"),

@@ -4,8 +4,8 @@ from alembic import op
 
 from migrations.support import append_only, company_rows, grant, narrow, staff_rows, widen
 
-revision = "0024_invoices"
-down_revision = "0023_payment_kinds"
+revision = "0029_invoices"
+down_revision = "0028_legal_desk"
 
 ORDER_KEY = "FOREIGN KEY (company_id, order_id) REFERENCES customer_order (company_id, id)"
 INVOICE_KEY = "FOREIGN KEY (company_id, invoice_id) REFERENCES invoice (company_id, id)"
