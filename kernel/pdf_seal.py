@@ -94,17 +94,20 @@ def look_at_seal(pdf: bytes) -> Seal | None:
     """What is known of the seal of *pdf*; None when there is none, or the file is none we could read."""
     from pyhanko.pdf_utils.misc import PdfError
     from pyhanko.pdf_utils.reader import PdfFileReader
-    from pyhanko.sign.validation import validate_pdf_signature
     from pyhanko.sign.validation.errors import SignatureValidationError
+    from pyhanko.sign.validation.generic_cms import validate_sig_integrity
     from pyhanko.sign.validation.status import SignatureCoverageLevel
 
     try:
         (signature,) = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
-        status = validate_pdf_signature(signature)  # whom to trust is the reader's to say
+        covered = signature.evaluate_signature_coverage() is SignatureCoverageLevel.ENTIRE_FILE
+        intact, valid = validate_sig_integrity(
+            signature.signer_info, signature.signer_cert, "data", signature.compute_digest("sha256")
+        )
     except (PdfError, SignatureValidationError, ValueError, KeyError, IndexError, TypeError):
         return None
     return Seal(
-        intact=status.intact and status.valid and status.coverage is SignatureCoverageLevel.ENTIRE_FILE,
+        intact=covered and intact and valid,
         certificate=signature.signer_cert.dump(),
         sealed_at=signature.self_reported_timestamp,
     )
