@@ -10,7 +10,7 @@ JOBS ?= 2
 export PORT VAR WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants fuzz bench lock journeys clean
+.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine fuzz bench lock journeys clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ check: lint types contracts openapi-check messages-check coverage test ## All th
 
 mutants: $(VENV)/dev.stamp ## Change the money's code in thousands of small ways; its tests must notice (FILES="a.py b.py")
 	$(BIN)/python -m tests.mutants.run --children $(JOBS) $(FILES)
+
+machine: $(VENV)/dev.stamp ## Live the whole life of orders and money in ways nobody thought of (LIVES=500 STEPS=60 LIFE_SEED=1)
+	LIVES=$${LIVES:-500} STEPS=$${STEPS:-60} LIFE_SEED=$${LIFE_SEED:-any} $(BIN)/python -m pytest -q -s -p no:randomly tests/life/test_life.py
 
 fuzz: $(VENV)/dev.stamp ## Ask the API some ten thousand things that its document allows or forbids, links followed
 	$(BIN)/python -m pytest -q -s -p no:randomly tests/contract/fuzz.py

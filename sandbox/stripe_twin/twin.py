@@ -11,7 +11,7 @@ from sandbox.stripe_twin.account import Account, ContractViolation
 from sandbox.stripe_twin.api import Api
 from sandbox.stripe_twin.cards import CardEntry, card_of, named_entry
 from sandbox.stripe_twin.clock import Clock, TwinClock, system_clock
-from sandbox.stripe_twin.contract import Contract
+from sandbox.stripe_twin.contract import shared_contract
 from sandbox.stripe_twin.debits import DebitEntry, named_debit
 from sandbox.stripe_twin.errors import JsonObject
 from sandbox.stripe_twin.faults import Fault, FaultPlan, SeededFaults
@@ -38,7 +38,7 @@ class Twin:
         self.outbox = Outbox(self.store)
         self.faults = FaultPlan()
         self.account = Account(
-            store=self.store, contract=Contract(), clock=self.clock, outbox=self.outbox, base_url=base_url
+            store=self.store, contract=shared_contract(), clock=self.clock, outbox=self.outbox, base_url=base_url
         )
         self.api = Api(self.account)
         self.dispatcher = Dispatcher(self.account, tick=self.let_time_pass)

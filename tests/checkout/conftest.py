@@ -130,15 +130,21 @@ class Books:
         self.published.append((at, new))
 
 
-def make_gateway(clock: FixedClock, api_base: str) -> StripeGateway:
+def make_gateway(clock: FixedClock, api_base: str, *, read_seconds: float = 0.5) -> StripeGateway:
     return StripeGateway(
-        api_key="sk_test_of_the_tests", webhook_secrets=(SECRET,), clock=clock, api_base=api_base, read_seconds=0.5
+        api_key="sk_test_of_the_tests",
+        webhook_secrets=(SECRET,),
+        clock=clock,
+        api_base=api_base,
+        read_seconds=read_seconds,
     )
 
 
-def services(database: Database, clock: FixedClock, agreements: Agreements, gateway: StripeGateway) -> dict[str, Any]:
+def services(
+    database: Database, clock: FixedClock, agreements: Agreements, gateway: StripeGateway, books: Books | None = None
+) -> dict[str, Any]:
     """The house's parts, put together as web does: here, and in a process that a test kills."""
-    books = Books()
+    books = books or Books()
     catalog = Catalog(database, clock)
     return {
         "database": database,
@@ -382,16 +388,18 @@ def twin(tmp_path: Path, clock: FixedClock) -> Iterator[RunningTwin]:
         assert running.control.violations() == []
 
 
-@pytest.fixture
-async def house(database: Database, clock: FixedClock, twin: RunningTwin, tmp_path: Path) -> AsyncIterator[House]:
+async def furnish(database: Database, clock: FixedClock, folder: Path) -> tuple[Agreements, Principal, Principal]:
+    """Catalogue, merchant, documents and two companies into an empty database: agreements, Acme and Globex. *folder*
+    keeps the keyring.
+    """
     catalog = Catalog(database, clock)
-    folder = tmp_path / "import"
-    folder.mkdir()
+    files = folder / "import"
+    files.mkdir()
     for name, content in CATALOGUE.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    report = await catalog.import_folder(folder)
+        (files / name).write_text(content, encoding="utf-8")
+    report = await catalog.import_folder(files)
     assert report.ok, report.errors
-    keyring = tmp_path / "keyring.json"
+    keyring = folder / "keyring.json"
     complete(keyring, now=clock.now())
     agreements = Agreements(clock, Keyring.read(keyring))
     async with database.begin(for_staff()) as session:
@@ -409,9 +417,15 @@ async def house(database: Database, clock: FixedClock, twin: RunningTwin, tmp_pa
         )
         await load_documents(session, agreements, DEMO_DOCUMENTS)
     clock.advance(seconds=1)
-    gateway = make_gateway(clock, twin.base_url)
     acme = await make_member(database, clock, name="Acme S.L.", tax_id="ESB12345674")
     globex = await make_member(database, clock, name="Globex S.A.", country="FR", tax_id="FR40303265045")
+    return agreements, acme, globex
+
+
+@pytest.fixture
+async def house(database: Database, clock: FixedClock, twin: RunningTwin, tmp_path: Path) -> AsyncIterator[House]:
+    agreements, acme, globex = await furnish(database, clock, tmp_path)
+    gateway = make_gateway(clock, twin.base_url)
     staff = Principal(kind=PrincipalKind.STAFF, visitor_id=new_id(), staff_role=StaffRole.FINANCE)
     yield House(**services(database, clock, agreements, gateway), twin=twin, acme=acme, globex=globex, staff=staff)
     await gateway.close()
