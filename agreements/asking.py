@@ -3,17 +3,21 @@
 A signed quote keeps the rules of its day and the labels it names, but for those withdrawn since.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import legal_store, store, wording
-from agreements.model import DocumentVersion, PresentedDocument
+from agreements.model import DocumentKind, DocumentVersion, PresentedDocument
 from agreements.rules import OrderFacts, asked_for
 from kernel.money import Money
+
+LEAVES_MOST: Final = 200
+"""Of a company's rows in the ledger: what it agreed to last stands in the newest, but for documents of rare goods."""
 
 
 class Quoted(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,40 @@ def still_stands(presented: Sequence[PresentedDocument], chosen: Chosen) -> bool
         or _followed_by_minor_ones(document, chosen.readable)
         for document, version in zip(presented, chosen.versions, strict=True)
     )
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A document whose version is another than the company agreed to last. *material*: so is a version since."""
+
+    code: str
+    since: str
+    label: str
+    material: bool
+
+
+async def last_agreed(session: AsyncSession, company_id: uuid.UUID) -> dict[str, str]:
+    """By document, the label that the company agreed to last: as the ledger has it, in whatever way it agreed."""
+    found: dict[str, str] = {}
+    for leaf in await legal_store.list_agreed_leaves(session, company_id, LEAVES_MOST):
+        for document in leaf.content["documents"]:
+            if document.get("kind") == DocumentKind.AGREE:
+                found.setdefault(document["code"], document["label"])
+    return found
+
+
+def changes_since(agreed: Mapping[str, str], chosen: Chosen) -> tuple[Change, ...]:
+    """What is asked for now and differs from what was agreed to last; documents never agreed to are no change."""
+    changes = []
+    for version in chosen.versions:
+        code, since = version.document.code, agreed.get(version.document.code)
+        if since is not None and since != version.label:
+            newer = [each for each in chosen.readable if each.document.code == code]
+            labels = [each.label for each in newer]
+            newer = newer[labels.index(version.label) : labels.index(since) if since in labels else None]
+            changes.append(
+                Change(code=code, since=since, label=version.label, material=any(each.material for each in newer))
+            )
+    return tuple(changes)
 
 
 def _followed_by_minor_ones(document: PresentedDocument, readable: Sequence[DocumentVersion]) -> bool:

@@ -2,19 +2,23 @@
 
 import uuid
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
+from accounts.model import Company, Membership, Person
 from agreements.legal_model import (
     AgreementAct,
     CountryProfile,
     DocumentDraft,
+    DocumentNotice,
     DocumentReview,
     DocumentRule,
     DraftState,
     DraftText,
+    FrameworkAgreement,
     VersionPdf,
 )
 from agreements.model import Document, DocumentVersion, LedgerEntry
@@ -186,6 +190,70 @@ async def list_companies_that_agreed(session: AsyncSession, code: str) -> list[u
         .order_by(LedgerEntry.company_id)
     )
     return [company_id for company_id in found if company_id is not None]
+
+
+async def list_signatories(session: AsyncSession, company_id: uuid.UUID) -> list[Person]:
+    return list(
+        await session.scalars(
+            sa.select(Person)
+            .join(Membership, Membership.person_id == Person.id)
+            .where(Membership.company_id == company_id, Membership.signatory)
+            .order_by(Person.email)
+        )
+    )
+
+
+async def list_told(session: AsyncSession, company_id: uuid.UUID, document_id: uuid.UUID, label: str) -> set[uuid.UUID]:
+    """Who of the company was written about a version."""
+    return set(
+        await session.scalars(
+            sa.select(DocumentNotice.person_id).where(
+                DocumentNotice.company_id == company_id,
+                DocumentNotice.document_id == document_id,
+                DocumentNotice.label == label,
+            )
+        )
+    )
+
+
+async def count_notices(session: AsyncSession) -> list[dict[str, Any]]:
+    """By version: companies and people told, first and last; the newest first."""
+    last = sa.func.max(DocumentNotice.queued_at).label("last")
+    rows = await session.execute(
+        sa.select(
+            Document.code,
+            DocumentNotice.label,
+            sa.func.count(DocumentNotice.company_id.distinct()).label("companies"),
+            sa.func.count().label("people"),
+            sa.func.min(DocumentNotice.queued_at).label("first"),
+            last,
+        )
+        .join(Document, Document.id == DocumentNotice.document_id)
+        .group_by(Document.code, DocumentNotice.label)
+        .order_by(last.desc())
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def list_notices(session: AsyncSession, code: str, label: str) -> list[tuple[DocumentNotice, str, str]]:
+    """With the names of company and person, by company."""
+    rows = await session.execute(
+        sa.select(DocumentNotice, Company.name, Person.name)
+        .join(Document, Document.id == DocumentNotice.document_id)
+        .join(Company, Company.id == DocumentNotice.company_id)
+        .join(Person, Person.id == DocumentNotice.person_id)
+        .where(Document.code == code, DocumentNotice.label == label)
+        .order_by(Company.name, Person.name)
+    )
+    return [(notice, company, person) for notice, company, person in rows]
+
+
+async def find_standing_framework(session: AsyncSession, company_id: uuid.UUID) -> FrameworkAgreement | None:
+    return await session.scalar(
+        sa.select(FrameworkAgreement).where(
+            FrameworkAgreement.company_id == company_id, FrameworkAgreement.ended_at.is_(None)
+        )
+    )
 
 
 def _drafts() -> sa.Select[DocumentDraft]:

@@ -16,7 +16,7 @@ from accounts.model import Authority
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
 from agreements import annexes, ledger, legal_store, receipts, store, wording
-from agreements.asking import Asked, Quoted, choose, still_stands
+from agreements.asking import Asked, Quoted, changes_since, choose, last_agreed, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
 from agreements.model import (
@@ -345,6 +345,7 @@ class Agreements:
                 "documents": [presented(version, pdfs.get(version.id)) for version in versions],
                 "asked": asked,
                 "rules": chosen.rules,
+                "changes": changes_since(await last_agreed(session, actor.company.id), chosen),
                 "statements": statements,
                 "notices": wording.notices(locale, versions, pay_within=pay_within, net_days=net_days),
             }

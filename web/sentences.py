@@ -92,6 +92,27 @@ SENTENCES: Final[dict[str, str]] = {
     "agreement-needs-account": N_("Log in first: an order needs somebody who accepts it."),
     "document-not-found": N_("There is no such document or version."),
     "ledger-size-unknown": N_("The ledger has no such size, or no head of it was signed."),
+    "document-draft-not-found": N_("There is no such draft. Somebody may have sent you another address."),
+    "document-draft-closed": N_("This draft was published or discarded. Open a new one."),
+    "document-draft-moved": N_("Somebody else edited the draft since you opened this page. Look at it again."),
+    "document-draft-exists": N_(
+        "This version is being drafted already. Go on with that draft, or choose another label."
+    ),
+    "document-review-out-of-turn": N_(
+        "Somebody else took this step first, or the one before it is missing. Look again."
+    ),
+    "document-approver-is-author": N_("Whoever wrote or submitted a draft cannot approve it. Ask a colleague."),
+    "document-not-approved": N_("Somebody other than its authors has to approve the draft as it is now."),
+    "document-draft-unusable": N_("Something in the draft cannot be kept. Mend the marked fields."),
+    "document-text-missing": N_("Write the text in at least one language first."),
+    "document-code-taken": N_("There is a document of this code already. Choose another code."),
+    "document-label-taken": N_(
+        "This label is published with another text, and is never used again. Choose a new label."
+    ),
+    "document-source-unusable": N_(
+        "Begin with “# Title”, then a first section “## …” that sums up the material terms, then the terms; at most "
+        "500,000 characters."
+    ),
     "receipt-not-found": N_("There is no such receipt, or it is not yours to see."),
     "review-not-found": N_("This link does not work any more. Ask the person who sent it for a new one."),
     "order-unknown": N_("There is no such order, or it is not yours to see."),

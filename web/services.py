@@ -22,6 +22,8 @@ from accounts.webhooks.delivery import Deliveries
 from accounts.webhooks.outbox import QUEUE
 from accounts.webhooks.service import Webhooks
 from agreements.checkpoints import Checkpoints
+from agreements.notices import TELL_TASK, Notices
+from agreements.publishing import Publishing
 from agreements.service import Agreements
 from catalog.service import Catalog
 from checkout.carts import Carts
@@ -108,6 +110,8 @@ class Services(msgspec.Struct, kw_only=True):
     quotes: Quotes
     agreements: Agreements
     checkpoints: Checkpoints
+    publishing: Publishing
+    notices: Notices
     carts: Carts
     checkouts: Checkouts
     credit: CreditControl
@@ -202,6 +206,8 @@ def build(
         quotes=Quotes(db, books, keyring, days_most=settings.quote_days_most),
         agreements=agreements,
         checkpoints=Checkpoints(db, clock, keyring, origin=agreements.origin),
+        publishing=Publishing(db, clock, agreements),
+        notices=Notices(db, clock, base_url=settings.base_url),
         carts=Carts(db, clock, books, catalog),
         checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
         credit=CreditControl(db, clock),
@@ -266,6 +272,7 @@ def _register_jobs(services: Services) -> None:
     jobs.register(SEND_TASK, services.post_office.send)
     jobs.register(IMPORT_READ, services.price_imports.read)
     jobs.register(IMPACT_WORK, services.impacts.work)
+    jobs.register(TELL_TASK, services.notices.tell)
     for each in (services.payments, services.deliveries, services.price_news):
         for task, handler in each.job_handlers().items():
             jobs.register(task, handler)

@@ -14,8 +14,8 @@ from web.sentences import SENTENCES, sentence_of
 ROOMS = ("accounts", "agreements", "catalog", "checkout")
 NEVER_ON_A_PAGE = {
     # raised to programs: the API, imports, webhooks, the command line
-    "cart-needs-person", "key-refused", "webhook-refused", "import-running", "document-source-unusable",
-    "document-label-taken", "documents-folder-unusable", "company-code-taken", "person-taken", "no-such-company",
+    "cart-needs-person", "key-refused", "webhook-refused", "import-running",
+    "documents-folder-unusable", "company-code-taken", "person-taken", "no-such-company",
     # a broken installation or our own mistake: logged, and shown as such
     "merchant-missing", "stock-move-impossible", "event-refused", "agreement-documents-missing",
     # carried by another error, or answered by a redirect
