@@ -83,6 +83,8 @@ class CallStep(StrEnum):
     MARK_UNCOLLECTIBLE = "mark_uncollectible"
     PAY_OUT_OF_BAND = "pay_out_of_band"
     CREATE_CREDIT_NOTE = "create_credit_note"
+    SUBMIT_EVIDENCE = "submit_evidence"
+    CLOSE_DISPUTE = "close_dispute"
 
 
 class CallOutcome(StrEnum):
@@ -159,6 +161,11 @@ class Account(StrEnum):
     BANK = "bank"
     """Money that came past Stripe."""
     BAD_DEBT = "bad_debt"
+    DISPUTED = "disputed"
+    """Money that a buyer's bank has taken and that is not decided."""
+    DISPUTE_FEES = "dispute_fees"
+    DISPUTE_LOSSES = "dispute_losses"
+    """What lost disputes took beyond what was still the buyer's to have back."""
 
 
 class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -448,6 +455,7 @@ class Refund(Base, kw_only=True):
     """Money given back of one successful attempt: of its order's price, or of a liability.
 
     Its parts say what of the order's price is taken back; a liability's refund has none, for nothing was sold for it.
+    Money of an order we do not know has neither order, company nor attempt, only its liability.
     """
 
     __tablename__ = "refund"
@@ -461,10 +469,10 @@ class Refund(Base, kw_only=True):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     request_id: Mapped[uuid.UUID] = mapped_column(unique=True)
     """Of the form it was asked with: sent twice, it is one refund."""
-    order_id: Mapped[uuid.UUID]
-    company_id: Mapped[uuid.UUID]
-    attempt_id: Mapped[uuid.UUID]
-    liability_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
+    order_id: Mapped[uuid.UUID | None]
+    company_id: Mapped[uuid.UUID | None]
+    attempt_id: Mapped[uuid.UUID | None]
+    liability_id: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("liability.id"), default=None)
     state: Mapped[RefundState] = mapped_column(text_enum(RefundState), default=RefundState.NEW)
     amount_minor: Mapped[int]
     goods_minor: Mapped[int] = mapped_column(default=0)
@@ -497,9 +505,12 @@ class StripeCall(Base, kw_only=True):
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    attempt_id: Mapped[uuid.UUID]
-    company_id: Mapped[uuid.UUID]
+    attempt_id: Mapped[uuid.UUID | None]
+    """None, and no company, where the payment is of no order we know."""
+    company_id: Mapped[uuid.UUID | None]
     refund_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
+    dispute_id: Mapped[uuid.UUID | None] = mapped_column(default=None)
+    """Refers to `checkout.dispute_model`, in the database alone: a call is of a dispute that was there before."""
     step: Mapped[CallStep] = mapped_column(text_enum(CallStep))
     idempotency_key: Mapped[str] = mapped_column(unique=True)
     request: Mapped[str]
@@ -587,8 +598,14 @@ class Liability(Base, kw_only=True):
     reason: Mapped[LiabilityReason] = mapped_column(text_enum(LiabilityReason))
     detail: Mapped[str]
     amount_minor: Mapped[int]
+    disputed_minor: Mapped[int] = mapped_column(default=0)
+    """What of it the buyer has had back by a lost dispute."""
     currency: Mapped[str] = mapped_column(CURRENCY)
     opened_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None] = mapped_column(default=None)
     resolved_by: Mapped[uuid.UUID | None] = mapped_column(sa.ForeignKey("person.id"), default=None)
     resolution: Mapped[str] = mapped_column(default="")
+
+    @property
+    def owed(self) -> Money:
+        return Money(self.amount_minor - self.disputed_minor, self.currency)

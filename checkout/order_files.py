@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.model import Company
-from checkout import store
+from checkout import dispute_store, store
+from checkout.dispute_model import Dispute
 from checkout.model import (
     EventOutcome,
     LedgerPosting,
@@ -60,6 +61,7 @@ class OrderFile(msgspec.Struct, frozen=True, kw_only=True):
     postings: Sequence[LedgerPosting]
     liabilities: Sequence[Liability]
     refunds: Sequence[Refund]
+    disputes: Sequence[Dispute]
     reserved: Sequence[StockReservation]
 
 
@@ -124,6 +126,7 @@ class OrderFiles:
                     )
                 ).all(),
                 refunds=await store.list_refunds(session, order.id),
+                disputes=await dispute_store.list_of_order(session, order.id),
                 reserved=(
                     await session.scalars(sa.select(StockReservation).where(StockReservation.order_id == order.id))
                 ).all(),

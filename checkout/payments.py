@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.principal import Principal
 from catalog.service import Catalog
-from checkout import store
+from checkout import dispute_store, store
 from checkout.charging import payment_methods, to_stripe
 from checkout.checkouts import CLOSE_TASK
+from checkout.disputes import ASK_EVERY, Disputes
 from checkout.model import (
     OPEN_ATTEMPT,
     AttemptState,
@@ -66,6 +67,15 @@ SESSION_EVENTS: Final = frozenset(
 )
 DECLINED: Final = "payment_intent.payment_failed"
 REFUND_EVENTS: Final = frozenset({"refund.created", "refund.updated", "refund.failed"})
+DISPUTE_EVENTS: Final = frozenset(
+    {
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.closed",
+    }
+)
 
 START: Final = Failpoint("checkout.payment.start")
 RESEND: Final = Failpoint("checkout.payment.resend")
@@ -111,6 +121,7 @@ class Payments:
         self.gateway = gateway
         self.base_url = base_url
         self.refunds = Refunds(db, clock, catalog, gateway, base_url=base_url)
+        self.disputes = Disputes(db, clock, gateway, self.refunds, base_url=base_url)
 
     def job_handlers(self) -> dict[str, Callable[..., Awaitable[None]]]:
         """What a worker registers by name; `sweep` runs every minute, and once at start-up as `recover`."""
@@ -215,6 +226,8 @@ class Payments:
             outcome, detail = await self._handle_session_event(event)
         elif event.type in REFUND_EVENTS:
             outcome, detail = await self.refunds.hear(str(_object_of(event).get("id")))
+        elif event.type in DISPUTE_EVENTS:
+            outcome, detail = await self.disputes.hear(str(_object_of(event).get("id")))
         elif event.type == DECLINED:
             outcome, detail = await self._handle_decline(event)
         else:
@@ -298,6 +311,8 @@ class Payments:
             )
             overdue = await store.list_overdue_orders(session, now=now, limit=SWEEP_BATCH)
             refunds = await store.list_unfinished_refunds(session, before=now - grace, limit=SWEEP_BATCH)
+            answers = await dispute_store.list_unfinished_calls(session, before=now - grace, limit=SWEEP_BATCH)
+            disputes = await dispute_store.list_to_ask(session, asked_before=now - ASK_EVERY, limit=SWEEP_BATCH)
         for event_id in event_ids:
             await _patiently(self.handle_event(event_id), event_id=event_id)
         for order_id, attempt_id, state in in_payment:
@@ -308,6 +323,10 @@ class Payments:
             await _patiently(self.lapse(order_id), order_id=str(order_id))
         for refund_id in refunds:
             await _patiently(self.refunds.go_on(refund_id), refund_id=str(refund_id))
+        for dispute_id in answers:
+            await _patiently(self.disputes.go_on(dispute_id), dispute_id=str(dispute_id))
+        for stripe_dispute_id in disputes:
+            await _patiently(self.disputes.hear(stripe_dispute_id), stripe_dispute_id=stripe_dispute_id)
 
     # --- An attempt and its calls ---
 

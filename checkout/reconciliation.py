@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
-from checkout import store
+from checkout import dispute_store, store
+from checkout.dispute_model import Dispute
 from checkout.model import OPEN_ATTEMPT, AttemptState, Refund
 from checkout.refunds import AT_STRIPE
-from checkout.stripe_gateway import RefundSeen, Session, StripeGateway
+from checkout.stripe_gateway import DisputeSeen, RefundSeen, Session, StripeGateway
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
 
@@ -37,10 +38,13 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
         attempts = await store.list_attempts_since(session, since - SENT_LATE)
         liable = await store.list_liable_sessions(session)
         refunds = await store.list_refunds_since(session, since - SENT_LATE)
+        disputes = await dispute_store.list_since(session, since - SENT_LATE)
         own = await store.list_book_breaks(session, unhandled_before=now - UNHANDLED_AFTER)
     theirs = {found.id: found for found in await gateway.list_sessions(since=since - SKEW, until=now + SKEW)}
     given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
+    disputed = await gateway.list_disputes(since=since - SKEW, until=now + SKEW)
     breaks = [Break(*row) for row in own]
+    breaks += _dispute_breaks(disputes, disputed, since)
     breaks += _refund_breaks(refunds, given, since)
     for attempt, number in attempts:
         found = theirs.pop(attempt.session_id or "", None)
@@ -69,11 +73,31 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     return tuple(sorted(breaks))
 
 
-def _refund_breaks(ours: list[tuple[Refund, str]], theirs: list[RefundSeen], since: datetime) -> Iterator[Break]:
+def _dispute_breaks(
+    ours: list[tuple[Dispute, str | None]], theirs: list[DisputeSeen], since: datetime
+) -> Iterator[Break]:
+    """Each dispute of ours must be at Stripe as we say, each of Stripe's must be here."""
+    left = {seen.id: seen for seen in theirs}
+    for dispute, number in ours:
+        seen = left.pop(dispute.stripe_dispute_id, None)
+        reference = number or dispute.stripe_dispute_id
+        about = f"{dispute.stripe_dispute_id}, {dispute.amount}, {dispute.stripe_status} here"
+        if seen is None:
+            if dispute.opened_at >= since:
+                yield Break("dispute_unknown_to_stripe", reference, about)
+        elif (seen.status, seen.withdrawn, seen.fee) != (dispute.stripe_status, dispute.withdrawn, dispute.fee):
+            yield Break("dispute_state_differs", reference, f"{about}, {seen.status} at Stripe, took {seen.withdrawn}")
+    for seen in left.values():
+        if not _of_before(seen, since):
+            yield Break("dispute_unrecorded", seen.id, f"{seen.amount}, {seen.status}")
+
+
+def _refund_breaks(ours: list[tuple[Refund, str | None]], theirs: list[RefundSeen], since: datetime) -> Iterator[Break]:
     """Each refund of ours must be at Stripe as we say, each of Stripe's must be ours."""
     left = {seen.id: seen for seen in theirs}
     by_reference = {seen.reference: seen for seen in theirs}
-    for refund, number in ours:
+    for refund, known in ours:
+        number = known or f"refund {refund.id}"
         seen = left.pop(refund.stripe_refund_id or "", None) or by_reference.get(str(refund.id))
         about = f"refund {refund.id}, {refund.amount}, {refund.state.value} here"
         if seen is None:
@@ -90,6 +114,6 @@ def _refund_breaks(ours: list[tuple[Refund, str]], theirs: list[RefundSeen], sin
             yield Break("refund_not_ours", seen.id, str(seen.amount))
 
 
-def _of_before(found: Session | RefundSeen, since: datetime) -> bool:
+def _of_before(found: Session | RefundSeen | DisputeSeen, since: datetime) -> bool:
     """Listed only because the listing reaches back a little further than our rows."""
     return found.created_at < since.timestamp()

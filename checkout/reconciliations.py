@@ -45,7 +45,7 @@ class ToLookAt(msgspec.Struct, frozen=True, kw_only=True):
     runs: Sequence[Reconciliation]
     """The last ones, newest first."""
     cases: Sequence[tuple[Liability, str | None]]
-    refunds: Sequence[tuple[Refund, str]]
+    refunds: Sequence[tuple[Refund, str | None]]
     """Those under way."""
     parked: Sequence[StripeEvent]
 
@@ -72,8 +72,7 @@ class Reconciliations:
             cases = await store.list_open_liabilities(session)
             ledger = await self.agreements.check_ledger(session)
         breaks += [
-            Break("liability_open", number or case.session_id, f"{case.amount_minor} {case.currency}: {case.detail}")
-            for case, number in cases
+            Break("liability_open", number or case.session_id, f"{case.owed}: {case.detail}") for case, number in cases
         ]
         if ledger.broken_at is not None:
             breaks.append(Break("ledger_broken", f"row {ledger.broken_at}", "the acceptance ledger contradicts itself"))

@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.principal import Principal
 from catalog.service import Catalog
-from checkout import store
+from checkout import dispute_store, store
 from checkout.charging import to_stripe
+from checkout.dispute_model import DisputeState
 from checkout.mails import refund_mail
 from checkout.model import (
     Account,
@@ -35,12 +36,13 @@ from checkout.model import (
     StripeCall,
 )
 from checkout.orders import move, visible_order
+from checkout.parts import parts_left, share_out
 from checkout.settlement import give_up, post
 from checkout.states import Event, State, may
 from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, must_search, write_answer
 from checkout.stripe_gateway import Answer, RefundSeen, StripeGateway, StripeUnavailable, refund_of
 from kernel.clock import Clock
-from kernel.db import Database, for_company, for_staff
+from kernel.db import Database, Scope, for_company, for_staff
 from kernel.errors import Conflict, NotFound, Refused
 from kernel.failpoints import Failpoint
 from kernel.ids import new_id
@@ -87,6 +89,13 @@ class RefundTooLarge(Refused):
     title = "This is more than what is left"
 
 
+class PaymentDisputed(Conflict):
+    """The bank decides whose money it is; given back as well, it would be lost twice."""
+
+    problem = "payment-disputed"
+    title = "The buyer's bank disputes this payment"
+
+
 class LiabilityUnknown(NotFound):
     problem = "liability-unknown"
     title = "There is no such case"
@@ -120,6 +129,7 @@ class Refunds:
 
         :raises OrderUnknown: when there is no such order
         :raises NothingToRefund: when it was not paid, or all of it was given back; with *cancels*, when it is not PAID
+        :raises PaymentDisputed: while the buyer's bank disputes the payment
         :raises RefundTooLarge: when less is left than wished, or the wish is not positive
         :raises TotalNotChargeable: when Stripe cannot move exactly this amount
         """
@@ -129,7 +139,8 @@ class Refunds:
         """Give back money that fits no order, or that a refund failed to give back, and return how far it has come.
 
         :raises LiabilityUnknown: when there is no such case
-        :raises NothingToRefund: when the case is closed or being repaid, or its payment is of no order we know
+        :raises NothingToRefund: when the case is closed or being repaid, or its payment cannot be told
+        :raises PaymentDisputed: while the buyer's bank disputes the payment
         """
         return await self._sent(await self._begin_repayment(principal, liability_id, request_id, note))
 
@@ -183,9 +194,12 @@ class Refunds:
             known = await store.find_refund_of_request(session, wish.request_id)
             if known is not None:
                 return known
-            left = parts_left(order, await store.list_refunds(session, order.id))
+            refunds = await store.list_refunds(session, order.id)
+            left = parts_left(order, refunds, await dispute_store.list_of_order(session, order.id))
             whole = sum(left, Money.zero(order.currency))
             attempt = await store.find_paying_attempt(session, order.id)
+            if attempt is not None:
+                await _refuse_disputed(session, attempt_id=attempt.id)
             if attempt is None or not whole:
                 raise NothingToRefund(f"Nothing of order {number} is left to give back: it is {order.state.value}.")
             if wish.cancels and order.state is not State.PAID:
@@ -203,8 +217,8 @@ class Refunds:
                 move(session, order, Event.CANCEL, at=now, detail=wish.note, person_id=principal.person_id)
             goods, freight, tax = amount.allocate([part.minor for part in left])
             refund = await self._write(
-                session, principal, order, attempt, amount=amount, reason=wish.reason, note=wish.note,
-                request_id=wish.request_id, parts=(goods, freight, tax),
+                session, principal, order, attempt, payment_intent_id=attempt.payment_intent_id, amount=amount,
+                reason=wish.reason, note=wish.note, request_id=wish.request_id, parts=(goods, freight, tax),
             )  # fmt: skip
             post(
                 session,
@@ -227,24 +241,26 @@ class Refunds:
             case = await session.get(Liability, liability_id)
             if case is None:
                 raise LiabilityUnknown("There is no such case.")
-            if case.order_id is None:
-                raise NothingToRefund("This money is of no order we know. Give it back in Stripe's dashboard.")
-            order = await store.lock_order(session, case.order_id)
+            order = None if case.order_id is None else await store.lock_order(session, case.order_id)
             known = await store.find_refund_of_request(session, request_id)
             if known is not None:
                 return known
             locked = await store.lock_liability(session, liability_id)
             assert locked is not None, "cases are never deleted"
-            refunds = await store.list_refunds(session, order.id)
-            under_way = [each for each in refunds if each.liability_id == liability_id and _counts(each)]
-            if locked.resolved_at is not None or under_way:
+            refunds = await store.list_refunds_of_case(session, locked.id)
+            if locked.resolved_at is not None or any(_counts(each) for each in refunds):
                 raise NothingToRefund("This case is closed, or its money is on its way back.")
-            attempt = await store.find_attempt_of_session(session, locked.session_id, None)
-            if attempt is None:
+            attempt = None if order is None else await store.find_attempt_of_session(session, locked.session_id, None)
+            intent_id = locked.payment_intent_id if attempt is None else attempt.payment_intent_id
+            if intent_id is None or (attempt is None and order is not None):
                 raise NothingToRefund("The payment of this case is not ours. Give it back in Stripe's dashboard.")
+            if attempt is None:
+                await _refuse_disputed(session, liability_id=locked.id)
+            else:
+                await _refuse_disputed(session, attempt_id=attempt.id)
             nothing = Money.zero(locked.currency)
             return await self._write(
-                session, principal, order, attempt, amount=Money(locked.amount_minor, locked.currency),
+                session, principal, order, attempt, payment_intent_id=intent_id, amount=locked.owed,
                 reason=RefundReason.PAID_IN_ERROR, note=note, request_id=request_id,
                 parts=(nothing, nothing, nothing), liability_id=locked.id,
             )  # fmt: skip
@@ -253,9 +269,10 @@ class Refunds:
         self,
         session: AsyncSession,
         principal: Principal,
-        order: Order,
-        attempt: PaymentAttempt,
+        order: Order | None,
+        attempt: PaymentAttempt | None,
         *,
+        payment_intent_id: str | None,
         amount: Money,
         reason: RefundReason,
         note: str,
@@ -270,9 +287,9 @@ class Refunds:
         refund = Refund(
             id=new_id(),
             request_id=request_id,
-            order_id=order.id,
-            company_id=order.company_id,
-            attempt_id=attempt.id,
+            order_id=None if order is None else order.id,
+            company_id=None if order is None else order.company_id,
+            attempt_id=None if attempt is None else attempt.id,
             liability_id=liability_id,
             amount_minor=amount.minor,
             goods_minor=goods.minor,
@@ -286,14 +303,16 @@ class Refunds:
         )
         session.add(refund)
         await session.flush()
+        named = {} if order is None else {"order_number": order.number}
         asked = {
-            "payment_intent": attempt.payment_intent_id,
+            "payment_intent": payment_intent_id,
             "amount": to_stripe(amount),
-            "metadata": {"refund_id": str(refund.id), "order_number": order.number},
+            "metadata": {"refund_id": str(refund.id), **named},
         }
         session.add(_call(refund, msgspec.json.encode(asked).decode(), turn=1, now=now))
-        detail = f"{amount}: {reason.value.replace('_', ' ')}"
-        move(session, order, Event.REFUND, at=now, detail=detail, person_id=principal.person_id)
+        if order is not None:
+            detail = f"{amount}: {reason.value.replace('_', ' ')}"
+            move(session, order, Event.REFUND, at=now, detail=detail, person_id=principal.person_id)
         return refund
 
     async def _sent(self, refund: Refund) -> Refund:
@@ -311,7 +330,7 @@ class Refunds:
         """
         for turn in range(SENDS_MOST):
             now = self.clock.now()
-            async with self.db.begin(for_company(refund.company_id), RESEND) as session:
+            async with self.db.begin(_scope(refund), RESEND) as session:
                 current = await store.lock_refund(session, refund.id)
                 if current.state not in {RefundState.NEW, RefundState.UNCERTAIN}:
                     return
@@ -341,7 +360,7 @@ class Refunds:
             if seen.reference == str(refund.id):
                 await self._settle(refund, seen)
                 return
-        async with self.db.begin(for_company(refund.company_id), RESEND) as session:
+        async with self.db.begin(_scope(refund), RESEND) as session:
             current = await store.lock_refund(session, refund.id)
             last = await store.find_refund_call(session, refund.id)
             if current.state in {RefundState.NEW, RefundState.UNCERTAIN} and last.id == call.id:
@@ -351,8 +370,8 @@ class Refunds:
     async def _store_answer(self, refund: Refund, call_id: uuid.UUID, answer: Answer) -> None:
         """House rule 3: the answer is committed before anything else is done."""
         now = self.clock.now()
-        async with self.db.begin(for_company(refund.company_id), ANSWER) as session:
-            order = await store.lock_order(session, refund.order_id)
+        async with self.db.begin(_scope(refund), ANSWER) as session:
+            order = await _lock_order(session, refund)
             stored = await store.lock_refund(session, refund.id)
             written = await session.get_one(StripeCall, call_id, with_for_update=True)
             write_answer(written, answer, now)
@@ -373,17 +392,17 @@ class Refunds:
     # --- What becomes of it ---
 
     async def _settle(self, refund: Refund, seen: RefundSeen) -> None:
-        async with self.db.begin(for_company(refund.company_id), SETTLE) as session:
-            order = await store.lock_order(session, refund.order_id)
+        async with self.db.begin(_scope(refund), SETTLE) as session:
+            order = await _lock_order(session, refund)
             await self._apply(session, order, await store.lock_refund(session, refund.id), seen, self.clock.now())
 
     async def _apply(
-        self, session: AsyncSession, order: Order, refund: Refund, seen: RefundSeen, now: datetime
+        self, session: AsyncSession, order: Order | None, refund: Refund, seen: RefundSeen, now: datetime
     ) -> None:
         """Move a locked refund to what Stripe says; what we know already changes nothing."""
         if seen.amount != refund.amount or seen.status not in AT_STRIPE:
             refund.detail = f"Stripe's {seen.id} is {seen.status} over {seen.amount}"
-            log.error("stripe refund does not fit ours", order=order.number, detail=refund.detail)
+            log.error("stripe refund does not fit ours", refund=str(refund.id), detail=refund.detail)
             return
         before, after = refund.state, AT_STRIPE[seen.status]
         if before is RefundState.REFUSED or _ORDER.index(after) <= _ORDER.index(before):
@@ -396,9 +415,10 @@ class Refunds:
             await self._paid_out(session, order, refund, now)
         else:
             await self._came_back(session, order, refund, before, now)
-        await self._finish_cancellation(session, order, now)
+        if order is not None:
+            await self.finish_cancellation(session, order, now)
 
-    async def _paid_out(self, session: AsyncSession, order: Order, refund: Refund, now: datetime) -> None:
+    async def _paid_out(self, session: AsyncSession, order: Order | None, refund: Refund, now: datetime) -> None:
         post(
             session,
             entry_id=uuid.uuid5(refund.id, "paid out"),
@@ -410,10 +430,11 @@ class Refunds:
             case = await store.lock_liability(session, refund.liability_id)
             assert case is not None, "cases are never deleted"
             case.resolved_at, case.resolved_by, case.resolution = now, refund.requested_by, "refunded"
-        await queue_mail(session, refund_mail(refund, order, base_url=self.base_url), now=now)
+        if order is not None:
+            await queue_mail(session, refund_mail(refund, order, base_url=self.base_url), now=now)
 
     async def _came_back(
-        self, session: AsyncSession, order: Order, refund: Refund, before: RefundState, now: datetime
+        self, session: AsyncSession, order: Order | None, refund: Refund, before: RefundState, now: datetime
     ) -> None:
         """The money is owed again, and a person decides how it is given back."""
         if before is RefundState.SUCCEEDED:
@@ -424,12 +445,14 @@ class Refunds:
                 at=now,
                 amounts={Account.STRIPE_CLEARING: refund.amount, Account.CUSTOMER_LIABILITY: -refund.amount},
             )
-        detail = f"refund of {refund.amount} for order {order.number} failed: {refund.detail or 'no reason given'}"
+        of = "of no order we know" if order is None else f"for order {order.number}"
+        detail = f"refund of {refund.amount} {of} failed: {refund.detail or 'no reason given'}"
         if refund.liability_id is not None:
             case = await store.lock_liability(session, refund.liability_id)
             assert case is not None, "cases are never deleted"
             case.resolved_at, case.resolved_by, case.resolution = None, None, ""
         else:
+            assert order is not None, "only a case's money can be of no order"
             attempt = await session.get_one(PaymentAttempt, refund.attempt_id)
             assert attempt.session_id is not None, "a paid attempt has a Session"
             session.add(
@@ -447,11 +470,13 @@ class Refunds:
                     opened_at=now,
                 )
             )
-        failed = Event.REFUND_FAILED if may(order.state, Event.REFUND_FAILED) else Event.REFUND
-        move(session, order, failed, at=now, detail=detail)
-        log.error("a refund failed", order=order.number, refund=str(refund.id), detail=detail)
+        _note_failure(session, order, detail, now)
+        await share_out(session, order, refund.attempt_id, refund.liability_id, now=now)
+        log.error("a refund failed", refund=str(refund.id), detail=detail)
 
-    async def _refuse(self, session: AsyncSession, order: Order, refund: Refund, detail: str, now: datetime) -> None:
+    async def _refuse(
+        self, session: AsyncSession, order: Order | None, refund: Refund, detail: str, now: datetime
+    ) -> None:
         """Stripe never made it: what was taken back of the order's price stands again."""
         refund.state, refund.closed_at, refund.detail = RefundState.REFUSED, now, detail
         if refund.liability_id is None:
@@ -468,17 +493,17 @@ class Refunds:
                 at=now,
                 amounts={account: Money(minor, refund.currency) for account, minor in parts.items()},
             )
-        failed = Event.REFUND_FAILED if may(order.state, Event.REFUND_FAILED) else Event.REFUND
-        move(session, order, failed, at=now, detail=f"{refund.amount} was refused by Stripe: {detail}")
-        log.error("stripe refused a refund", order=order.number, detail=detail)
+        _note_failure(session, order, f"{refund.amount} was refused by Stripe: {detail}", now)
+        await share_out(session, order, refund.attempt_id, refund.liability_id, now=now)
+        log.error("stripe refused a refund", refund=str(refund.id), detail=detail)
 
-    async def _finish_cancellation(self, session: AsyncSession, order: Order, now: datetime) -> None:
-        """Row 22: once all of an order's money is back, its goods are."""
+    async def finish_cancellation(self, session: AsyncSession, order: Order, now: datetime) -> None:
+        """Row 22: once all of an order's money is back, its goods are. The order is locked."""
         if order.state is not State.CANCELLING:
             return
         await session.flush()
         refunds = await store.list_refunds(session, order.id)
-        if any(parts_left(order, refunds)):
+        if any(parts_left(order, refunds, await dispute_store.list_of_order(session, order.id))):
             return
         own = [refund for refund in refunds if refund.liability_id is None and refund.state is not RefundState.REFUSED]
         for refund in own:
@@ -491,14 +516,35 @@ class Refunds:
         await give_up(session, self.catalog, order, now=now, base_url=self.base_url)
 
 
-def parts_left(order: Order, refunds: Sequence[Refund]) -> tuple[Money, Money, Money]:
-    """Goods, freight and tax of the order that no refund has taken back. One that failed is owed, not left."""
-    own = [refund for refund in refunds if refund.liability_id is None and refund.state is not RefundState.REFUSED]
-    return (
-        Money(order.goods_minor - sum(refund.goods_minor for refund in own), order.currency),
-        Money(order.freight_minor - sum(refund.freight_minor for refund in own), order.currency),
-        Money(order.tax_minor - sum(refund.tax_minor for refund in own), order.currency),
-    )
+def _note_failure(session: AsyncSession, order: Order | None, detail: str, now: datetime) -> None:
+    if order is not None:
+        failed = Event.REFUND_FAILED if may(order.state, Event.REFUND_FAILED) else Event.REFUND
+        move(session, order, failed, at=now, detail=detail)
+
+
+async def _refuse_disputed(
+    session: AsyncSession, *, attempt_id: uuid.UUID | None = None, liability_id: uuid.UUID | None = None
+) -> None:
+    """:raises PaymentDisputed: while the bank has the say"""
+    disputes = await dispute_store.list_of_payment(session, attempt_id=attempt_id, liability_id=liability_id)
+    if any(dispute.state is DisputeState.OPEN for dispute in disputes):
+        raise PaymentDisputed(
+            "The buyer's bank disputes this payment and may give the money back itself. Answer the dispute, or "
+            "concede it, at the desk under Disputes; given back as well, it would be lost twice."
+        )
+
+
+async def _lock_order(session: AsyncSession, refund: Refund) -> Order | None:
+    """The refund's order, or None; what stands for it is locked then: its case."""
+    if refund.order_id is not None:
+        return await store.lock_order(session, refund.order_id)
+    assert refund.liability_id is not None, "a refund is of an order or of a case"
+    await store.lock_liability(session, refund.liability_id)
+    return None
+
+
+def _scope(refund: Refund) -> Scope:
+    return for_staff() if refund.company_id is None else for_company(refund.company_id)
 
 
 def _counts(refund: Refund) -> bool:

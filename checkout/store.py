@@ -271,6 +271,11 @@ async def list_refunds(session: AsyncSession, order_id: uuid.UUID) -> Sequence[R
     return (await session.scalars(query.execution_options(populate_existing=True))).all()
 
 
+async def list_refunds_of_case(session: AsyncSession, liability_id: uuid.UUID) -> Sequence[Refund]:
+    query = sa.select(Refund).where(Refund.liability_id == liability_id).order_by(Refund.requested_at, Refund.id)
+    return (await session.scalars(query.execution_options(populate_existing=True))).all()
+
+
 async def list_unfinished_refunds(session: AsyncSession, *, before: datetime, limit: int) -> Sequence[uuid.UUID]:
     query = (
         sa.select(Refund.id)
@@ -303,9 +308,10 @@ async def find_paying_attempt(session: AsyncSession, order_id: uuid.UUID) -> Pay
     return await session.scalar(query)
 
 
-async def list_refunds_since(session: AsyncSession, since: datetime) -> list[tuple[Refund, str]]:
-    """Refunds with their orders' numbers."""
-    query = sa.select(Refund, Order.number).join(Order, Order.id == Refund.order_id).where(Refund.requested_at >= since)
+async def list_refunds_since(session: AsyncSession, since: datetime) -> list[tuple[Refund, str | None]]:
+    """Refunds with their orders' numbers; None where the order is not known."""
+    query = sa.select(Refund, Order.number).outerjoin(Order, Order.id == Refund.order_id)
+    query = query.where(Refund.requested_at >= since)
     return [(row[0], row[1]) for row in await session.execute(query.order_by(Refund.requested_at))]
 
 
@@ -377,9 +383,9 @@ async def list_open_liabilities(session: AsyncSession) -> list[tuple[Liability, 
     return [(row[0], row[1]) for row in rows]
 
 
-async def list_refunds_under_way(session: AsyncSession, *, limit: int) -> list[tuple[Refund, str]]:
-    """Refunds that have not come to their end, with their orders' numbers, oldest first."""
-    query = sa.select(Refund, Order.number).join(Order, Order.id == Refund.order_id)
+async def list_refunds_under_way(session: AsyncSession, *, limit: int) -> list[tuple[Refund, str | None]]:
+    """Refunds that have not come to their end, with their orders' numbers if they have one, oldest first."""
+    query = sa.select(Refund, Order.number).outerjoin(Order, Order.id == Refund.order_id)
     rows = await session.execute(
         query.where(Refund.state.in_(UNFINISHED_REFUND)).order_by(Refund.requested_at).limit(limit)
     )
@@ -436,23 +442,40 @@ _BOOK_BREAKS: Final = sa.text(
     UNION ALL
     SELECT 'refunds_exceed_payment', o.number, a.id::text FROM payment_attempt a
     JOIN customer_order o ON o.id = a.order_id
-    JOIN refund r ON r.attempt_id = a.id AND r.state NOT IN ('failed', 'refused')
+    JOIN (
+        SELECT attempt_id, sum(amount_minor) AS amount FROM (
+            SELECT attempt_id, amount_minor FROM refund WHERE state NOT IN ('failed', 'refused')
+            UNION ALL SELECT attempt_id, counted_minor FROM dispute WHERE state IN ('open', 'lost')
+        ) taken GROUP BY attempt_id
+    ) given ON given.attempt_id = a.id AND given.amount > 0
     LEFT JOIN liability l ON l.session_id = a.session_id AND l.refund_id IS NULL
-    GROUP BY o.number, a.id, l.id
-    HAVING a.state <> 'succeeded' OR sum(r.amount_minor) > coalesce(l.amount_minor, a.amount_minor)
+    WHERE a.state <> 'succeeded' OR given.amount > coalesce(l.amount_minor, a.amount_minor)
     UNION ALL
-    SELECT 'owed_differs', o.number, owed.posted::text || ' posted, ' || owed.cases::text || ' in cases and refunds'
-    FROM customer_order o
-    CROSS JOIN LATERAL (
-        SELECT coalesce((
-            SELECT -sum(amount_minor) FROM ledger_posting p WHERE p.order_id = o.id AND p.account = 'customer_liability'
-        ), 0) AS posted, coalesce((
-            SELECT sum(amount_minor) FROM liability l WHERE l.order_id = o.id AND l.resolved_at IS NULL
-        ), 0) + coalesce((
-            SELECT sum(amount_minor) FROM refund r
-            WHERE r.order_id = o.id AND r.liability_id IS NULL AND r.state IN ('new', 'uncertain', 'pending')
-        ), 0) AS cases
-    ) owed WHERE owed.posted <> owed.cases
+    SELECT 'owed_differs', coalesce(o.number, 'of no order'),
+        owed.posted::text || ' posted, ' || owed.cases::text || ' in cases and refunds'
+    FROM (
+        SELECT order_id, sum(posted) AS posted, sum(cases) AS cases FROM (
+            SELECT order_id, -amount_minor AS posted, 0 AS cases FROM ledger_posting
+            WHERE account = 'customer_liability'
+            UNION ALL SELECT order_id, 0, amount_minor - disputed_minor FROM liability WHERE resolved_at IS NULL
+            UNION ALL SELECT order_id, 0, amount_minor FROM refund
+            WHERE liability_id IS NULL AND state IN ('new', 'uncertain', 'pending')
+        ) each GROUP BY order_id HAVING sum(posted) <> sum(cases)
+    ) owed LEFT JOIN customer_order o ON o.id = owed.order_id
+    UNION ALL
+    SELECT 'disputed_differs', coalesce(o.number, 'of no order'),
+        held.posted::text || ' posted, ' || held.withdrawn::text || ' withdrawn'
+    FROM (
+        SELECT order_id, sum(posted) AS posted, sum(withdrawn) AS withdrawn FROM (
+            SELECT order_id, amount_minor AS posted, 0 AS withdrawn FROM ledger_posting WHERE account = 'disputed'
+            UNION ALL SELECT order_id, 0, withdrawn_minor FROM dispute WHERE state <> 'lost'
+        ) each GROUP BY order_id HAVING sum(posted) <> sum(withdrawn)
+    ) held LEFT JOIN customer_order o ON o.id = held.order_id
+    UNION ALL
+    SELECT 'dispute_beyond_payment', coalesce(o.number, d.stripe_dispute_id),
+        d.stripe_dispute_id || ': ' || (d.amount_minor - d.counted_minor)::text || ' ' || d.currency
+    FROM dispute d LEFT JOIN customer_order o ON o.id = d.order_id
+    WHERE d.state IN ('open', 'lost') AND d.counted_minor < d.amount_minor
     UNION ALL
     SELECT 'order_without_acceptance', o.number, '' FROM customer_order o
     WHERE NOT EXISTS (SELECT 1 FROM acceptance a WHERE a.order_id = o.id)

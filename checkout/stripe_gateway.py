@@ -8,7 +8,7 @@ StripeObject is none.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, cast
 
@@ -42,6 +42,10 @@ LIST: Final = Failpoint("checkout.stripe.list_sessions", call=True)
 REFUND: Final = Failpoint("checkout.stripe.create_refund", call=True)
 RETRIEVE_REFUND: Final = Failpoint("checkout.stripe.retrieve_refund", call=True)
 LIST_REFUNDS: Final = Failpoint("checkout.stripe.list_refunds", call=True)
+RETRIEVE_DISPUTE: Final = Failpoint("checkout.stripe.retrieve_dispute", call=True)
+UPDATE_DISPUTE: Final = Failpoint("checkout.stripe.update_dispute", call=True)
+CLOSE_DISPUTE: Final = Failpoint("checkout.stripe.close_dispute", call=True)
+LIST_DISPUTES: Final = Failpoint("checkout.stripe.list_disputes", call=True)
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +126,25 @@ class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
     payment_intent_id: str | None
     reference: str | None
     failure: str | None
+    created_at: int
+
+
+class DisputeSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute as Stripe has it now. *withdrawn*: what our balance lacks for it, in the dispute's own currency; *fee*
+    is what Stripe charges for it. *reference*: our attempt's id in its payment's metadata; None for another's.
+    """
+
+    id: str
+    status: str
+    reason: str
+    amount: Money
+    withdrawn: Money
+    fee: Money
+    due_by: datetime | None
+    submissions: int
+    charge_id: str
+    payment_intent_id: str | None
+    reference: str | None
     created_at: int
 
 
@@ -249,6 +272,53 @@ class StripeGateway:
                 return
             params["starting_after"] = found[-1].id
         raise StripeUnavailable("There are too many refunds to look through.")
+
+    async def retrieve_dispute(self, dispute_id: str) -> DisputeSeen | None:
+        """Fetch a dispute with its payment; None when Stripe knows none of that id.
+
+        :raises StripeUnavailable: when Stripe can't be asked
+        """
+        disputes = self._client.v1.disputes
+        params: Any = {"expand": ["payment_intent"]}
+        try:
+            return dispute_of(await _called(RETRIEVE_DISPUTE, lambda: disputes.retrieve_async(dispute_id, params)))
+        except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+            if isinstance(error, StripeError) and error.http_status == 404:
+                return None
+            raise StripeUnavailable("The dispute could not be looked up; we will try again.") from error
+
+    async def update_dispute(self, dispute_id: str, request: dict[str, Any], *, key: str) -> Answer:
+        """Send a `disputes.update`, evidence with it; never raises for what Stripe or the network does."""
+        disputes = self._client.v1.disputes
+        asked = cast("Any", request)
+        return await self._write(
+            UPDATE_DISPUTE, lambda: disputes.update_async(dispute_id, asked, {"idempotency_key": key})
+        )
+
+    async def close_dispute(self, dispute_id: str, *, key: str) -> Answer:
+        """Concede a dispute; never raises for what Stripe or the network does."""
+        disputes = self._client.v1.disputes
+        return await self._write(CLOSE_DISPUTE, lambda: disputes.close_async(dispute_id, {}, {"idempotency_key": key}))
+
+    async def list_disputes(self, *, since: datetime, until: datetime) -> list[DisputeSeen]:
+        """Every dispute opened in a period, newest first; without their payments' references.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
+        """
+        disputes = self._client.v1.disputes
+        created = {"gte": int(since.timestamp()), "lte": int(until.timestamp())}
+        params: dict[str, Any] = {"created": created, "limit": PAGE}
+        seen: list[DisputeSeen] = []
+        for _ in range(PAGES_MOST):
+            try:
+                page = await _called(LIST_DISPUTES, partial(disputes.list_async, cast("Any", dict(params))))
+                seen += [dispute_of(data) for data in page["data"]]
+            except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+                raise StripeUnavailable("The disputes could not be looked up; we will try again.") from error
+            if not page["has_more"]:
+                return seen
+            params["starting_after"] = seen[-1].id
+        raise StripeUnavailable("There are too many disputes to look through.")
 
     async def find_session(self, reference: str, *, since: datetime, until: datetime) -> Session | None:
         """Look a Session up by our reference among those created in a period: Stripe has no filter for it.
@@ -405,6 +475,59 @@ class _RawIntent(msgspec.Struct):
     amount_received: int = 0
     metadata: dict[str, str] | None = None
     last_payment_error: dict[str, Any] | None = None
+
+
+def dispute_of(data: dict[str, Any]) -> DisputeSeen:
+    """:raises msgspec.ValidationError: when it lacks what every dispute has"""
+    raw = msgspec.convert(data, _RawDispute)
+    charge, intent = raw.charge, raw.payment_intent
+    amount = from_stripe(raw.amount, raw.currency)
+    taken = -sum(each.amount for each in raw.balance_transactions)
+    withdrawn = amount if taken > 0 else Money.zero(amount.currency)
+    if all(each.currency == raw.currency for each in raw.balance_transactions):
+        withdrawn = from_stripe(max(taken, 0), raw.currency)
+    settled_in = raw.balance_transactions[0].currency if raw.balance_transactions else raw.currency
+    due_by = raw.evidence_details.due_by
+    return DisputeSeen(
+        id=raw.id,
+        status=raw.status,
+        reason=raw.reason,
+        amount=amount,
+        withdrawn=withdrawn,
+        fee=from_stripe(sum(each.fee for each in raw.balance_transactions), settled_in),
+        due_by=None if due_by is None else datetime.fromtimestamp(due_by, UTC),
+        submissions=raw.evidence_details.submission_count,
+        charge_id=str(charge.get("id")) if isinstance(charge, dict) else charge,
+        payment_intent_id=intent.get("id") if isinstance(intent, dict) else intent,
+        reference=(intent.get("metadata") or {}).get("attempt_id") if isinstance(intent, dict) else None,
+        created_at=raw.created,
+    )
+
+
+class _RawTaken(msgspec.Struct):
+    """Money that a dispute took out of our balance (negative) or put back into it."""
+
+    amount: int
+    fee: int
+    currency: str
+
+
+class _RawEvidenceDetails(msgspec.Struct):
+    submission_count: int
+    due_by: int | None = None
+
+
+class _RawDispute(msgspec.Struct):
+    id: str
+    status: str
+    reason: str
+    amount: int
+    currency: str
+    created: int
+    charge: str | dict[str, Any]
+    evidence_details: _RawEvidenceDetails
+    balance_transactions: list[_RawTaken]
+    payment_intent: str | dict[str, Any] | None = None
 
 
 class _RawRefund(msgspec.Struct):

@@ -120,6 +120,12 @@ SENTENCES: Final[dict[str, str]] = {
     "order-not-payable": N_("This order cannot be paid any more."),
     "nothing-to-refund": N_("Nothing is left to give back, or it is on its way already. Look at the order again."),
     "refund-too-large": N_("At most %(left)s %(currency)s can be given back of this order."),
+    "payment-disputed": N_(
+        "The buyer's bank disputes this payment and may give the money back itself. Answer the dispute, or concede it, "
+        "under Disputes; given back as well, it would be lost twice."
+    ),
+    "dispute-unknown": N_("There is no such dispute. Look at the list of disputes again."),
+    "dispute-not-answerable": N_("This dispute is decided, or its answer is on its way. Look at it again."),
     "liability-unknown": N_("There is no such case. Look at the order again."),
     "payment-provider-unavailable": N_("The payment provider does not answer at the moment. Try again in a minute."),
     "credit-limit-exceeded": N_(

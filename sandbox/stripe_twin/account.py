@@ -18,6 +18,7 @@ _PREFIXES = {
     "charge": ("ch_", 24),
     "checkout.session": ("cs_test_", 58),
     "customer": ("cus_", 14),
+    "dispute": ("du_", 24),
     "event": ("evt_", 24),
     "item": ("li_", 24),
     "payment_intent": ("pi_", 24),

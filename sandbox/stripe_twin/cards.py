@@ -9,6 +9,8 @@ from sandbox.stripe_twin.errors import StripeError
 Behaviour = Literal["approve", "decline", "authenticate", "authenticate_then_decline"]
 Refunds = Literal["at_once", "later", "sent_back"]
 """How refunds to the card go: `later` they are pending first, `sent_back` they succeed and fail afterwards."""
+Disputes = Literal["fraudulent", "product_not_received", "inquiry"]
+"""What the card's bank says a minute after a charge."""
 _GENERIC = "Your card was declined."
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -26,6 +28,7 @@ class TestCard:
     message: str = _GENERIC
     brand: str = "visa"
     refunds: Refunds = "at_once"
+    disputes: Disputes | None = None
 
 
 TEST_CARDS = (
@@ -34,6 +37,14 @@ TEST_CARDS = (
     TestCard("amex", "378282246310005", "Succeeds (American Express)", brand="amex"),
     TestCard("refund_pending", "4000000000007726", "Succeeds; refunds take a minute", refunds="later"),
     TestCard("refund_fails", "4000000000005126", "Succeeds; refunds are sent back", refunds="sent_back"),
+    TestCard("dispute", "4000000000000259", "Succeeds; disputed a minute later", disputes="fraudulent"),
+    TestCard(
+        "dispute_not_received",
+        "4000000000002685",
+        "Succeeds; disputed as not received",
+        disputes="product_not_received",
+    ),
+    TestCard("inquiry", "4000000000001976", "Succeeds; the bank asks about it", disputes="inquiry"),
     TestCard("3ds", "4000002500003155", "Asks for 3D Secure", behaviour="authenticate"),
     TestCard("3ds_always", "4000002760003184", "Asks for 3D Secure every time", behaviour="authenticate"),
     TestCard(

@@ -62,6 +62,18 @@ def _pay(twin: Twin, given: JsonObject) -> JsonObject:
     return dataclasses.asdict(twin.pay_at_once(session, **given))
 
 
+def _dispute(twin: Twin, given: JsonObject) -> JsonObject:
+    """``{"charge", "reason", "amount", "inquiry"}`` opens one, ``{"dispute", "won"}`` decides it, ``{"dispute",
+    "escalate": true}`` makes a dispute of an inquiry.
+    """
+    if "charge" in given:
+        return {"dispute": twin.dispute(given.pop("charge"), **given)}
+    if given.get("escalate"):
+        return {"dispute": twin.escalate_inquiry(given["dispute"])}
+    twin.decide_dispute(given["dispute"], won=given["won"])
+    return {}
+
+
 def _faults(twin: Twin, given: JsonObject) -> JsonObject:
     """One fault, several under ``faults``, seeded ones under ``seeded``, or ``clear``."""
     if given.get("clear"):
@@ -117,6 +129,7 @@ _READS: Mapping[str, Callable[[Twin, dict[str, str]], Any]] = {
 }
 _WRITES: Mapping[str, Callable[[Twin, JsonObject], Any]] = {
     "pay": _pay,
+    "dispute": _dispute,
     "faults": _faults,
     "webhooks": _webhooks,
     "clock": _clock,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from sandbox.stripe_twin import customers, endpoints, payments, refunds, sessions
+from sandbox.stripe_twin import customers, disputes, endpoints, payments, refunds, sessions
 from sandbox.stripe_twin.account import Account
 from sandbox.stripe_twin.errors import JsonObject
 
@@ -22,6 +22,10 @@ OPERATIONS: Mapping[str, Callable[[Account, tuple[str, ...], JsonObject], JsonOb
     "Customers.list": customers.list_customers,
     "Customers.retrieve": customers.retrieve,
     "Customers.update": customers.update,
+    "Disputes.close": disputes.close,
+    "Disputes.list": disputes.list_disputes,
+    "Disputes.retrieve": disputes.retrieve,
+    "Disputes.update": disputes.update,
     "Events.list": endpoints.list_events,
     "Events.retrieve": endpoints.retrieve_event,
     "PaymentIntents.cancel": payments.cancel,

@@ -8,6 +8,8 @@ from sandbox.stripe_twin.currencies import MAXIMUM_CHARGE, MINIMUM_CHARGE, THREE
 from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid
 from sandbox.stripe_twin.store import Record
 
+DISPUTED_AFTER_SECONDS = 60
+"""From a charge to its dispute, with a test card that disputes."""
 _CONFIRMABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
 _CANCELABLE = _CONFIRMABLE | {"requires_capture", "processing"}
 
@@ -299,6 +301,9 @@ def _charge(account: Account, intent: Record, method: Record, card: TestCard) ->
     charge.body["balance_transaction"] = balance_transaction(account, charge, amount, "charge").id
     account.save(charge)
     account.emit("charge.updated", charge, previous={"balance_transaction": None})
+    if card.disputes is not None:
+        charge.private.update(disputed_at=account.now() + DISPUTED_AFTER_SECONDS, disputes=card.disputes)
+        account.save(charge)
 
 
 def _refuse(
@@ -377,9 +382,9 @@ def _charged_card(card: JsonObject, amount: int) -> JsonObject:
     }
 
 
-def balance_transaction(account: Account, source: Record, amount: int, kind: str) -> Record:
-    """Money of the merchant's balance; the fee is 2.9 %, as a stand-in for the account's own price."""
-    fee = amount * 29 // 1000 if kind == "charge" else 0
+def balance_transaction(account: Account, source: Record, amount: int, kind: str, *, fee: int = 0) -> Record:
+    """Money of the merchant's balance; a charge's fee is 2.9 %, as a stand-in for the account's own price."""
+    fee = amount * 29 // 1000 if kind == "charge" else fee
     return account.create(
         "balance_transaction",
         amount=amount,

@@ -64,12 +64,12 @@ def turn(account: Account, refund: Record) -> None:
     account.emit("refund.updated", refund, previous={"status": "pending"})
 
 
-def send_back(account: Account, refund: Record) -> None:
+def send_back(account: Account, refund: Record, *, reason: str = "lost_or_stolen_card") -> None:
     """The bank returns the money: the refund has failed, whatever it was before."""
     before = refund.body["status"]
     refund.private.clear()
     returned = balance_transaction(account, refund, refund.body["amount"], "refund_failure")
-    refund.body.update(status="failed", failure_reason="lost_or_stolen_card", failure_balance_transaction=returned.id)
+    refund.body.update(status="failed", failure_reason=reason, failure_balance_transaction=returned.id)
     account.save(refund)
     charge = account.load("charge", refund.body["charge"], param="charge")
     _take_back(account, charge, -refund.body["amount"])
@@ -126,6 +126,8 @@ def _refundable_charge(account: Account, params: JsonObject) -> Record:
         raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
     if charge.body["status"] != "succeeded":
         raise invalid(f"Charge {charge.id} failed and cannot be refunded.", param="charge")
+    if charge.body["disputed"]:
+        raise invalid(f"Charge {charge.id} has been charged back; cannot issue a refund.", code="charge_disputed")
     if not charge.body["captured"]:
         raise not_implemented("refunds of a charge that was never captured; cancel its PaymentIntent")
     return charge

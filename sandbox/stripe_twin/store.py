@@ -24,6 +24,10 @@ CREATE INDEX IF NOT EXISTS objects_due_refunds ON objects (json_extract(private,
     WHERE kind = 'refund';
 CREATE INDEX IF NOT EXISTS objects_due_intents ON objects (json_extract(private, '$.turns_at'))
     WHERE kind = 'payment_intent';
+CREATE INDEX IF NOT EXISTS objects_disputed ON objects (json_extract(private, '$.disputed_at'))
+    WHERE kind = 'charge';
+CREATE INDEX IF NOT EXISTS objects_due_disputes ON objects (json_extract(private, '$.due_at'))
+    WHERE kind = 'dispute';
 CREATE TABLE IF NOT EXISTS saved_answers (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
     request_id TEXT NOT NULL, created REAL NOT NULL);
@@ -206,6 +210,28 @@ class Store:
             for row in self._rows(
                 "SELECT body, private FROM objects WHERE kind = 'payment_intent' "
                 "AND json_extract(private, '$.turns_at') <= ? ORDER BY rowid",
+                now,
+            )
+        ]
+
+    def list_due_charges(self, now: float) -> list[Record]:
+        """Those whose bank disputes them now."""
+        return [
+            _record(row)
+            for row in self._rows(
+                "SELECT body, private FROM objects WHERE kind = 'charge' "
+                "AND json_extract(private, '$.disputed_at') <= ? ORDER BY rowid",
+                now,
+            )
+        ]
+
+    def list_due_disputes(self, now: float) -> list[Record]:
+        """Those whose evidence is due now."""
+        return [
+            _record(row)
+            for row in self._rows(
+                "SELECT body, private FROM objects WHERE kind = 'dispute' "
+                "AND json_extract(private, '$.due_at') <= ? ORDER BY rowid",
                 now,
             )
         ]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from sandbox.stripe_twin import endpoints, refunds, sessions
+from sandbox.stripe_twin import disputes, endpoints, refunds, sessions
 from sandbox.stripe_twin.account import Account, ContractViolation
 from sandbox.stripe_twin.api import Api
 from sandbox.stripe_twin.cards import CardEntry, card_of, named_entry
@@ -83,9 +83,15 @@ class Twin:
             return attempt, session
 
     def let_time_pass(self) -> None:
-        """Do what is due: Sessions expire, banks decide on debits, refunds come to their end."""
+        """Do what is due: Sessions expire, banks decide on debits and disputes, refunds come to their end."""
         now = self.clock.seconds()
-        due = (self.store.list_due_sessions, self.store.list_due_intents, self.store.list_due_refunds)
+        due = (
+            self.store.list_due_sessions,
+            self.store.list_due_intents,
+            self.store.list_due_refunds,
+            self.store.list_due_charges,
+            self.store.list_due_disputes,
+        )
         if not any(listed(now) for listed in due):
             return
         with self._acting_now():
@@ -95,6 +101,10 @@ class Twin:
                 sessions.finish_debit(self.account, intent)
             for refund in self.store.list_due_refunds(now):
                 refunds.turn(self.account, refund)
+            for charge in self.store.list_due_charges(now):
+                disputes.open_planned(self.account, charge)
+            for dispute in self.store.list_due_disputes(now):
+                disputes.run_out(self.account, dispute)
 
     # The tests' side
 
@@ -125,6 +135,42 @@ class Twin:
             if refund is None:
                 raise KeyError(refund_id)
             refunds.send_back(self.account, refund)
+
+    def dispute(
+        self, charge_id: str, *, reason: str = "fraudulent", amount: int | None = None, inquiry: bool = False
+    ) -> str:
+        """The bank of a charge's card disputes it now, or with *inquiry* only asks; the dispute's id.
+
+        :raises KeyError: when there is no such charge.
+        """
+        with self._acting():
+            charge = self.store.find(charge_id, "charge")
+            if charge is None:
+                raise KeyError(charge_id)
+            return disputes.open_dispute(self.account, charge, reason=reason, amount=amount, inquiry=inquiry).id
+
+    def decide_dispute(self, dispute_id: str, *, won: bool) -> None:
+        """The bank decides a dispute now; an inquiry ends either way.
+
+        :raises KeyError: when there is no such dispute.
+        :raises ValueError: when it was decided before.
+        """
+        with self._acting():
+            disputes.decide(self.account, self._dispute(dispute_id), won=won)
+
+    def escalate_inquiry(self, dispute_id: str) -> str:
+        """An inquiry becomes a dispute, another one; its id.
+
+        :raises KeyError: when there is no such inquiry.
+        """
+        with self._acting():
+            return disputes.escalate(self.account, self._dispute(dispute_id)).id
+
+    def _dispute(self, dispute_id: str) -> Record:
+        dispute = self.store.find(dispute_id, "dispute")
+        if dispute is None:
+            raise KeyError(dispute_id)
+        return dispute
 
     def add_fault(self, fault: Fault) -> None:
         self.faults.add(fault)

@@ -21,6 +21,7 @@ from typing import Any, Final
 import uvicorn
 
 from accounts.principal import Principal
+from checkout.disputes import Evidence
 from checkout.model import RefundReason, ShipTo
 from checkout.refunds import Wish
 from checkout.views import Details
@@ -274,6 +275,25 @@ async def repay(services: Services, number: str, request_id: uuid.UUID) -> str:
     return made.state.value
 
 
+async def answer_dispute(services: Services, evidence: str | None) -> str:
+    """The clerk sends *evidence* about the only dispute that is undecided, or with None concedes it."""
+    [(dispute, _)] = await services.payments.disputes.list_undecided()
+    disputes = services.payments.disputes
+    if evidence is None:
+        answered = await disputes.concede(await _clerk(services), dispute.id)
+    else:
+        answered = await disputes.submit_evidence(
+            await _clerk(services), dispute.id, Evidence(uncategorized_text=evidence)
+        )
+    return answered.state.value
+
+
+async def reconcile(services: Services) -> list[str]:
+    """The kinds of what does not agree of the last days, cases and disputes of other journeys left out."""
+    found = await services.payments.reconcile(since=services.clock.now() - timedelta(days=3))
+    return [each.kind for each in found]
+
+
 async def _clerk(services: Services) -> Principal:
     token = (await services.accounts.start_visitor_session()).token
     opened = await services.accounts.log_in(email=CLERK, password=PASSWORD, token=token, address="192.0.2.2")
@@ -292,5 +312,22 @@ async def _principal(services: Services, token: str) -> Principal:
     return await services.accounts.authenticate(token)
 
 
-CASES: Final = (visit, log_in, join, add, details, review, place, pay, come_back, cancel, refund, repay, sweep, recover)
+CASES: Final = (
+    visit,
+    log_in,
+    join,
+    add,
+    details,
+    review,
+    place,
+    pay,
+    come_back,
+    cancel,
+    refund,
+    repay,
+    answer_dispute,
+    reconcile,
+    sweep,
+    recover,
+)
 USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in CASES}

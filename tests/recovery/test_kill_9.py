@@ -8,6 +8,7 @@ import pytest
 
 from kernel.failpoints import registered
 from sandbox.stripe_twin import Fault
+from sandbox.stripe_twin.disputes import WINNING
 from tests.recovery.conftest import Journey, World
 from tests.recovery.driver import Refused
 from tests.recovery.pages import Pages
@@ -155,6 +156,43 @@ def lose_the_refunds_answer_until_the_key_is_forgotten(journey: Journey) -> str:
     return "cancelled"
 
 
+def dispute_is_answered_and_won(journey: Journey) -> str:
+    """The bank disputes a payment and decides for us as soon as it has read what the clerk sends."""
+    dispute(journey, buy(journey))
+    answer(journey, WINNING)
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def dispute_is_conceded(journey: Journey) -> str:
+    """The bank disputes what a refund was about to give back: it is given back once."""
+    number = buy(journey, "refund_pending")
+    with journey.immortal():
+        assert journey.ask("refund", number=number, request_id=uuid.uuid4(), amount="1.00") == "pending"
+    dispute(journey, number)
+    answer(journey, None)
+    journey.deliver_webhooks()
+    assert journey.ask("reconcile") == []
+    return "paid"
+
+
+def dispute(journey: Journey, number: str) -> None:
+    """The bank disputes what was paid for the order, and Stripe says so."""
+    charges = journey.twin.control.objects("charge")
+    of_order = [charge["id"] for charge in charges if charge["metadata"]["order_number"] == number]
+    journey.twin.control.dispute(of_order[0])
+    journey.deliver_webhooks()
+
+
+def answer(journey: Journey, evidence: str | None) -> None:
+    """The second click, after a death, may find that recovery has sent what the first one wrote."""
+    try:
+        journey.ask("answer_dispute", evidence=evidence)
+    except (Refused, AssertionError):
+        if not journey.deaths:
+            raise
+
+
 def buy(journey: Journey, card: str = "visa") -> str:
     """Ordered and paid, before the shop may die."""
     with journey.immortal():
@@ -248,6 +286,14 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
     lose_the_refunds_answer_until_the_key_is_forgotten: (
         *points(COMMIT, "refund.settle"),
         *points(CALL, "stripe.list_refunds"),
+    ),
+    dispute_is_answered_and_won: (
+        *points(COMMIT, "dispute.settle", "dispute.begin", "dispute.resend", "dispute.answer"),
+        *points(CALL, "stripe.retrieve_dispute", "stripe.update_dispute"),
+    ),
+    dispute_is_conceded: (
+        *points(COMMIT, "dispute.settle"),
+        *points(CALL, "stripe.close_dispute", "stripe.list_disputes"),
     ),
 }
 

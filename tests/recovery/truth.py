@@ -43,6 +43,7 @@ class Truth:
         orders = {order["id"]: order for order in self.orders()}
         self._check_money(orders)
         self._check_refunds(orders)
+        self._check_disputes()
         self._check_agreements(orders)
         self._check_stock(orders)
         self._check_ledger(orders)
@@ -96,6 +97,21 @@ class Truth:
         assert {row["refund_id"] for row in cases} == failed
         assert len(cases) == len(failed)
 
+    def _check_disputes(self) -> None:
+        """Each dispute of ours is Stripe's, sent at most once, and with the refunds within what came."""
+        theirs = {made["id"]: made for made in self._twin.control.objects("dispute")}
+        for ours in self.rows("select * from dispute"):
+            made = theirs[ours["stripe_dispute_id"]]
+            assert made["amount"] == ours["amount_minor"]
+            assert made["evidence_details"]["submission_count"] <= 1
+            assert ours["excess_minor"] == 0, "what is in flight when the bank disputes is given back once"
+        beyond = self.rows(
+            "select a.id from payment_attempt a join dispute d on d.attempt_id = a.id and d.state in ('open', 'lost') "
+            "left join refund r on r.attempt_id = a.id and r.state not in ('failed', 'refused') "
+            "group by a.id, d.id having coalesce(sum(r.amount_minor), 0) + d.counted_minor > a.amount_minor"
+        )
+        assert beyond == []
+
     def _check_agreements(self, orders: dict[Any, Row]) -> None:
         acceptances = self.rows("select * from acceptance")
         assert sorted(str(row["order_id"]) for row in acceptances) == sorted(str(each) for each in orders)
@@ -135,6 +151,8 @@ class Truth:
                 owed[refund["order_id"]] = owed.get(refund["order_id"], 0) + refund["amount_minor"]
         for case in self.rows("select * from liability where resolved_at is not null"):
             owed[case["order_id"]] -= case["amount_minor"]
+        for dispute in self.rows("select * from dispute"):
+            expected[dispute["order_id"]] -= dispute["withdrawn_minor"] + dispute["fee_minor"]
         assert held == expected
         posted = self.rows(
             "select order_id, -sum(amount_minor) as owed from ledger_posting where account = 'customer_liability' "
@@ -152,7 +170,10 @@ class Truth:
             if order["state"] in CLOSED:
                 expected.append("order_refunded_whole" if order["paid_at"] is not None else f"order_{order['state']}")
         assert kinds == sorted(expected)
-        paid_out = self.rows("select 1 from ledger_posting where account = 'stripe_clearing' and amount_minor < 0")
+        paid_out = self.rows(
+            "select 1 from ledger_posting p join ledger_posting q using (entry_id) "
+            "where p.account = 'stripe_clearing' and p.amount_minor < 0 and q.account = 'customer_liability'"
+        )
         assert len(self.rows("select 1 from outgoing_mail where kind = 'refund_sent'")) == len(paid_out)
 
     def _stock_now(self) -> dict[Any, Decimal]:

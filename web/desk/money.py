@@ -50,6 +50,17 @@ MEANINGS: Final = {
     "sale_without_payment": Meaning(N_("A sale is posted of an order that is not paid"), _OURS),
     "entry_unbalanced": Meaning(N_("An entry of the ledger does not sum to zero"), _OURS),
     "refunds_exceed_payment": Meaning(N_("More was given back than came"), _OURS),
+    "disputed_differs": Meaning(N_("What banks hold differs from the disputes"), _OURS),
+    "dispute_beyond_payment": Meaning(
+        N_("A bank disputes more than was left of the payment"),
+        N_("Part of it was given back before: show the bank the refund as evidence."),
+    ),
+    "dispute_unrecorded": Meaning(
+        N_("A bank disputes a payment, we do not know of it"),
+        N_("Fetch it by its id on the page of disputes; there is a day until which evidence counts."),
+    ),
+    "dispute_unknown_to_stripe": Meaning(N_("Stripe does not know a dispute of ours"), _PERSON),
+    "dispute_state_differs": Meaning(N_("A dispute is further at Stripe than here"), _SOON),
     "owed_differs": Meaning(N_("What is owed differs from the open cases"), _OURS),
     "order_without_acceptance": Meaning(N_("An order has no acceptance"), _OURS),
     "stock_state_differs": Meaning(N_("An order's goods are not where its state says"), _OURS),

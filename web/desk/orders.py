@@ -7,7 +7,7 @@ from litestar import get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from checkout.refunds import parts_left
+from checkout.parts import parts_left
 from checkout.states import OF_ORDER, State
 from kernel.db import for_staff
 from kernel.money import Money
@@ -64,8 +64,8 @@ async def order(request: AnyRequest, number: FromPath[str]) -> Html:
             + ([] if acceptance is None else [acceptance.actor_id]),
         ),
         finance=allows(Access.FINANCE, principal_of(request)),
-        refundable=any(parts_left(file.order, file.refunds)),
-        cancellable=file.order.state is State.PAID and any(parts_left(file.order, file.refunds)),
+        refundable=any(parts_left(file.order, file.refunds, file.disputes)),
+        cancellable=file.order.state is State.PAID and any(parts_left(file.order, file.refunds, file.disputes)),
         money=Money,
         words=Words(locale),
     )

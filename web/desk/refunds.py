@@ -10,7 +10,15 @@ from litestar.types import ControllerRouterHandler
 from checkout.charging import TotalNotChargeable
 from checkout.model import Liability, RefundReason
 from checkout.order_files import OrderFile
-from checkout.refunds import NOTE_LONGEST, LiabilityUnknown, NothingToRefund, RefundTooLarge, Wish, parts_left
+from checkout.parts import parts_left
+from checkout.refunds import (
+    NOTE_LONGEST,
+    LiabilityUnknown,
+    NothingToRefund,
+    PaymentDisputed,
+    RefundTooLarge,
+    Wish,
+)
 from checkout.states import State
 from kernel.ids import new_id
 from kernel.money import MalformedDecimal, Money
@@ -28,7 +36,7 @@ REASONS: Final = (
     RefundReason.OTHER,
 )
 """That a clerk chooses from; the others are said by what is done."""
-REFUSALS: Final = (NothingToRefund, RefundTooLarge, TotalNotChargeable)
+REFUSALS: Final = (NothingToRefund, PaymentDisputed, RefundTooLarge, TotalNotChargeable)
 
 
 @get("/desk/orders/{number:str}/refund", include_in_schema=False, summary="Give money of an order back")
@@ -96,7 +104,7 @@ async def repayment(request: AnyRequest, number: FromPath[str], case: FromPath[u
     typed = Typed(await read_form(request), locale_of(request))
     note = typed.text("note", required=True, most=NOTE_LONGEST)
     if typed.errors or typed.form.get("step") != "send":
-        amount = Money(owed.amount_minor, owed.currency)
+        amount = owed.owed
         return _show(request, file, typed, kind="case", case=owed, amount=amount)
     try:
         await services.payments.refunds.repay(principal_of(request), owed.id, request_id=_request_id(typed), note=note)
@@ -143,7 +151,7 @@ def _show(
         order=file.order,
         case=case,
         left=left,
-        owed=None if case is None else Money(case.amount_minor, case.currency),
+        owed=None if case is None else case.owed,
         amount=amount,
         checking=checking,
         possible=possible,
@@ -170,7 +178,7 @@ def _amount(typed: Typed, currency: str) -> Money | None:
 def _left(file: OrderFile) -> Money:
     """What can still be given back of the order; nothing unless it was paid."""
     nothing = Money.zero(file.order.currency)
-    return nothing if file.order.paid_at is None else sum(parts_left(file.order, file.refunds), nothing)
+    return nothing if file.order.paid_at is None else sum(parts_left(file.order, file.refunds, file.disputes), nothing)
 
 
 def _under_way(file: OrderFile, case: Liability) -> bool:

@@ -44,6 +44,8 @@ WORDS: Final = {
     "create_session": N_("create the payment page"),
     "expire_session": N_("close the payment page"),
     "create_refund": N_("give money back"),
+    "submit_evidence": N_("send evidence"),
+    "close_dispute": N_("concede the dispute"),
     "pending": N_("on its way"),
     "failed": N_("sent back by the bank"),
     "refund_failed": N_("a refund did not arrive"),
@@ -59,6 +61,9 @@ WORDS: Final = {
     "freight": N_("Freight"),
     "tax_payable": N_("Tax payable"),
     "customer_liability": N_("Owed to the customer"),
+    "disputed": N_("Held by the buyer's bank"),
+    "dispute_fees": N_("Dispute fees"),
+    "dispute_losses": N_("Losses by disputes"),
     "amount_differs": N_("the amount differs"),
     "currency_differs": N_("the currency differs"),
     "order_closed": N_("the order was closed"),
@@ -101,6 +106,7 @@ EVENTS: Final = {
     "refund": N_("Money given back"),
     "refund_failed": N_("A refund did not arrive"),
     "refunded": N_("All money is back, stock returned"),
+    "dispute": N_("The buyer's bank disputes the payment"),
 }
 
 
