@@ -74,6 +74,18 @@ def _dispute(twin: Twin, given: JsonObject) -> JsonObject:
     return {}
 
 
+def _pay_invoice(twin: Twin, given: JsonObject) -> JsonObject:
+    """With ``answer`` pass or fail, the bank's word on the card that waits; else a card."""
+    invoice = given.pop("invoice")
+    if "answer" in given:
+        return dataclasses.asdict(twin.authenticate_invoice(invoice, passed=given["answer"] == "pass"))
+    return dataclasses.asdict(twin.pay_invoice(invoice, **given))
+
+
+def _transfer(twin: Twin, given: JsonObject) -> JsonObject:
+    return {"transaction": twin.transfer(given.pop("customer"), **given)}
+
+
 def _faults(twin: Twin, given: JsonObject) -> JsonObject:
     """One fault, several under ``faults``, seeded ones under ``seeded``, or ``clear``."""
     if given.get("clear"):
@@ -130,6 +142,8 @@ _READS: Mapping[str, Callable[[Twin, dict[str, str]], Any]] = {
 _WRITES: Mapping[str, Callable[[Twin, JsonObject], Any]] = {
     "pay": _pay,
     "dispute": _dispute,
+    "pay_invoice": _pay_invoice,
+    "transfer": _transfer,
     "faults": _faults,
     "webhooks": _webhooks,
     "clock": _clock,

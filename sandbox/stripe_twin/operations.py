@@ -2,7 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from sandbox.stripe_twin import customers, disputes, endpoints, payments, refunds, sessions
+from sandbox.stripe_twin import (
+    cash,
+    credit_notes,
+    customers,
+    disputes,
+    endpoints,
+    invoices,
+    payments,
+    refunds,
+    sessions,
+)
 from sandbox.stripe_twin.account import Account
 from sandbox.stripe_twin.errors import JsonObject
 
@@ -17,10 +27,15 @@ OPERATIONS: Mapping[str, Callable[[Account, tuple[str, ...], JsonObject], JsonOb
     "Checkout.Sessions.listLineItems": sessions.list_line_items,
     "Checkout.Sessions.retrieve": sessions.retrieve,
     "Checkout.Sessions.update": sessions.update,
+    "CreditNotes.create": credit_notes.create,
+    "CreditNotes.list": credit_notes.list_credit_notes,
+    "CreditNotes.retrieve": credit_notes.retrieve,
     "Customers.create": customers.create,
     "Customers.del": customers.delete,
     "Customers.list": customers.list_customers,
+    "Customers.listCashBalanceTransactions": cash.list_transactions,
     "Customers.retrieve": customers.retrieve,
+    "Customers.retrieveCashBalance": cash.retrieve_balance,
     "Customers.update": customers.update,
     "Disputes.close": disputes.close,
     "Disputes.list": disputes.list_disputes,
@@ -28,6 +43,19 @@ OPERATIONS: Mapping[str, Callable[[Account, tuple[str, ...], JsonObject], JsonOb
     "Disputes.update": disputes.update,
     "Events.list": endpoints.list_events,
     "Events.retrieve": endpoints.retrieve_event,
+    "InvoiceItems.create": invoices.add_item,
+    "InvoicePayments.list": invoices.list_payments,
+    "InvoicePayments.retrieve": invoices.retrieve_payment,
+    "Invoices.create": invoices.create,
+    "Invoices.del": invoices.delete,
+    "Invoices.finalizeInvoice": invoices.finalize,
+    "Invoices.list": invoices.list_invoices,
+    "Invoices.listLineItems": invoices.list_lines,
+    "Invoices.markUncollectible": invoices.mark_uncollectible,
+    "Invoices.pay": invoices.pay_out_of_band,
+    "Invoices.retrieve": invoices.retrieve,
+    "Invoices.sendInvoice": invoices.send,
+    "Invoices.voidInvoice": invoices.void,
     "PaymentIntents.cancel": payments.cancel,
     "PaymentIntents.capture": payments.capture,
     "PaymentIntents.list": payments.list_intents,
@@ -38,6 +66,7 @@ OPERATIONS: Mapping[str, Callable[[Account, tuple[str, ...], JsonObject], JsonOb
     "Refunds.list": refunds.list_refunds,
     "Refunds.retrieve": refunds.retrieve,
     "Refunds.update": refunds.update,
+    "TestHelpers.Customers.fundCashBalance": cash.fund,
     "WebhookEndpoints.create": endpoints.create,
     "WebhookEndpoints.del": endpoints.delete,
     "WebhookEndpoints.list": endpoints.list_endpoints,

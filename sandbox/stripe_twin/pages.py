@@ -64,17 +64,17 @@ def payment_page(session: Record, state: FormState, language: str) -> str:
 <section class="payment" id="pay" aria-labelledby="payment-title">
 <h2 id="payment-title">{say(_TITLES[state.method])}</h2>
 {_other_methods(session, state, say)}
-{_alert(state, say)}
+{alert(state, say)}
 <form method="post" action="/c/pay/{session.id}" novalidate>
 <input type="hidden" name="method" value="{state.method}">
 {_email_field(state, email, say)}
-{_card_fields(state, say) if state.method == "card" else _account_fields(state, say)}
+{card_fields(state, say) if state.method == "card" else _account_fields(state, say)}
 <button type="submit" class="pay">{say("Pay")} {total}</button>
 </form>
 {_card_table(session.id, say) if state.method == "card" else _account_table(session.id, state.method, say)}
 </section>
 </div>"""
-    return _page(f"{say('Pay')} {total}", content, language)
+    return framed(f"{say('Pay')} {total}", content, language)
 
 
 def authentication_page(session: Record, intent: Record, language: str) -> str:
@@ -90,7 +90,7 @@ def authentication_page(session: Record, intent: Record, language: str) -> str:
 </form>
 <p><a href="/c/pay/{session.id}">{say("Use another card instead")}</a></p>
 </section>"""
-    return _page(say("Confirm your payment"), content, language)
+    return framed(say("Confirm your payment"), content, language)
 
 
 def closed_page(session: Record, language: str) -> str:
@@ -108,14 +108,14 @@ def closed_page(session: Record, language: str) -> str:
         link = "Back to the shop"
     content = f"""<section class="card"><h1>{say(title)}</h1><p>{say(text)}</p>
 <p><a class="pay" href="{escape(url)}">{say(link)}</a></p></section>"""
-    return _page(say(title), content, language)
+    return framed(say(title), content, language)
 
 
 def message_page(title: str, text: str, language: str) -> str:
     """*title* is translated; *text* is given as it shall stand."""
     heading = speaker(language)(title)
     content = f'<section class="card"><h1>{heading}</h1><p>{escape(text)}</p></section>'
-    return _page(heading, content, language)
+    return framed(heading, content, language)
 
 
 def content_security_policy(session: Record | None) -> str:
@@ -132,7 +132,7 @@ def content_security_policy(session: Record | None) -> str:
     )
 
 
-def _page(title: str, content: str, language: str) -> str:
+def framed(title: str, content: str, language: str) -> str:
     say = speaker(language)
     return _LAYOUT.format(
         language=language,
@@ -160,7 +160,7 @@ def _unit(item: JsonObject) -> str:
     return f"{price['unit_amount_decimal']} / {10 ** decimals(price['currency'])} {price['currency'].upper()}"
 
 
-def _alert(state: FormState, say: Say) -> str:
+def alert(state: FormState, say: Say) -> str:
     if not state.message:
         return ""
     again = f" {say('Try another card.')}" if state.field is None else ""
@@ -202,7 +202,7 @@ def _other_methods(session: Record, state: FormState, say: Say) -> str:
     return f'<p class="methods">{say("Or:")} {" · ".join(links)}</p>' if others else ""
 
 
-def _card_fields(state: FormState, say: Say) -> str:
+def card_fields(state: FormState, say: Say) -> str:
     return f"""{_field(state, say, "number", "Card number", "1234 1234 1234 1234", autocomplete="cc-number")}
 <div class="pair">
 {_field(state, say, "expiry", "Expiry date", say("MM / YY"), autocomplete="cc-exp")}

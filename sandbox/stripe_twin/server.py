@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.stripe_twin import pages
+from sandbox.stripe_twin import invoice_pages, pages
 from sandbox.stripe_twin.account import ContractViolation
 from sandbox.stripe_twin.api import ApiAnswer, ApiRequest
 from sandbox.stripe_twin.cards import TEST_CARDS, CardEntry, read_entry
@@ -186,6 +186,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._serve_payment(match[1], query, form)
         elif match := re.fullmatch(r"/3ds/(pi_\w+)/(\w+)", path):
             self._serve_authentication(match[1], match[2], form)
+        elif match := re.fullmatch(r"/i/(in_\w+)(/3ds|/pdf|/cn_\w+/pdf)?", path):
+            self._serve_invoice(match[1], match[2] or "", form)
         elif path == "/":
             self._send_message(200, "Stripe test server", "It runs. Pay from the shop's checkout.")
         else:
@@ -216,6 +218,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send_page(422, pages.payment_page(session, state, language), session)
         else:
             self._follow(attempt, session, form)
+
+    def _serve_invoice(self, invoice_id: str, part: str, form: dict[str, str]) -> None:
+        twin = self.server.twin
+        invoice = twin.find_invoice(invoice_id)
+        if invoice is None:
+            self._send_message(404, "Not found", "There is no such payment. Start again from the shop.")
+            return
+        language, state, status = self._language(None), FormState({}), 200
+        try:
+            if self.command == "POST" and part == "/3ds":
+                twin.authenticate_invoice(invoice_id, passed=form.get("answer") == "pass")
+            elif self.command == "POST":
+                now = time.gmtime(twin.clock.seconds())
+                attempt = twin.enter_card(invoice_id, read_entry(form, year=now.tm_year, month=now.tm_mon))
+                if attempt.outcome == "requires_action":
+                    self._send_page(200, invoice_pages.bank_page(invoice, language))
+                    return
+                state, status = FormState({**form, "cvc": ""}, attempt.message), 402 if attempt.message else 200
+        except ContractViolation as error:
+            self._send_page(500, pages.message_page("The Stripe twin made a mistake", error.message, language))
+            return
+        except KeyError:
+            status = 409
+        except StripeError as error:
+            state, status = FormState(form, error.message, error.body["error"].get("param")), 422
+        self._send_page(status, invoice_pages.invoice_page(twin.find_invoice(invoice_id) or invoice, state, language))
 
     def _entry(self, form: dict[str, str], method: str) -> CardEntry | DebitEntry:
         """:raises StripeError: when a field has to be mended"""

@@ -11,6 +11,12 @@ SPANISH: Mapping[str, str] = {
         "Esta página hace las veces de Stripe. No se mueve dinero y no se acepta ninguna tarjeta real."
     ),
     "Pay": "Pagar",
+    "Invoice": "Factura",
+    "Due on": "Vence el",
+    "This invoice is not to be paid any more": "Esta factura ya no debe pagarse",
+    "Or transfer the amount and name the number of the invoice.": (
+        "O transfiera el importe indicando el número de la factura."
+    ),
     "Back to the shop": "Volver a la tienda",
     "Amount due": "Importe a pagar",
     "Total due": "Total a pagar",

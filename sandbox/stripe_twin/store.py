@@ -28,6 +28,9 @@ CREATE INDEX IF NOT EXISTS objects_disputed ON objects (json_extract(private, '$
     WHERE kind = 'charge';
 CREATE INDEX IF NOT EXISTS objects_due_disputes ON objects (json_extract(private, '$.due_at'))
     WHERE kind = 'dispute';
+CREATE INDEX IF NOT EXISTS objects_due_invoices ON objects (json_extract(body, '$.due_date'))
+    WHERE kind = 'invoice' AND json_extract(body, '$.status') = 'open';
+CREATE INDEX IF NOT EXISTS objects_invoice ON objects (kind, json_extract(body, '$.invoice'));
 CREATE TABLE IF NOT EXISTS saved_answers (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL,
     request_id TEXT NOT NULL, created REAL NOT NULL);
@@ -232,6 +235,18 @@ class Store:
             for row in self._rows(
                 "SELECT body, private FROM objects WHERE kind = 'dispute' "
                 "AND json_extract(private, '$.due_at') <= ? ORDER BY rowid",
+                now,
+            )
+        ]
+
+    def list_due_invoices(self, now: float) -> list[Record]:
+        """Open ones that have become overdue."""
+        return [
+            _record(row)
+            for row in self._rows(
+                "SELECT body, private FROM objects WHERE kind = 'invoice' AND json_extract(body, '$.status') = 'open' "
+                "AND json_extract(private, '$.overdue') IS NULL AND json_extract(body, '$.due_date') <= ? "
+                "ORDER BY rowid",
                 now,
             )
         ]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from sandbox.stripe_twin import disputes, endpoints, refunds, sessions
+from sandbox.stripe_twin import cash, disputes, endpoints, invoices, refunds, sessions
 from sandbox.stripe_twin.account import Account, ContractViolation
 from sandbox.stripe_twin.api import Api
 from sandbox.stripe_twin.cards import CardEntry, card_of, named_entry
@@ -58,6 +58,10 @@ class Twin:
         self.let_time_pass()
         return self.store.find(session_id, "checkout.session")
 
+    def find_invoice(self, invoice_id: str) -> Record | None:
+        self.let_time_pass()
+        return self.store.find(invoice_id, "invoice")
+
     def pay(self, session_id: str, entry: CardEntry | DebitEntry) -> Attempt:
         """:raises KeyError: when there is no such Session."""
         with self._acting():
@@ -91,6 +95,7 @@ class Twin:
             self.store.list_due_refunds,
             self.store.list_due_charges,
             self.store.list_due_disputes,
+            self.store.list_due_invoices,
         )
         if not any(listed(now) for listed in due):
             return
@@ -105,6 +110,8 @@ class Twin:
                 disputes.open_planned(self.account, charge)
             for dispute in self.store.list_due_disputes(now):
                 disputes.run_out(self.account, dispute)
+            for invoice in self.store.list_due_invoices(now):
+                invoices.say_overdue(self.account, invoice)
 
     # The tests' side
 
@@ -124,6 +131,47 @@ class Twin:
             return attempt
         intent_id, token = attempt.location.rsplit("/", 2)[1:]
         return self.authenticate(intent_id, token, passed=authentication == "pass")[0]
+
+    def pay_invoice(
+        self, invoice_id: str, card: str = "visa", *, authentication: Literal["pass", "fail", "wait"] = "pass"
+    ) -> Attempt:
+        """Pay an Invoice on its hosted page without a browser; as `pay_at_once`.
+
+        :raises KeyError: when there is no such Invoice.
+        """
+        year = int(time.strftime("%Y", time.gmtime(self.clock.seconds())))
+        attempt = self.enter_card(invoice_id, named_entry(card, year=year))
+        if attempt.outcome != "requires_action" or authentication == "wait":
+            return attempt
+        return self.authenticate_invoice(invoice_id, passed=authentication == "pass")
+
+    def enter_card(self, invoice_id: str, entry: CardEntry) -> Attempt:
+        """:raises KeyError: when there is no such Invoice."""
+        with self._acting():
+            return invoices.pay_by_card(self.account, self._invoice(invoice_id), entry)
+
+    def authenticate_invoice(self, invoice_id: str, *, passed: bool) -> Attempt:
+        """The bank's answer for the card that waits on an Invoice.
+
+        :raises KeyError: when there is no such Invoice, or no card waits.
+        """
+        with self._acting():
+            invoice = self._invoice(invoice_id)
+            intent = self.store.find(invoice.private["intent"], "payment_intent")
+            if intent is None or intent.private.get("authentication") is None:
+                raise KeyError(invoice_id)
+            return invoices.finish_authentication(self.account, invoice, intent, passed=passed)
+
+    def transfer(self, customer_id: str, amount: int, currency: str = "eur", reference: str | None = None) -> str:
+        """A customer's bank transfer arrives; the id of its cash balance transaction. *reference* is what it names.
+
+        :raises KeyError: when there is no such Customer.
+        """
+        with self._acting():
+            customer = self.store.find(customer_id, "customer")
+            if customer is None:
+                raise KeyError(customer_id)
+            return cash.transfer(self.account, customer, amount=amount, currency=currency, reference=reference).id
 
     def fail_refund(self, refund_id: str) -> None:
         """The bank sends a refund back now.
@@ -284,6 +332,12 @@ class Twin:
             self.store.add_violation(error.direction, error.subject, error.problems, at=self.clock.seconds())
             raise
         self.dispatcher.wake()
+
+    def _invoice(self, invoice_id: str) -> Record:
+        invoice = self.store.find(invoice_id, "invoice")
+        if invoice is None:
+            raise KeyError(invoice_id)
+        return invoice
 
     def _default_endpoint(self) -> Record | None:
         endpoint_id = self.store.setting("default_endpoint")
