@@ -268,6 +268,8 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/desk/webhooks/{endpoint_id}/replay", Access.STAFF),
     ("GET", "/documents", Access.ANYONE),
     ("GET", "/documents/{code}/{label}/{language}", Access.ANYONE),
+    ("GET", "/documents/{code}/{label}/{language}/changes", Access.ANYONE),
+    ("GET", "/documents/{code}/{label}/{language}/pdf", Access.ANYONE),
     ("GET", "/health/live", Access.ANYONE),
     ("GET", "/health/ready", Access.ANYONE),
     ("GET", "/invitation", Access.ANYONE),

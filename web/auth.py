@@ -15,7 +15,7 @@ from web.access import BY_KEY, KEY_SCOPES, TABLE, Access, allowed_methods, allow
 from web.api.rates import count_request
 from web.api.repeats import answer_once, idempotency_key
 from web.edge import require_text
-from web.http import AnyRequest, read_form, services_of, session_token_of
+from web.http import AnyRequest, locale_of, read_form, services_of, session_token_of
 from web.security import UNSAFE_METHODS, require_form_token, require_same_origin
 
 API_PREFIX = "/api/"
@@ -78,6 +78,10 @@ class Authentication(ASGIMiddleware):
                 await answer_once(request, principal, name, next_app, receive, send)
                 return
         scope["state"]["cart_lines"] = await self._cart_lines(request, principal)
+        if principal.kind is PrincipalKind.MEMBER and principal.company_id is not None and request.method == "GET":
+            scope["state"]["agreement_news"] = await services_of(request).notices.news_for(
+                principal.company_id, locale_of(request)
+            )
         await next_app(scope, receive, send)
 
     async def _cart_lines(self, request: AnyRequest, principal: Principal) -> int:

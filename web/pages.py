@@ -88,6 +88,7 @@ def page(
             htmx=is_htmx(request),
             merchant=services.merchant,
             mail_folder=services.settings.smtp_url is None,
+            agreement_news=request.scope["state"].get("agreement_news", ()),
             **{"cart_lines": request.scope["state"].get("cart_lines", 0), **context},
         )
     )

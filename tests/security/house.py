@@ -113,9 +113,7 @@ class House(msgspec.Struct, kw_only=True):
             "number": "1" if "publications" in template else self.acme.order,
             "position": str(self.acme.position),
             "category": "fasteners",
-            "code": {"/products/{code}": "armchair", "/documents/{code}/{label}/{language}": "master-terms"}.get(
-                template, SKU
-            ),
+            "code": {"products": "armchair", "documents": "master-terms"}.get(template.split("/")[1], SKU),
             "label": "3.1",
             "language": "en",
             "sku": SKU,

@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import account, cart, catalog, checkout, documents, entrance, ledger, orders, quotes
+from web.shop import account, cart, catalog, checkout, document_versions, documents, entrance, ledger, orders, quotes
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -15,6 +15,7 @@ def routes() -> list[ControllerRouterHandler]:
         *orders.HANDLERS,
         *quotes.HANDLERS,
         *documents.HANDLERS,
+        *document_versions.HANDLERS,
         *ledger.HANDLERS,
         *account.HANDLERS,
     ]
