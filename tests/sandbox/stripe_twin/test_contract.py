@@ -69,7 +69,9 @@ def test_contradicting_names_are_malformed(contract: Contract) -> None:
 
 
 def test_an_answer_outside_the_contract_is_500_and_counted(twin: RunningTwin) -> None:
-    twin.control.account.contract.skeletons["customer"]["surprise"] = 1
+    broken = Contract()
+    broken.skeletons["customer"]["surprise"] = 1
+    twin.control.account.contract = broken
     answer = httpx.post(f"{twin.base_url}/v1/customers", headers={"Authorization": "Bearer sk_test_x"})
     assert answer.status_code == 500
     assert "breaks Stripe's contract" in answer.json()["error"]["message"]
