@@ -384,6 +384,11 @@ class Agreements:
         other = await store.find_acceptance_of_checkout(session, found.checkout_id)
         return None if other is None else other.order_id
 
+    async def issued_at(self, session: AsyncSession, presentation_id: uuid.UUID) -> datetime | None:
+        """When a presentation was shown; None when there is none to see."""
+        found = await store.find_presentation(session, presentation_id)
+        return None if found is None else found.issued_at
+
     async def accept(
         self,
         session: AsyncSession,

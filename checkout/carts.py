@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.principal import Principal
 from catalog.service import Catalog
 from catalog.views import SkuView
-from checkout import quoted, store
+from checkout import freezing, quoted, store
 from checkout.model import Cart, CartLine, CartState, ShipTo
 from checkout.offer import DEFAULT_TABLES, Books, Delivery, Tables, delivery_for, price_cart
 from checkout.states import Event, advance
@@ -364,9 +364,7 @@ class Carts:
         cart.updated_at = now
         checkout = await store.lock_checkout_of_cart(session, cart.id)
         if checkout is not None:
-            checkout.state = advance(checkout.state, Event.EDIT)
-            checkout.version += 1
-            checkout.updated_at = now
+            await freezing.edit(session, checkout, by=principal.person_id, now=now)
         if lines is not None:
             events.record(session, "carted", journey=principal.visitor_id, at=now, lines=lines)
 

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.details import Form, check_email
 from accounts.principal import BuyerCompany, Principal
 from accounts.tax import check_country, check_tax_id
-from agreements.model import DeclineReason, LegalReview
+from agreements.model import DeclineReason, LegalReview, Presentation
 from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
-from checkout import canonical, quoted, store
+from checkout import canonical, freezing, quoted, store
 from checkout import credit as credit_control
 from checkout.carts import delivery_to
 from checkout.charging import check_chargeable
@@ -32,6 +32,7 @@ from checkout.model import (
     ShipTo,
     StockReservation,
 )
+from checkout.needs import refuse_acting_alone
 from checkout.offer import DEFAULT_TABLES, Books, Tables, base_quantities, base_quantity, price_cart
 from checkout.order_news import announce_created
 from checkout.settlement import finish_sale
@@ -156,7 +157,7 @@ class Checkouts:
         :raises CartEmpty: when there is nothing to order
         """
         async with self.db.begin(principal.db_scope(), BEGIN) as session:
-            _, checkout = await self._lock(session, principal, locale)
+            _, checkout = await self.lock(session, principal, locale)
         return CheckoutView.of(checkout)
 
     async def save_details(self, principal: Principal, details: Details, *, locale: str) -> CheckoutView:
@@ -175,15 +176,14 @@ class Checkouts:
         form.refuse()
         now = self.clock.now()
         async with self.db.begin(principal.db_scope(), SAVE) as session:
-            _, checkout = await self._lock(session, principal, locale)
-            checkout.state = advance(checkout.state, Event.EDIT)
-            checkout.version += 1
+            _, checkout = await self.lock(session, principal, locale)
+            await freezing.edit(session, checkout, by=principal.person_id, now=now)
             checkout.locale = locale
             checkout.ship_to = msgspec.to_builtins(ship_to)
             checkout.po_number = po_number or None
             checkout.tax_id = None if tax_id is None else tax_id.text
             checkout.email = email
-            checkout.details_saved_at = checkout.updated_at = now
+            checkout.details_saved_at = now
             events.record(session, "checkout_step_completed", journey=principal.visitor_id, at=now, step="details")
         return CheckoutView.of(checkout)
 
@@ -194,14 +194,13 @@ class Checkouts:
         :raises CartEmpty: when there is nothing to order
         :raises CreditUnavailable: when the company has no terms in the cart's currency
         """
-        company = _buyer(principal)
+        company = buyer_of(principal)
         async with self.db.begin(principal.db_scope()) as session:
-            cart, checkout = await self._lock(session, principal, locale)
+            cart, checkout = await self.lock(session, principal, locale)
             if paying is Paying.ON_TERMS and not await credit_control.standing(session, company.id, cart.currency):
                 raise credit_control.CreditUnavailable("Your company has no terms for this order: it is paid at once.")
-            checkout.state = advance(checkout.state, Event.EDIT)
-            checkout.version += 1
-            checkout.paying, checkout.updated_at = paying, self.clock.now()
+            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now())
+            checkout.paying = paying
         return CheckoutView.of(checkout)
 
     async def review(
@@ -216,41 +215,33 @@ class Checkouts:
         :raises DetailsMissing: without a ship-to address
         :raises CartNotOrderable: when a line can't be priced or delivered
         :raises TotalNotChargeable: when no card can be charged this total
+        :raises checkout.needs.ApprovalNeeded: when the company's policy lets somebody else place it
         :raises agreements.service.SignatoryRequired: when this person may not bind the company
         """
-        company = _buyer(principal)
+        company = buyer_of(principal)
         now = self.clock.now()
         async with self.db.begin(principal.db_scope(), REVIEW) as session:
-            cart, checkout = await self._lock(session, principal, locale)
+            cart, checkout = await self.lock(session, principal, locale)
             checkout.state = advance(checkout.state, Event.REVIEW)
             checkout.email = checkout.email or principal.email
-            credit = await credit_control.standing(session, company.id, cart.currency)
-            if credit is None:
-                checkout.paying = Paying.NOW
-            priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
-            totals, _ = _whole(priced)
-            check_chargeable(totals.total)
-            if checkout.paying is Paying.ON_TERMS and not (totals.total and credit and credit.covers(totals.total)):
-                checkout.paying = Paying.NOW
-                priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
+            credit, priced, terms, personal = await self.offer_now(session, company, cart, checkout, now)
+            totals, _ = whole(priced)
+            await refuse_acting_alone(session, company, principal.person_id, totals.total)
             net_days = canonical.net_days(terms)
             shown, previous = checkout.shown, _shown_total(checkout)
             if shown is not None and canonical.same_offer(shown, terms) and _fresh(shown, now):
                 terms = shown
-            presentation = await self.agreements.present(
+            presentation = await self.present(
                 session,
                 principal,
-                checkout_id=checkout.id,
+                cart,
+                checkout,
+                priced,
                 terms=terms,
                 personal=personal,
-                total=totals.total,
                 locale=locale,
                 template_digest=template_digest,
                 stylesheet_digest=stylesheet_digest,
-                pay_within=PAY_WITHIN,
-                net_days=net_days,
-                categories=await self.catalog.categories_of(session, {line.sku for line in cart.lines}),
-                quoted=None if _quote_id(priced) is None or priced.signed_quote is None else priced.signed_quote.keeps,
             )
             checkout.shown = terms
             checkout.shown_total_minor = totals.total.minor
@@ -266,6 +257,44 @@ class Checkouts:
             credit=credit,
             net_days=net_days,
             pay_by=now + PAY_WITHIN if net_days is None else None,
+        )
+
+    async def present(
+        self,
+        session: AsyncSession,
+        principal: Principal,
+        cart: Cart,
+        checkout: Checkout,
+        priced: PricedCart,
+        *,
+        terms: dict[str, Any],
+        personal: dict[str, str],
+        locale: str,
+        template_digest: str,
+        stylesheet_digest: str,
+        button_label: str | None = None,
+    ) -> Presentation:
+        """Issue what *principal* is asked to accept of a priced checkout, in the caller's transaction.
+
+        :param button_label: None is the buyer's own
+        :raises agreements.service.SignatoryRequired: and the others of `Agreements.present`
+        """
+        totals, _ = whole(priced)
+        return await self.agreements.present(
+            session,
+            principal,
+            checkout_id=checkout.id,
+            terms=terms,
+            personal=personal,
+            total=totals.total,
+            locale=locale,
+            template_digest=template_digest,
+            stylesheet_digest=stylesheet_digest,
+            pay_within=PAY_WITHIN,
+            button_label=button_label,
+            net_days=canonical.net_days(terms),
+            categories=await self.catalog.categories_of(session, {line.sku for line in cart.lines}),
+            quoted=None if _quote_id(priced) is None or priced.signed_quote is None else priced.signed_quote.keeps,
         )
 
     async def place(
@@ -291,7 +320,7 @@ class Checkouts:
         :raises checkout.credit.CreditUnavailable: likewise, when the company has no terms any more
         :raises agreements.service.PresentationStale: and the others of `Agreements.accept`
         """
-        company = _buyer(principal)
+        company = buyer_of(principal)
         async with self.db.begin(principal.db_scope(), PLACE) as session:
             made = await self._made_already(session, principal, presentation_id)
             if made is not None:
@@ -351,7 +380,9 @@ class Checkouts:
         """
         now = self.clock.now()
         priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
-        totals, freight = _whole(priced)
+        totals, freight = whole(priced)
+        if checkout.state is State.OPEN:
+            await refuse_acting_alone(session, company, by, totals.total)
         shown = _unchanged(shown, terms, totals.total)
         order = self._order(company, checkout, priced, totals, freight, shown, now)
         order.net_days = canonical.net_days(shown)
@@ -419,7 +450,7 @@ class Checkouts:
         async with self.db.begin(principal.db_scope()) as session:
             return await self.agreements.send_to_legal(session, principal, presentation_id=presentation_id)
 
-    async def _lock(self, session: AsyncSession, principal: Principal, locale: str) -> tuple[Cart, Checkout]:
+    async def lock(self, session: AsyncSession, principal: Principal, locale: str) -> tuple[Cart, Checkout]:
         """Lock the open cart, then its checkout, making that where there is none: always in this order."""
         cart = await store.lock_open_cart(session, principal)
         if cart is None or not cart.lines:
@@ -443,6 +474,24 @@ class Checkouts:
             session.add(checkout)
             await session.flush()
         return cart, checkout
+
+    async def offer_now(
+        self, session: AsyncSession, company: BuyerCompany, cart: Cart, checkout: Checkout, now: datetime
+    ) -> tuple[credit_control.Credit | None, PricedCart, dict[str, Any], dict[str, str]]:
+        """As `order_now`, paid at once where the company's credit does not reach; and that credit.
+
+        :raises TotalNotChargeable: when no card can be charged this total
+        """
+        credit = await credit_control.standing(session, company.id, cart.currency)
+        if credit is None:
+            checkout.paying = Paying.NOW
+        priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
+        totals, _ = whole(priced)
+        check_chargeable(totals.total)
+        if checkout.paying is Paying.ON_TERMS and not (totals.total and credit and credit.covers(totals.total)):
+            checkout.paying = Paying.NOW
+            priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
+        return credit, priced, terms, personal
 
     async def order_now(
         self, session: AsyncSession, company: BuyerCompany, cart: Cart, checkout: Checkout, now: datetime
@@ -481,7 +530,7 @@ class Checkouts:
             )
         if priced.freight_refusal is not None:
             raise FreightNotKnown(priced.freight_refusal)
-        totals, freight = _whole(priced)
+        totals, freight = whole(priced)
         terms = canonical.order_terms(
             checkout_id=checkout.id,
             company=asked.company or company,
@@ -561,7 +610,7 @@ class Checkouts:
         await enqueue(session, CLOSE_TASK, {"order_id": str(order.id)}, run_at=order.pay_by)
 
 
-def _buyer(principal: Principal) -> BuyerCompany:
+def buyer_of(principal: Principal) -> BuyerCompany:
     if principal.company is None or principal.person_id is None:
         raise AccountNeeded("Log in, or make an account for your company; your cart comes along.")
     if not principal.email_verified:
@@ -574,7 +623,7 @@ def _quote_id(priced: PricedCart) -> uuid.UUID | None:
     return None if priced.signed_quote is None or priced.signed_quote.void is not None else priced.signed_quote.id
 
 
-def _whole(priced: PricedCart) -> tuple[Totals, FreightDecision]:
+def whole(priced: PricedCart) -> tuple[Totals, FreightDecision]:
     assert priced.totals is not None, "refused lines were refused before"
     assert priced.freight is not None, "totals have freight"
     return priced.totals, priced.freight

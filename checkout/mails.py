@@ -108,9 +108,9 @@ def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
     locale = "es" if order.locale.startswith("es") else "en"
     values = {
         "number": order.number,
-        "total": _amount(order.total, locale),
+        "total": amount_text(order.total, locale),
         "placed_at": _day(order.placed_at, locale),
-        "pay_by": "" if order.pay_by is None else _instant(order.pay_by, locale),
+        "pay_by": "" if order.pay_by is None else instant_text(order.pay_by, locale),
         "pay_url": f"{base_url}/orders/{order.number}/payment",
         "net_days": order.net_days,
     }
@@ -120,10 +120,10 @@ def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
         for line in order.lines
     ]
     sums = [
-        f"  {goods}: {_amount(order.goods, locale)}",
-        f"  {freight}: {_amount(order.freight, locale)}",
-        f"  {tax}: {_amount(order.tax, locale)}",
-        f"  {total}: {_amount(order.total, locale)}",
+        f"  {goods}: {amount_text(order.goods, locale)}",
+        f"  {freight}: {amount_text(order.freight, locale)}",
+        f"  {tax}: {amount_text(order.tax, locale)}",
+        f"  {total}: {amount_text(order.total, locale)}",
     ]
     ending = [f"{po_number}: {order.po_number}"] if order.po_number else []
     ending.append(f"{link}: {base_url}/orders/{order.number}")
@@ -137,7 +137,7 @@ def refund_mail(refund: Refund, order: Order, *, base_url: str) -> Mail:
     """The letter `refund_sent`: money is on its way back to the order's person."""
     locale = "es" if order.locale.startswith("es") else "en"
     subject, text = _REFUNDED[locale]
-    values = {"number": order.number, "amount": _amount(refund.amount, locale)}
+    values = {"number": order.number, "amount": amount_text(refund.amount, locale)}
     link = f"{_PARTS[locale][-1]}: {base_url}/orders/{order.number}"
     return Mail(
         to=order.email,
@@ -147,7 +147,7 @@ def refund_mail(refund: Refund, order: Order, *, base_url: str) -> Mail:
     )
 
 
-def _amount(money: Money, locale: str) -> str:
+def amount_text(money: Money, locale: str) -> str:
     decimal = money.decimal.replace(".", ",") if locale == "es" else money.decimal
     return f"{decimal} {money.currency}"
 
@@ -156,5 +156,5 @@ def _day(at: datetime, locale: str) -> str:
     return at.strftime("%d/%m/%Y" if locale == "es" else "%Y-%m-%d")
 
 
-def _instant(at: datetime, locale: str) -> str:
+def instant_text(at: datetime, locale: str) -> str:
     return f"{_day(at, locale)} {at:%H:%M} UTC"

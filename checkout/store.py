@@ -94,16 +94,22 @@ async def find_checkout(session: AsyncSession, cart_id: uuid.UUID) -> Checkout |
 
 
 async def lock_checkout_of_cart(session: AsyncSession, cart_id: uuid.UUID) -> Checkout | None:
-    return await session.scalar(sa.select(Checkout).where(Checkout.cart_id == cart_id).with_for_update())
+    query = sa.select(Checkout).where(Checkout.cart_id == cart_id).with_for_update()
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def find_checkout_by_id(session: AsyncSession, checkout_id: uuid.UUID) -> Checkout:
+    return (await session.scalars(sa.select(Checkout).where(Checkout.id == checkout_id))).one()
 
 
 async def lock_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> Checkout | None:
-    return await session.scalar(sa.select(Checkout).where(Checkout.id == checkout_id).with_for_update())
+    query = sa.select(Checkout).where(Checkout.id == checkout_id).with_for_update()
+    return await session.scalar(query.execution_options(populate_existing=True))
 
 
 async def lock_cart(session: AsyncSession, cart_id: uuid.UUID) -> Cart:
     query = sa.select(Cart).where(Cart.id == cart_id).options(selectinload(Cart.lines)).with_for_update()
-    return (await session.scalars(query)).one()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
 
 
 # --- Orders ---

@@ -13,6 +13,7 @@ from accounts.key_service import ApiKeys
 from accounts.member_service import Members
 from accounts.model import Merchant
 from accounts.passwords import Passwords
+from accounts.policies import BuyingPolicies
 from accounts.repeated_calls import RepeatedCalls
 from accounts.request_rates import RequestRates
 from accounts.segments import Segments
@@ -26,6 +27,7 @@ from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.service import Agreements
 from catalog.service import Catalog
+from checkout.approvals import Approvals
 from checkout.carts import Carts
 from checkout.checkouts import Checkouts
 from checkout.credit import CreditControl
@@ -115,6 +117,8 @@ class Services(msgspec.Struct, kw_only=True):
     carts: Carts
     checkouts: Checkouts
     credit: CreditControl
+    approvals: Approvals
+    buying_policies: BuyingPolicies
     orders: Orders
     order_files: OrderFiles
     stripe_log: StripeLog
@@ -179,6 +183,7 @@ def build(
         FolderTransport(settings.var / "mail") if settings.smtp_url is None else SmtpTransport(settings.smtp_url)
     )
     pricing = Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval, policy=policy)
+    checkouts = Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url)
     services = Services(
         settings=settings,
         clock=clock,
@@ -209,8 +214,10 @@ def build(
         publishing=Publishing(db, clock, agreements),
         notices=Notices(db, clock, base_url=settings.base_url),
         carts=Carts(db, clock, books, catalog),
-        checkouts=Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url),
         credit=CreditControl(db, clock),
+        checkouts=checkouts,
+        approvals=Approvals(checkouts),
+        buying_policies=BuyingPolicies(db, clock),
         orders=orders,
         order_files=OrderFiles(db),
         stripe_log=StripeLog(db),
@@ -280,6 +287,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("audit_prices", BETWEEN_HOURS, Auditor(services).run_hourly)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
+    jobs.periodic("expire_approvals", EVERY_MINUTE, services.approvals.sweep)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
     jobs.periodic("reconcile", LATE_IN_HOURS, reconcile)
     jobs.periodic("sign_ledger_head", EVERY_MINUTE, services.checkpoints.sign)

@@ -18,6 +18,11 @@ from tests.checkout.crash_step import What
 
 ROOT = Path(__file__).parents[2]
 READING = {
+    "approvals.py:count_waiting",
+    "approvals.py:find",
+    "approvals.py:list_requests",
+    "approvals.py:of_order",
+    "approvals.py:sweep",
     "carts.py:count_lines",
     "carts.py:price_unkept",
     "carts.py:priced",

@@ -19,7 +19,7 @@ from kernel.db import APP_ROLE, OWNER_ROLE
 from kernel.embedded import EmbeddedServer
 from sandbox.stripe_twin import RunningTwin, running_twin
 from tests.conftest import NOW, TEST_VAR
-from tests.recovery.driver import App, Killed, MovedClock
+from tests.recovery.driver import BUYER, App, Killed, MovedClock
 from tests.recovery.truth import Row, Truth
 from tests.web.conftest import demo_template as demo_template  # noqa: PLC0414 - pytest finds it here by this name
 
@@ -56,8 +56,8 @@ class Journey:
         yield
         self.app.arm(self.failpoint)
 
-    def log_in(self) -> None:
-        self.token = self.app.call("log_in", token=self.token)
+    def log_in(self, email: str = BUYER) -> None:
+        self.token = self.app.call("log_in", token=self.token, email=email)
 
     def do(self, name: str, **arguments: Any) -> Any:
         """The buyer asks the shop for a use case; when that kills it, the restarted one again."""

@@ -35,6 +35,7 @@ from web.app import create_app
 from web.services import Services, build
 
 BUYER: Final = "buyer@acme.example"
+ASKER: Final = "clerk@acme.example"
 CLERK: Final = "finance@meridian.example"
 BOXES: Final = frozenset({"agree", "authority", "business"})
 ADDRESS: Final = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
@@ -201,8 +202,8 @@ async def visit(services: Services) -> str:
     return (await services.accounts.start_visitor_session()).token
 
 
-async def log_in(services: Services, token: str) -> str:
-    opened = await services.accounts.log_in(email=BUYER, password=PASSWORD, token=token, address="192.0.2.1")
+async def log_in(services: Services, token: str, email: str = BUYER) -> str:
+    opened = await services.accounts.log_in(email=email, password=PASSWORD, token=token, address="192.0.2.1")
     return opened.token
 
 
@@ -300,6 +301,46 @@ async def _clerk(services: Services) -> Principal:
     return await services.accounts.authenticate(opened.token)
 
 
+async def ask_for_approval(services: Services, token: str) -> uuid.UUID:
+    """The clerk, who may not sign, sends the cart for approval; sent already, the request that waits."""
+    principal = await _principal(services, token)
+    waiting = [each for each in await services.approvals.list_requests(principal) if each.request.state == "waiting"]
+    if waiting:
+        return waiting[0].request.id
+    return (await services.approvals.send(principal, note="", locale="en")).id
+
+
+async def open_approval(services: Services, request_id: uuid.UUID) -> uuid.UUID:
+    opened = await services.approvals.open(
+        await _buyer(services), request_id, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST
+    )
+    return opened.presentation.id
+
+
+async def approve(services: Services, request_id: uuid.UUID, presentation: uuid.UUID) -> str:
+    order = await services.approvals.approve(
+        await _buyer(services),
+        request_id,
+        presentation_id=presentation,
+        ticked=BOXES,
+        job_title="Head of purchasing",
+        ip="192.0.2.3",
+        user_agent="recovery tests",
+    )
+    return order.number
+
+
+async def reject(services: Services, request_id: uuid.UUID) -> None:
+    await services.approvals.reject(await _buyer(services), request_id, note="Too much")
+
+
+async def _buyer(services: Services) -> Principal:
+    """Acme's administrator and signatory, at a browser of their own."""
+    token = (await services.accounts.start_visitor_session()).token
+    opened = await services.accounts.log_in(email=BUYER, password=PASSWORD, token=token, address="192.0.2.3")
+    return await services.accounts.authenticate(opened.token)
+
+
 async def sweep(services: Services) -> None:
     await services.payments.sweep()
 
@@ -329,5 +370,9 @@ CASES: Final = (
     reconcile,
     sweep,
     recover,
+    ask_for_approval,
+    open_approval,
+    approve,
+    reject,
 )
 USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in CASES}

@@ -10,7 +10,7 @@ from kernel.failpoints import registered
 from sandbox.stripe_twin import Fault
 from sandbox.stripe_twin.disputes import WINNING
 from tests.recovery.conftest import Journey, World
-from tests.recovery.driver import Refused
+from tests.recovery.driver import ASKER, Refused
 from tests.recovery.pages import Pages
 
 COMMIT = ("before_commit", "after_commit")
@@ -193,6 +193,20 @@ def answer(journey: Journey, evidence: str | None) -> None:
             raise
 
 
+def ask_be_refused_ask_again_and_be_approved(journey: Journey) -> str:
+    """Somebody who may not sign fills the cart, somebody else orders."""
+    journey.do("add", sku="NIMBLE-BOLT", quantity="100")
+    journey.log_in(ASKER)
+    journey.do("join")
+    journey.do("details")
+    journey.ask("reject", request_id=journey.do("ask_for_approval"))
+    request = journey.do("ask_for_approval")
+    presentation = journey.ask("open_approval", request_id=request)
+    number = journey.ask("approve", request_id=request, presentation=presentation)
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
+
+
 def buy(journey: Journey, card: str = "visa") -> str:
     """Ordered and paid, before the shop may die."""
     with journey.immortal():
@@ -283,6 +297,9 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
         *points(CALL, "stripe.retrieve_refund"),
     ),
     refund_waits_for_the_bank: (*points(COMMIT, "refund.settle"), *points(CALL, "stripe.retrieve_refund")),
+    ask_be_refused_ask_again_and_be_approved: (
+        *points(COMMIT, "approval.send", "approval.close", "approval.open", "approval.place"),
+    ),
     lose_the_refunds_answer_until_the_key_is_forgotten: (
         *points(COMMIT, "refund.settle"),
         *points(CALL, "stripe.list_refunds"),

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts import store
 from accounts.model import DeskScope, KeyScope, MemberRole, StaffRole
+from accounts.policies import NO_POLICY
 from accounts.principal import Principal
 from accounts.repeated_calls import Claim, KeptAnswer, Owner
 from accounts.webhooks.events import EventType
@@ -91,6 +92,8 @@ class Belongings(msgspec.Struct, kw_only=True):
     signed_quote: str
     webhook_endpoint: str
     webhook_message: str
+    approval: str
+    """A request that waits, of somebody who may not sign."""
     ids: frozenset[str]
     words: frozenset[str]
     """Texts that stand in its rows alone."""
@@ -129,6 +132,7 @@ class House(msgspec.Struct, kw_only=True):
             "quote_id": self.acme.signed_quote,
             "endpoint_id": self.acme.webhook_endpoint,
             "message_id": self.acme.webhook_message,
+            "request_id": self.acme.approval,
             "slug": "not-found",
             "token": self.acme.review_token,
             "digest": asset_url("tarifa.css").split("/")[2],
@@ -323,13 +327,17 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     invitation = (await services.members.list_invitations(principal))[0]
     key, text = await services.api_keys.create_api_key(principal, name=f"key {word}", scopes=["prices:read"])
     SECRETS.add(text.rpartition("_")[2])
+    spare_email = f"spare-{word}@{code}.example"
     spare = await services.members.create_member(
         principal.company_id,
-        email=f"spare-{word}@{code}.example",
+        email=spare_email,
         name=f"Spare {word}",
         password=PASSWORD,
         role=MemberRole.BUYER,
     )
+    await services.buying_policies.change(principal, NO_POLICY)
+    _, asker = await log_in(services, spare_email)
+    approval = await _asked(services, asker, word)
     company = principal.company
     assert company is not None
     await services.segments.assign(
@@ -354,6 +362,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         signed_quote=str(signed.id),
         webhook_endpoint=str(message.endpoint_id),
         webhook_message=str(message.id),
+        approval=approval,
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
     )
@@ -389,6 +398,14 @@ async def _kept_card(services: Services, principal: Principal, word: str) -> Non
                 saved_at=now,
             )
         )
+
+
+async def _asked(services: Services, asker: Principal, word: str) -> str:
+    """What somebody who may not sign sent for approval."""
+    await services.carts.add(asker, sku=SKU, quantity="1", unit=None)
+    ship_to = ShipTo(name=f"Goods-in {word}", line1=f"Calle {word} 1", postal_code="28013", city="Madrid", country="ES")
+    await services.checkouts.save_details(asker, Details(ship_to=ship_to), locale="en")
+    return str((await services.approvals.send(asker, note=f"please {word}", locale="en")).id)
 
 
 async def _repeatable_call(services: Services, principal: Principal, signed: SignedQuote) -> None:

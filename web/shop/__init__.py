@@ -2,7 +2,20 @@
 
 from litestar.types import ControllerRouterHandler
 
-from web.shop import account, cart, catalog, checkout, document_versions, documents, entrance, ledger, orders, quotes
+from web.shop import (
+    account,
+    approvals,
+    buying_policy,
+    cart,
+    catalog,
+    checkout,
+    document_versions,
+    documents,
+    entrance,
+    ledger,
+    orders,
+    quotes,
+)
 
 
 def routes() -> list[ControllerRouterHandler]:
@@ -12,10 +25,12 @@ def routes() -> list[ControllerRouterHandler]:
         *entrance.HANDLERS,
         *cart.HANDLERS,
         *checkout.HANDLERS,
+        *approvals.HANDLERS,
         *orders.HANDLERS,
         *quotes.HANDLERS,
         *documents.HANDLERS,
         *document_versions.HANDLERS,
         *ledger.HANDLERS,
         *account.HANDLERS,
+        *buying_policy.HANDLERS,
     ]

@@ -193,6 +193,7 @@ async def _show(
         members=await services.members.list_members(principal) if administers else [],
         invitations=await services.members.list_invitations(principal) if administers else [],
         keys=await services.api_keys.list_api_keys(principal) if administers else [],
+        approvals_waiting=await services.approvals.count_waiting(principal),
         now=services.clock.now(),
         role_words=ROLE_WORDS,
         scope_words=SCOPE_WORDS,

@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from accounts.principal import Principal, PrincipalKind
 from checkout.carts import CartFull, CartLineUnknown, CurrencyFixed, QuantityRefused, SkuUnknown, UnitUnknown
 from checkout.quoted import QuoteVoid
+from checkout.states import State
 from pricing.quotes import SignedQuoteNotFound
 from web.buyers import CURRENCIES, currency_cookie_name, currency_of
 from web.countries import country_options
@@ -171,6 +172,7 @@ async def show_cart(
     services, locale = services_of(request), locale_of(request)
     who = principal or principal_of(request)
     cart = await services.carts.priced(who)
+    checkout = None if who.company is None or not cart.lines else await services.checkouts.find(who)
     if cart.lines:
         services.journey.note("priced", journey=who.visitor_id, page="cart", lines=len(cart.lines))
     if errors:
@@ -182,6 +184,7 @@ async def show_cart(
         cookies=cookies,
         cart=cart,
         cart_lines=len(cart.lines),
+        waits=checkout is not None and checkout.state is not State.OPEN,
         errors=errors or {},
         values=values or {},
         refusals={line.position: refusal_sentence(line.refused, locale) for line in cart.lines if line.refused},

@@ -28,18 +28,20 @@ from checkout.checkouts import (
     AccountNeeded,
     CartEmpty,
     CartNotOrderable,
+    CheckoutFrozen,
     DetailsMissing,
     EmailNotVerified,
     PriceChanged,
 )
 from checkout.credit import CreditExceeded, CreditUnavailable
-from checkout.model import Paying, ShipTo
+from checkout.model import Order, Paying, ShipTo
+from checkout.needs import ApprovalNeeded
 from checkout.offer import Delivery
 from checkout.payments import OrderNotPayable, PaymentUnavailable
-from checkout.states import State
+from checkout.states import EventRefused, State
 from checkout.stripe_gateway import StripeUnavailable
 from checkout.tax import vat_number
-from checkout.views import CheckoutView, Details, Review
+from checkout.views import CheckoutView, Details
 from kernel.db import for_staff
 from kernel.errors import DomainError
 from web.countries import country_options
@@ -192,7 +194,7 @@ async def choose_paying(request: AnyRequest) -> Html:
     except CreditUnavailable as error:
         return await show_review(request, refused=error, status=409)
     except (AccountNeeded, EmailNotVerified, CartEmpty) as error:
-        return await _elsewhere(request, error)
+        return await elsewhere(request, error)
     return redirect("/checkout/review#paying")
 
 
@@ -204,7 +206,7 @@ async def place_order(request: AnyRequest) -> Html:
     try:
         order = await services.checkouts.place(
             principal,
-            presentation_id=_presentation_id(form),
+            presentation_id=presentation_id_of(form),
             ticked=frozenset(name for name, value in form.as_dict().items() if value == "yes"),
             job_title=job_title,
             ip=address_of(request),
@@ -223,11 +225,12 @@ async def place_order(request: AnyRequest) -> Html:
         return await show_review(request, refused=error, job_title=job_title, status=409)
     except PresentationConsumed as error:
         order = await services.orders.find_order_by_id(principal, error.order_id)
-    except (AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing, SignatoryRequired, CartNotOrderable) as error:
-        return await _elsewhere(request, error)
-    if order.state is State.ON_TERMS:
-        return redirect(f"/orders/{order.number}")
-    return await lead_to_payment(request, order.number)
+    except (
+        *(AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing, SignatoryRequired),
+        *(CartNotOrderable, ApprovalNeeded, CheckoutFrozen),
+    ) as error:
+        return await elsewhere(request, error)
+    return await lead_on(request, order)
 
 
 async def show_review(
@@ -249,9 +252,9 @@ async def show_review(
         )
     except (
         *(AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing, SignatoryRequired),
-        *(CartNotOrderable, TotalNotChargeable),
+        *(CartNotOrderable, TotalNotChargeable, ApprovalNeeded, EventRefused),
     ) as error:
-        return await _elsewhere(request, error)
+        return await elsewhere(request, error)
     if errors or refused:
         fields = sorted(errors) if errors else [refused.problem if refused else ""]
         services.journey.note("error_shown", journey=principal.visitor_id, step="review", fields=fields)
@@ -267,11 +270,18 @@ async def show_review(
         refused=None if refused is None else sentence(refused, locale_of(request)),
         refused_problem=None if refused is None else refused.problem,
         changed=() if refused is None else msgspec.convert(refused.extra.get("changed", ()), tuple[str, ...]),
-        country_name=_country_name(request, review),
+        country_name=country_name_of(request, review.checkout),
         job_title=principal.job_title or "" if job_title is None else job_title,
         reasons=DeclineReason,
         step="review",
     )
+
+
+async def lead_on(request: AnyRequest, order: Order) -> Html:
+    """Where an order that was just placed goes on."""
+    if order.state is State.ON_TERMS:
+        return redirect(f"/orders/{order.number}")
+    return await lead_to_payment(request, order.number)
 
 
 async def lead_to_payment(request: AnyRequest, number: str) -> Html:
@@ -295,7 +305,7 @@ async def presented_documents(request: AnyRequest, presentation: Presentation) -
         ]
 
 
-async def _elsewhere(request: AnyRequest, error: DomainError) -> Html:
+async def elsewhere(request: AnyRequest, error: DomainError) -> Html:
     """Where the buyer goes on when there is nothing to review yet."""
     match error:
         case AccountNeeded():
@@ -306,34 +316,22 @@ async def _elsewhere(request: AnyRequest, error: DomainError) -> Html:
             return redirect("/cart")
         case DetailsMissing():
             return redirect("/checkout/details")
-        case SignatoryRequired():
-            return await _who_can_sign(request, error)
+        case SignatoryRequired() | ApprovalNeeded():
+            return redirect("/checkout/approval")
+        case EventRefused() | CheckoutFrozen():
+            return redirect("/account/approvals")
         case _:
             errors = {"quick-sku": sentence(error, locale_of(request))}
             return await show_cart(request, errors=errors, status=409)
 
 
-async def _who_can_sign(request: AnyRequest, error: DomainError) -> Html:
-    services, principal = services_of(request), principal_of(request)
-    services.journey.note("error_shown", journey=principal.visitor_id, step="review", fields=[error.problem])
-    return page(
-        request,
-        "checkout/signatory.html",
-        status=422,
-        above_limit=error.extra.get("reason") == "above_limit",
-        signatories=await services.members.list_signatories(principal),
-        cart=await services.carts.priced(principal),
-        step="review",
-    )
-
-
-def _country_name(request: AnyRequest, review: Review) -> str:
-    assert review.checkout.ship_to is not None, "a review has an address"
-    country = review.checkout.ship_to.country
+def country_name_of(request: AnyRequest, checkout: CheckoutView) -> str:
+    assert checkout.ship_to is not None, "a reviewed checkout has an address"
+    country = checkout.ship_to.country
     return dict(country_options(locale_of(request))).get(country, country)
 
 
-def _presentation_id(form: Form) -> uuid.UUID:
+def presentation_id_of(form: Form) -> uuid.UUID:
     """:raises PresentationNotFound: when the form names none"""
     try:
         return uuid.UUID(form.get("presentation"))
@@ -353,7 +351,7 @@ async def decline(request: AnyRequest) -> Html:
     try:
         await services.checkouts.decline(
             principal_of(request),
-            presentation_id=_presentation_id(form),
+            presentation_id=presentation_id_of(form),
             reason=DeclineReason(reason),
             comment=form.get("comment"),
         )
@@ -377,7 +375,7 @@ async def send_to_legal(request: AnyRequest) -> Html:
     form, services = await read_form(request), services_of(request)
     try:
         review, token = await services.checkouts.send_to_legal(
-            principal_of(request), presentation_id=_presentation_id(form)
+            principal_of(request), presentation_id=presentation_id_of(form)
         )
     except PresentationNotFound as error:
         return await show_review(request, refused=error, status=409)

@@ -207,6 +207,7 @@ async def _show(
         ship_to=ship_to,
         country_name=names.get(ship_to.country, ship_to.country),
         history=await services.orders.history(principal, number),
+        approval=await services.approvals.of_order(principal, order.id),
         refunds=[
             refund
             for refund in await services.payments.refunds.of_order(principal, number)

@@ -1,0 +1,28 @@
+"""What an edit does to a checkout that waits for others: it is the buyer's again, and nobody can sign what it was."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from checkout import approval_store
+from checkout.approval_model import ApprovalRequest, ApprovalState
+from checkout.model import Checkout
+from checkout.states import Event, State, advance
+
+
+async def edit(session: AsyncSession, checkout: Checkout, *, by: uuid.UUID | None, now: datetime) -> None:
+    """Rows 1, 4 and 7 of the table, on a locked checkout: an edit voids what was shown, asked for or being signed."""
+    if checkout.state is not State.OPEN:
+        waiting = await approval_store.find_waiting(session, checkout.id)
+        if waiting is not None:
+            close(waiting, ApprovalState.WITHDRAWN, by=by, now=now)
+    checkout.state = advance(checkout.state, Event.EDIT)
+    checkout.version += 1
+    checkout.updated_at = now
+
+
+def close(
+    request: ApprovalRequest, state: ApprovalState, *, by: uuid.UUID | None, now: datetime, note: str = ""
+) -> None:
+    request.state, request.closed_at, request.closed_by, request.closing_note = state, now, by, note
