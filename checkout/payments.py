@@ -517,8 +517,9 @@ class Payments:
                 continue
             attempt = await store.lock_attempt(session, attempt.id)
             if attempt.session_id is None and found is not None:
-                # Its answer was lost, its webhook was not
-                attempt.session_id, attempt.url, attempt.state = found.id, found.url, AttemptState.LIVE
+                attempt.session_id = found.id  # its answer was lost, its webhook was not
+                if attempt.state in OPEN_ATTEMPT:
+                    attempt.url, attempt.state = found.url, AttemptState.LIVE
             if found is None:
                 bury(session, order, attempt, "Stripe does not know this Session", now)
                 log.error("stripe does not know a session", order=order.number, session_id=session_id)

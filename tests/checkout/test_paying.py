@@ -168,6 +168,27 @@ async def test_two_users_of_one_company_pay_same_order(house: House) -> None:
     assert await settled_once(house, order)
 
 
+async def test_an_event_of_a_page_that_nobody_got_does_not_revive_its_attempt(house: House) -> None:
+    order = await house.place()
+    house.twin.control.add_fault(Fault("lose_answer", method="POST", path="/v1/checkout/sessions"))
+    with pytest.raises(PaymentUnavailable):
+        await house.payments.start(house.acme, order.number)
+    await house.payments.cancel(house.acme, order.number)
+    (page,) = house.twin.control.objects("checkout.session")
+    event = {"id": "evt_odd", "type": "checkout.session.completed", "livemode": False, "data": {"object": page}}
+
+    await house.deliver(event)
+
+    (attempt,) = await house.attempts()
+    assert (attempt.state, attempt.session_id, attempt.url) == (AttemptState.DEAD, page["id"], None)
+    assert (await house.order(order)).state is State.CANCELLED
+    house.twin.control.pay_at_once(page["id"])  # somebody found it all the same
+    for paid in house.events("checkout.session.completed"):
+        await house.deliver(paid)
+    (case,) = await house.rows(Liability)
+    assert (case.reason, case.amount_minor) == (LiabilityReason.ORDER_CLOSED, order.total_minor)
+
+
 async def test_stale_tab_with_expired_session_pays_the_same_order(house: House) -> None:
     order = await house.place()
     first = await house.start(order)

@@ -254,15 +254,21 @@ class Invariants:
         assert clearing["held"] == net, f"1, 7: our books say {clearing['held']}, Stripe holds {net}"
 
     def _check_waiting(self, orders: dict[Any, Row]) -> None:
-        """15: whatever is not final waits for a person, who is told so: a buyer to pay, the house for a case."""
+        """15: whatever is not final waits for a person, who is told so: a buyer to pay, a bank to
+        decide, the house for a case."""
         cases = {row["order_id"] for row in self.rows("select order_id from liability where resolved_at is null")}
         refused = {row["order_id"] for row in self.rows("select order_id from refund where state = 'refused'")}
+        complete = {each["id"] for each in self._sessions() if each["status"] == "complete"}
+        attempts = self.rows("select order_id, session_id from payment_attempt")
+        at_banks = {row["order_id"] for row in attempts if row["session_id"] in complete}
         for order in orders.values():
             state, number = State(order["state"]), order["number"]
             if state in FINAL or state is State.ON_TERMS:
                 continue
-            waits = state is State.PAYABLE or (
-                state is State.CANCELLING and (order["id"] in cases or order["id"] in refused)
+            waits = (
+                state is State.PAYABLE
+                or (state is State.PROCESSING and order["id"] in at_banks)
+                or (state is State.CANCELLING and (order["id"] in cases or order["id"] in refused))
             )
             assert waits, f"15: {number} is {state.value} and waits for nobody"
         stuck = self.rows("select state from payment_attempt where state in ('new', 'uncertain')")

