@@ -76,6 +76,7 @@ def _key(key: PublicKey) -> dict[str, str | None]:
         "purpose": key.purpose.value,
         "public_key": _base64(key.public_key),
         "created": key.created.isoformat(),
+        "not_after": None if key.not_after is None else key.not_after.isoformat(),
         "retired": None if key.retired is None else key.retired.isoformat(),
     }
 

@@ -41,6 +41,7 @@ from kernel.canonical import canonical_json, digest
 from kernel.clock import Clock
 from kernel.errors import Conflict, NotFound, Refused, Unavailable
 from kernel.ids import new_id, new_token, token_digest
+from kernel.jobs import enqueue
 from kernel.money import Money
 from kernel.signing import Keyring, Purpose, Signature
 
@@ -49,6 +50,7 @@ ACCEPTANCE_TYPE: Final = "tarifa.acceptance.v1"
 PRESENTATION_LIFE: Final = timedelta(minutes=60)
 REVIEW_LIFE: Final = timedelta(days=14)
 COMMENT_MAXIMUM: Final = 2000
+SEND_RECEIPT: Final = "send_receipt"
 ACTOR_FIELDS: Final = ("actor_id", "actor_name", "actor_email")
 
 
@@ -666,6 +668,7 @@ class Agreements:
         )
         sealed = canonical_json({"value": annex, "salt": salts["annex"]})
         session.add(Receipt(acceptance_id=acceptance.id, company_id=acceptance.company_id, recorded_at=now))
+        await enqueue(session, SEND_RECEIPT, {"acceptance_id": str(acceptance.id)}, lock=f"receipt:{acceptance.id}")
         session.add(annexes.annex(self.keyring, acceptance, sealed, now=now))
         session.add_all(
             Consent(

@@ -23,6 +23,7 @@ from agreements.model import (
     LegalReview,
     Opening,
     Presentation,
+    Receipt,
 )
 from agreements.tree import Place
 
@@ -170,6 +171,19 @@ async def add_checkpoint(session: AsyncSession, checkpoint: LedgerCheckpoint) ->
 
 async def list_openings(session: AsyncSession, seq: int) -> list[Opening]:
     return list(await session.scalars(sa.select(Opening).where(Opening.ledger_seq == seq).order_by(Opening.field)))
+
+
+async def lock_receipt(session: AsyncSession, acceptance_id: uuid.UUID) -> Receipt | None:
+    return await session.scalar(sa.select(Receipt).where(Receipt.acceptance_id == acceptance_id).with_for_update())
+
+
+async def find_receipt(session: AsyncSession, order_id: uuid.UUID) -> Receipt | None:
+    """How far the receipt of an order's acceptance has come."""
+    return await session.scalar(
+        sa.select(Receipt)
+        .join(Acceptance, Acceptance.id == Receipt.acceptance_id)
+        .where(Acceptance.order_id == order_id)
+    )
 
 
 async def find_annex(session: AsyncSession, acceptance_id: uuid.UUID) -> Annex | None:

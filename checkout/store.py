@@ -141,6 +141,10 @@ async def find_order(session: AsyncSession, number: str) -> Order | None:
     return await session.scalar(sa.select(Order).where(Order.number == number).options(selectinload(Order.lines)))
 
 
+async def find_order_number(session: AsyncSession, order_id: uuid.UUID) -> str | None:
+    return await session.scalar(sa.select(Order.number).where(Order.id == order_id))
+
+
 async def find_order_by_id(session: AsyncSession, order_id: uuid.UUID) -> Order | None:
     return await session.scalar(sa.select(Order).where(Order.id == order_id).options(selectinload(Order.lines)))
 

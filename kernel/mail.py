@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -27,6 +28,8 @@ from kernel.jobs import enqueue
 log = structlog.get_logger(__name__)
 SEND_TASK: Final = "send_mail"
 SMTP_TIMEOUT_SECONDS: Final = 20
+SMTP_DONE: Final = 250
+SMTP_READER_KNOWN: Final = frozenset({250, 251})
 SECRET_KINDS: Final = frozenset({"email_code", "password_reset", "invitation"})
 BLANKED: Final = "(The text held a code or link for its reader and was removed once sent.)"
 
@@ -118,8 +121,26 @@ class SmtpTransport:
                 server.starttls(context=tls)
             if self._url.username:
                 server.login(unquote(self._url.username), unquote(self._url.password or ""))
-            server.send_message(message)
-        return "accepted"
+            return _handed_over(server, message)
+
+
+def _handed_over(server: smtplib.SMTP, message: EmailMessage) -> str:
+    """What the server said to the letter as a whole; `send_message` keeps that to itself.
+
+    :raises smtplib.SMTPException: when it refused sender, reader or letter
+    """
+    server.ehlo_or_helo_if_needed()
+    sender, reader = (parseaddr(str(message[name]))[1] for name in ("From", "To"))
+    code, reply = server.mail(sender)
+    if code != SMTP_DONE:
+        raise smtplib.SMTPSenderRefused(code, reply, sender)
+    code, reply = server.rcpt(reader)
+    if code not in SMTP_READER_KNOWN:
+        raise smtplib.SMTPRecipientsRefused({reader: (code, reply)})
+    code, reply = server.data(message.as_bytes(policy=SMTP))
+    if code != SMTP_DONE:
+        raise smtplib.SMTPDataError(code, reply)
+    return f"{code} {reply.decode(errors='replace')}"
 
 
 class PostOffice:

@@ -25,6 +25,7 @@ from accounts.webhooks.service import Webhooks
 from agreements.checkpoints import Checkpoints
 from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
+from agreements.receipt_post import ReceiptPost
 from agreements.service import Agreements
 from catalog.service import Catalog
 from checkout.approvals import Approvals
@@ -36,6 +37,7 @@ from checkout.orders import Orders
 from checkout.payments import Payments
 from checkout.reconciliations import Reconciliations
 from checkout.sold_lines import read_open_quotes, read_orders
+from checkout.store import find_order_number
 from checkout.stripe_gateway import StripeGateway
 from checkout.stripe_log import StripeLog
 from kernel.clock import Clock, SystemClock
@@ -114,6 +116,7 @@ class Services(msgspec.Struct, kw_only=True):
     checkpoints: Checkpoints
     publishing: Publishing
     notices: Notices
+    receipt_post: ReceiptPost
     carts: Carts
     checkouts: Checkouts
     credit: CreditControl
@@ -213,6 +216,14 @@ def build(
         checkpoints=Checkpoints(db, clock, keyring, origin=agreements.origin),
         publishing=Publishing(db, clock, agreements),
         notices=Notices(db, clock, base_url=settings.base_url),
+        receipt_post=ReceiptPost(
+            db,
+            agreements,
+            transport,
+            sender=f"orders@{host.partition(':')[0]}",
+            base_url=settings.base_url,
+            number_of=find_order_number,
+        ),
         carts=Carts(db, clock, books, catalog),
         credit=CreditControl(db, clock),
         checkouts=checkouts,
@@ -280,7 +291,7 @@ def _register_jobs(services: Services) -> None:
     jobs.register(IMPORT_READ, services.price_imports.read)
     jobs.register(IMPACT_WORK, services.impacts.work)
     jobs.register(TELL_TASK, services.notices.tell)
-    for each in (services.payments, services.deliveries, services.price_news):
+    for each in (services.payments, services.deliveries, services.price_news, services.receipt_post):
         for task, handler in each.job_handlers().items():
             jobs.register(task, handler)
     jobs.periodic("discard_abandoned_imports", HOURLY, services.price_imports.discard_abandoned)

@@ -1,11 +1,15 @@
 """What became of an order, for its company and for nobody else; receipts; accounts."""
 
 import re
+from base64 import b64decode
+from email.parser import BytesParser
+from email.policy import default
+from html import unescape
 
 import msgspec
 import pytest
 
-from agreements.verify import exit_code, verify_receipt
+from agreements.verify import exit_code, verify_bundle, verify_receipt
 from kernel.signing import Purpose
 from tests.web.conftest import Browser, PayingShop
 from tests.web.test_checkout_pages import at_review, orders_of, place
@@ -22,7 +26,9 @@ async def ordered(browser: Browser, shop: PayingShop) -> str:
     return order.number
 
 
-@pytest.mark.parametrize("path", ["", "/payment", "/payment/return?session_id=cs_test_1", "/receipt", "/receipt.json"])
+@pytest.mark.parametrize(
+    "path", ["", "/payment", "/payment/return?session_id=cs_test_1", "/receipt", "/receipt.json", "/bundle.zip"]
+)
 async def test_another_companys_order_answers_as_a_missing_one(
     browser: Browser, paying_shop: PayingShop, path: str
 ) -> None:
@@ -127,6 +133,51 @@ async def test_the_receipt_verifies_with_the_published_key_and_program(
     page = (await browser.get(f"/orders/{number}/receipt")).text
     assert "What it does not prove" in page
     assert ">fails<" not in page
+    assert "on its way" in page
+
+
+async def test_the_evidence_is_taken_away_by_the_company_and_by_staff_and_by_nobody_else(
+    browser: Browser, paying_shop: PayingShop
+) -> None:
+    number = await ordered(browser, paying_shop)
+    keys = trusted_ledger_keys((await browser.get("/.well-known/tarifa-keys.json")).content)
+
+    bundle = await browser.get(f"/orders/{number}/bundle.zip")
+
+    assert bundle.headers["content-disposition"] == f'attachment; filename="bundle-{number}.zip"'
+    assert exit_code(verify_bundle(bundle.content, keys)) == 0
+    pdf = await browser.get(f"/orders/{number}/receipt.pdf")
+    assert (pdf.headers["content-type"], pdf.content[:5]) == ("application/pdf", b"%PDF-")
+    assert (await browser.head(f"/orders/{number}/bundle.zip")).content == b""
+    async with paying_shop.client() as stranger:
+        await stranger.log_in("legal@meridian.example")
+        assert (await stranger.get(f"/orders/{number}/bundle.zip")).status_code != 200
+        at_desk = await stranger.get(f"/desk/orders/{number}/bundle.zip")
+        assert exit_code(verify_bundle(at_desk.content, keys)) == 0
+
+
+async def test_the_receipt_is_sent_to_its_signer_and_the_page_says_what_became_of_it(
+    browser: Browser, paying_shop: PayingShop
+) -> None:
+    number = await ordered(browser, paying_shop)
+
+    await paying_shop.services.jobs.run_pending()
+
+    page = (await browser.get(f"/orders/{number}/receipt")).text
+    assert "The mail server answered:" in page
+    folder = paying_shop.services.settings.var / "mail"
+    letters = [BytesParser(policy=default).parsebytes(path.read_bytes()) for path in folder.glob("receipt-*.eml")]
+    (letter,) = (letter for letter in letters if str(letter["Message-ID"]) in unescape(page))
+    assert number in str(letter["Subject"])
+    files = {part.get_filename(): part.get_content() for part in letter.iter_attachments()}
+    assert set(files) == {"receipt.pdf", "bundle.zip"}
+    keys = trusted_ledger_keys((await browser.get("/.well-known/tarifa-keys.json")).content)
+    assert exit_code(verify_bundle(files["bundle.zip"], keys)) == 0
+
+
+def trusted_ledger_keys(published: bytes) -> list[bytes]:
+    keys = msgspec.json.decode(published)["keys"]
+    return [b64decode(key["public_key"]) for key in keys if key["purpose"] == Purpose.LEDGER]
 
 
 async def test_documents_are_read_without_a_log_in_and_a_missing_one_is_404(browser: Browser) -> None:

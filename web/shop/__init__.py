@@ -15,6 +15,7 @@ from web.shop import (
     ledger,
     orders,
     quotes,
+    receipts,
 )
 
 
@@ -31,6 +32,7 @@ def routes() -> list[ControllerRouterHandler]:
         *documents.HANDLERS,
         *document_versions.HANDLERS,
         *ledger.HANDLERS,
+        *receipts.HANDLERS,
         *account.HANDLERS,
         *buying_policy.HANDLERS,
     ]

@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from agreements.model import Receipt
 from agreements.verify import Check, verify_receipt
 from checkout.model import Order, RefundState, ShipTo
 from checkout.orders import OrderUnknown
@@ -159,6 +160,7 @@ async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
         recorded_at=datetime.fromisoformat(receipt["acceptance"]["recorded_at"]),
         checks=_checks(request, receipt),
         ledger_keys=services_of(request).keyring.public_keys(Purpose.LEDGER),
+        progress=await _progress(request, order),
     )
 
 
@@ -234,6 +236,12 @@ async def _receipt(request: AnyRequest, number: str) -> tuple[Order, dict[str, A
             return order, await services.agreements.receipt(session, order.id)
         except NotFound as error:
             raise OrderUnknown("There is no such order.") from error
+
+
+async def _progress(request: AnyRequest, order: Order) -> Receipt | None:
+    services = services_of(request)
+    async with services.db.begin(principal_of(request).db_scope()) as session:
+        return await services.receipt_post.progress(session, order.id)
 
 
 def _checks(request: AnyRequest, receipt: dict[str, Any]) -> tuple[Check, ...]:
