@@ -516,10 +516,7 @@ class Payments:
             if attempt is None or attempt.order_id != order.id:
                 continue
             attempt = await store.lock_attempt(session, attempt.id)
-            if attempt.session_id is None and found is not None:
-                attempt.session_id = found.id  # its answer was lost, its webhook was not
-                if attempt.state in OPEN_ATTEMPT:
-                    attempt.url, attempt.state = found.url, AttemptState.LIVE
+            _learn_of_page(attempt, found)
             if found is None:
                 bury(session, order, attempt, "Stripe does not know this Session", now)
                 log.error("stripe does not know a session", order=order.number, session_id=session_id)
@@ -679,6 +676,15 @@ def _refuse_unpayable(order: Order, now: datetime) -> None:
         raise OrderNotPayable(f"Order {order.number} is {order.state.value}.", state=order.state.value)
     if order.pay_by is not None and order.pay_by <= now:
         raise OrderNotPayable(f"The time to pay order {order.number} has passed.", state=order.state.value)
+
+
+def _learn_of_page(attempt: PaymentAttempt, found: Session | None) -> None:
+    """The answer that named the Session was lost, its webhook was not. Who is dead by then stays dead."""
+    if attempt.session_id is not None or found is None:
+        return
+    attempt.session_id = found.id
+    if attempt.state in OPEN_ATTEMPT:
+        attempt.url, attempt.state = found.url, AttemptState.LIVE
 
 
 def _misfit(order: Order, found: Session) -> LiabilityReason | None:
