@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from kernel.db import APP_ROLE, OWNER_ROLE, Database
 from kernel.embedded import EmbeddedServer, prepare_database, start_server
 from kernel.migrate import MIGRATIONS, migrate
 from kernel.settings import Settings
+from sandbox.stripe_twin import tally
 
 ROOT = Path(__file__).parent.parent
 TEST_VAR = Path(os.environ.get("TEST_VAR") or ROOT / "var" / "test")
@@ -31,6 +34,38 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _numbers = itertools.count()
+
+
+_twins = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every Stripe twin of this run, in whatever process, count what it sends: see `pytest_sessionfinish`."""
+    if hasattr(config, "workerinput") or os.environ.get(tally.VARIABLE):
+        return  # who started this process counts
+    config.stash[_twins] = Path(tempfile.mkdtemp(prefix="stripe-twin-tally-"))
+    os.environ[tally.VARIABLE] = str(config.stash[_twins])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when a twin said something that was not checked, or that Stripe could not have said."""
+    if _twins in session.config.stash and not tally.Tally.of(session.config.stash[_twins]).fine:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _twins not in config.stash:
+        return
+    told = tally.Tally.of(config.stash[_twins])
+    if told["answer"] or not told.fine:
+        terminalreporter.write_line(str(told), red=not told.fine, green=told.fine)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    folder = config.stash.get(_twins, None)
+    if folder is not None:
+        shutil.rmtree(folder)
+        del os.environ[tally.VARIABLE]
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.stripe_twin import tally
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.contract import Contract, Direction, Problem
 from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid, missing, not_implemented
@@ -110,6 +111,7 @@ class Account:
         problems = self.contract.event_problems(event.body)
         if problems:
             raise self.violated("webhook", event_type, problems)
+        tally.count("event checked")
         for endpoint in endpoints:
             self.outbox.add(event, endpoint, now=self.clock.seconds())
         return event

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from sandbox.stripe_twin import tally
 from sandbox.stripe_twin.account import NOBODY, Account, Caller, ContractViolation, random_id
 from sandbox.stripe_twin.contract import MalformedForm, Operation, Problem
 from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid, not_implemented
@@ -38,9 +39,12 @@ class ApiRequest:
 
 @dataclass(frozen=True)
 class ApiAnswer:
+    """*checked*: the contract has allowed this body of a 200."""
+
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    checked: bool = False
 
 
 class Api:
@@ -63,6 +67,7 @@ class Api:
                 answer = self._once(request, operation, ids, params, key, request_id, fault)
         except StripeError as error:
             answer = ApiAnswer(error.status, _encoded(error.body))
+        self._tell(request, answer)
         headers = {"Request-Id": request_id, "Stripe-Version": self._account.contract.version, **answer.headers}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -76,6 +81,18 @@ class Api:
             outcome=f"{answer.status}{' replayed' if 'Idempotent-Replayed' in headers else ''}",
         )
         return ApiAnswer(answer.status, answer.body, headers)
+
+    def _tell(self, request: ApiRequest, answer: ApiAnswer) -> None:
+        """Count an answer that leaves; here errors are checked, and those that a fault or an earlier key gave."""
+        tally.count("answer")
+        if answer.status != 200:
+            problems = self._account.contract.error_problems(json.loads(answer.body))
+            if problems:
+                told = [str(problem) for problem in problems]
+                self._store.add_violation("answer", request.path, told, at=self._account.clock.seconds())
+                return
+        if answer.status != 200 or answer.checked:
+            tally.count("answer checked")
 
     def _understand(self, request: ApiRequest) -> tuple[Operation, tuple[str, ...], JsonObject]:
         _check_key(request.headers.get("authorization", ""))
@@ -154,13 +171,9 @@ class Api:
             self._store.add_violation(error.direction, error.subject, error.problems, at=at)
             raise
         except StripeError as error:
-            problems = self._account.contract.error_problems(error.body)
-            if problems:
-                at = self._account.clock.seconds()
-                self._store.add_violation("answer", operation.name, [str(problem) for problem in problems], at=at)
             self._save(key, fingerprint, error.status, _encoded(error.body), request_id, wanted=error.saved)
             raise
-        return ApiAnswer(status, body)
+        return ApiAnswer(status, body, checked=status == 200)
 
     def _saved(self, key: str | None, fingerprint: str) -> ApiAnswer | None:
         not_before = self._account.clock.seconds() - KEY_LIFE
@@ -174,7 +187,7 @@ class Api:
             )
             raise StripeError(400, "idempotency_error", message, saved=False)
         headers = {"Idempotent-Replayed": "true", "Original-Request": saved.request_id}
-        return ApiAnswer(saved.status, saved.body, headers)
+        return ApiAnswer(saved.status, saved.body, headers, checked=True)  # it was when it was saved
 
     def _perform(
         self, operation: Operation, ids: tuple[str, ...], params: JsonObject, caller: Caller

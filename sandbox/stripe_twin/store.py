@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.stripe_twin import tally
 from sandbox.stripe_twin.errors import JsonObject
 
 _TABLES = """
@@ -336,6 +337,8 @@ class Store:
     # Book-keeping
 
     def add_violation(self, direction: str, subject: str, problems: Sequence[str], *, at: float) -> None:
+        if direction != "request":
+            tally.count("broken")
         self._run(
             "INSERT INTO violations (at, direction, subject, problems) VALUES (?, ?, ?, ?)",
             at,

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from sandbox.stripe_twin import tally
 from sandbox.stripe_twin.account import Account
 from sandbox.stripe_twin.errors import JsonObject
 from sandbox.stripe_twin.store import Delivery, Record
@@ -76,7 +77,9 @@ class Dispatcher:
 
     def _send(self, event: Record, endpoint: Record, delivery: Delivery) -> str:
         """``200`` and the like, or what went wrong."""
-        body = json.dumps({**event.body, **delivery.twist.get("fields", {})}, indent=2)
+        fields = delivery.twist.get("fields", {})
+        body = json.dumps({**event.body, **fields}, indent=2)
+        self._tell(event, twisted=bool(fields))
         now = self._account.clock.base_seconds()
         timestamp = int(now + delivery.twist.get("signed_seconds_away", 0))
         secrets = [_WRONG_SECRET] if delivery.twist.get("wrong_secret") else valid_secrets(endpoint, now=now)
@@ -88,6 +91,19 @@ class Dispatcher:
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
         return post(endpoint.body["url"], body.encode(), headers)
+
+    def _tell(self, event: Record, *, twisted: bool) -> None:
+        """Count a webhook that leaves; it was checked when it was stored, and is again as it is now."""
+        tally.count("webhook")
+        if twisted:
+            tally.count("webhook twisted")
+            return
+        problems = self._account.contract.event_problems(event.body)
+        if not problems:
+            tally.count("webhook checked")
+            return
+        told = [str(problem) for problem in problems]
+        self._account.store.add_violation("webhook", event.body["type"], told, at=self._account.clock.seconds())
 
     def _settle(self, delivery: Delivery, event: Record, result: str) -> None:
         store, now = self._account.store, self._account.clock.seconds()

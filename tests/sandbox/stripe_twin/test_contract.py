@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 import stripe
 
-from sandbox.stripe_twin import RunningTwin
+from sandbox.stripe_twin import RunningTwin, tally
 from sandbox.stripe_twin.account import Account, ContractViolation
 from sandbox.stripe_twin.contract import DERIVED, Contract, MalformedForm
 from sandbox.stripe_twin.derived.derive_skeletons import derive
@@ -68,7 +69,12 @@ def test_contradicting_names_are_malformed(contract: Contract) -> None:
             contract.read_params(found[0], form)
 
 
-def test_an_answer_outside_the_contract_is_500_and_counted(twin: RunningTwin) -> None:
+def test_an_answer_outside_the_contract_is_500_and_counted(
+    twin: RunningTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tally"
+    folder.mkdir()
+    monkeypatch.setenv(tally.VARIABLE, str(folder))
     broken = Contract()
     broken.skeletons["customer"]["surprise"] = 1
     twin.control.account.contract = broken
@@ -79,6 +85,9 @@ def test_an_answer_outside_the_contract_is_500_and_counted(twin: RunningTwin) ->
     assert twin.control.objects("event") == []
     assert [found["direction"] for found in twin.control.violations()] == ["webhook"]
     twin.control.store.clear_violations()
+    told = tally.Tally.of(folder)
+    assert (told["answer"], told["answer checked"], told["broken"]) == (1, 1, 1)  # the 500 is Stripe's own
+    assert not told.fine
 
 
 def test_an_event_of_no_known_type_is_refused(twin: RunningTwin) -> None:
