@@ -8,26 +8,33 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
+from accounts import holdings as account_holdings
 from accounts import store as accounts_store
+from accounts.data_exports import EXPORT_TASK, DataExports
+from accounts.erasure import APPLY_TASK, Erasures
 from accounts.key_service import ApiKeys
 from accounts.member_service import Members
 from accounts.model import Merchant
 from accounts.passwords import Passwords
+from accounts.personal_data import Room
 from accounts.policies import BuyingPolicies
 from accounts.repeated_calls import RepeatedCalls
 from accounts.request_rates import RequestRates
+from accounts.retention import Retention
 from accounts.segments import Segments
 from accounts.service import Accounts
 from accounts.staff_keys import StaffKeys
 from accounts.webhooks.delivery import Deliveries
 from accounts.webhooks.outbox import QUEUE
 from accounts.webhooks.service import Webhooks
+from agreements import holdings as agreement_holdings
 from agreements.checkpoints import Checkpoints
 from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
 from agreements.service import Agreements
 from catalog.service import Catalog
+from checkout import holdings as checkout_holdings
 from checkout.approvals import Approvals
 from checkout.carts import Carts
 from checkout.checkouts import Checkouts
@@ -70,6 +77,7 @@ log = structlog.get_logger(__name__)
 
 HOURLY: Final = "7 * * * *"
 BETWEEN_HOURS: Final = "37 * * * *"
+DAILY: Final = "23 3 * * *"
 LATE_IN_HOURS: Final = "52 * * * *"
 EVERY_MINUTE: Final = "* * * * *"
 WEBHOOKS_AT_ONCE: Final = 8
@@ -131,6 +139,9 @@ class Services(msgspec.Struct, kw_only=True):
     webhooks: Webhooks
     deliveries: Deliveries
     price_news: "PriceNews"
+    erasures: Erasures
+    retention: Retention
+    data_exports: DataExports
     jobs: Jobs
     post_office: PostOffice
     journey: Journey
@@ -187,6 +198,9 @@ def build(
     )
     pricing = Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval, policy=policy)
     checkouts = Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url)
+    post_office = PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}")
+    rooms = rooms_of(keyring)
+    erasures = Erasures(db, clock, rooms, forget_letter=post_office.forget)
     services = Services(
         settings=settings,
         clock=clock,
@@ -241,7 +255,10 @@ def build(
         ),
         price_news=PriceNews(db, clock, books, base_url=settings.base_url),
         jobs=Jobs(settings.database_url, queues={QUEUE: WEBHOOKS_AT_ONCE}),
-        post_office=PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}"),
+        erasures=erasures,
+        retention=Retention(db, clock, rooms),
+        data_exports=DataExports(db, clock, keyring, erasures, rooms),
+        post_office=post_office,
         journey=Journey(db, clock),
     )
     _register_jobs(services)
@@ -251,6 +268,16 @@ def build(
 def ledger_origin(settings: Settings) -> str:
     """What the ledger is called in its signed heads."""
     return f"{settings.base_url.partition('://')[2]}/agreements"
+
+
+def rooms_of(keyring: Keyring) -> tuple[Room, ...]:
+    """What each room holds of a person, in the order in which it is erased."""
+    return (
+        account_holdings.FIRST,
+        agreement_holdings.room(keyring),
+        checkout_holdings.ROOM,
+        account_holdings.LAST,
+    )
 
 
 @asynccontextmanager
@@ -286,8 +313,13 @@ def _register_jobs(services: Services) -> None:
     async def reconcile() -> None:
         await services.reconciliations.run_hourly(alarm=services.merchant.email)
 
+    async def expire() -> None:
+        await services.retention.expire()
+
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
+    jobs.register(APPLY_TASK, services.erasures.apply)
+    jobs.register(EXPORT_TASK, services.data_exports.make)
     jobs.register(IMPORT_READ, services.price_imports.read)
     jobs.register(IMPACT_WORK, services.impacts.work)
     jobs.register(TELL_TASK, services.notices.tell)
@@ -297,6 +329,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("discard_abandoned_imports", HOURLY, services.price_imports.discard_abandoned)
     jobs.periodic("audit_prices", BETWEEN_HOURS, Auditor(services).run_hourly)
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
+    jobs.periodic("delete_what_is_too_old", DAILY, expire)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
     jobs.periodic("expire_approvals", EVERY_MINUTE, services.approvals.sweep)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)

@@ -16,6 +16,7 @@ import msgspec
 
 from accounts.member_service import PersonTaken
 from accounts.model import MemberRole, Merchant, StaffRole
+from accounts.retention import read_periods
 from accounts.store import find_company_by_code
 from agreements.imports import load_documents
 from kernel.clock import Clock, SystemClock
@@ -117,9 +118,10 @@ async def load_people(services: Services, password: str) -> None:
 
 
 async def load_agreements(services: Services) -> None:
-    """Publish the demo's agreements in both languages; those published already stay as they are."""
+    """Publish the demo's agreements in both languages, and how long records are kept; what is there stays as it is."""
     async with services.db.begin(for_staff()) as session:
         await load_documents(session, services.agreements, DOCUMENTS)
+    await services.retention.set(read_periods(DOCUMENTS / "retention.json"), by=None)
 
 
 def shared_password(path: Path) -> str:

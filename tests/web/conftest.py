@@ -45,8 +45,8 @@ class Shop(msgspec.Struct):
     services: Services
     clock: FixedClock
 
-    def client(self) -> "Browser":
-        return Browser(self.app)
+    def client(self, address: str = "127.0.0.1") -> "Browser":
+        return Browser(self.app, address)
 
 
 class PayingShop(Shop):
@@ -58,9 +58,9 @@ class PayingShop(Shop):
 class Browser(httpx.AsyncClient):
     """A client that behaves as a browser on our own pages: keeps cookies, says where it is, sends form tokens."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, address: str = "127.0.0.1") -> None:
         # on the test's own event loop, where the shop's connections live; Litestar's client would run on others
-        transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False, client=(address, 4711))
         super().__init__(transport=transport, base_url="http://127.0.0.1:8000", follow_redirects=True)
         self.app = app
         self.headers.update({"accept": "text/html", "sec-fetch-site": "same-origin"})
