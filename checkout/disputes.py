@@ -20,7 +20,7 @@ from checkout import dispute_store, store
 from checkout.dispute_mails import dispute_alarm
 from checkout.dispute_model import UNDECIDED, Dispute, DisputeEvent, DisputeEventKind, DisputeState
 from checkout.model import Account, CallOutcome, CallStep, EventOutcome, Liability, Order, PaymentAttempt, StripeCall
-from checkout.orders import move
+from checkout.orders import move, visible_order
 from checkout.parts import note, share_out
 from checkout.refunds import Refunds
 from checkout.settlement import post
@@ -103,7 +103,7 @@ class DisputeFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disputes:
-    """Callers have checked that staff asks."""
+    """Callers have checked that staff asks, but for what buyers are told of their own orders."""
 
     def __init__(self, db: Database, clock: Clock, gateway: StripeGateway, refunds: Refunds, *, base_url: str) -> None:
         self.db = db
@@ -123,6 +123,16 @@ class Disputes:
         """With their orders' numbers, newest first."""
         async with self.db.begin(for_staff()) as session:
             return await dispute_store.list_listed(session, decided=True, limit=LISTED_MOST)
+
+    async def lost_of_order(self, principal: Principal, number: str) -> list[Dispute]:
+        """What the buyer's bank has given back of an order for good, oldest first.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            order = await visible_order(session, principal, number)
+            found = await dispute_store.list_of_order(session, order.id)
+        return [dispute for dispute in found if dispute.state is DisputeState.LOST]
 
     async def open(self, dispute_id: uuid.UUID) -> DisputeFile:
         """:raises DisputeUnknown: when there is none of this id"""

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.webhooks.events import EventType
 from accounts.webhooks.outbox import announce
-from checkout.model import Order
+from checkout.model import Order, Refund
 from checkout.states import State
 
 _CLOSED: Final = {State.LAPSED: EventType.ORDER_LAPSED, State.CANCELLED: EventType.ORDER_CANCELLED}
@@ -24,6 +24,15 @@ async def announce_paid(session: AsyncSession, order: Order, *, now: datetime, b
 async def announce_closed(session: AsyncSession, order: Order, *, now: datetime, base_url: str) -> None:
     """That it lapsed or was cancelled."""
     await announce(session, order.company_id, _CLOSED[order.state], _data(order, base_url), at=now, now=now)
+
+
+async def announce_refunded(
+    session: AsyncSession, order: Order, refund: Refund, *, now: datetime, base_url: str
+) -> None:
+    """That Stripe has paid a refund out."""
+    amount = {"amount": refund.amount.decimal, "currency": refund.currency}
+    data = {**_data(order, base_url), "refund": {"id": str(refund.id), "total": amount}}
+    await announce(session, order.company_id, EventType.ORDER_REFUNDED, data, at=now, now=now)
 
 
 def _data(order: Order, base_url: str) -> dict[str, Any]:

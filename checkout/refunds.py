@@ -35,6 +35,7 @@ from checkout.model import (
     RefundState,
     StripeCall,
 )
+from checkout.order_news import announce_refunded
 from checkout.orders import move, visible_order
 from checkout.parts import parts_left, share_out
 from checkout.settlement import give_up, post
@@ -143,6 +144,12 @@ class Refunds:
         :raises PaymentDisputed: while the buyer's bank disputes the payment
         """
         return await self._sent(await self._begin_repayment(principal, liability_id, request_id, note))
+
+    async def case_of_no_order(self, liability_id: uuid.UUID) -> Liability | None:
+        """Money of an order we do not know; None where there is none of this id, or it is of an order."""
+        async with self.db.begin(for_staff()) as session:
+            case = await session.get(Liability, liability_id)
+            return None if case is None or case.order_id is not None else case
 
     async def of_order(self, principal: Principal, number: str) -> Sequence[Refund]:
         """What was or is being given back of an order, oldest first.
@@ -432,6 +439,7 @@ class Refunds:
             case.resolved_at, case.resolved_by, case.resolution = now, refund.requested_by, "refunded"
         if order is not None:
             await queue_mail(session, refund_mail(refund, order, base_url=self.base_url), now=now)
+            await announce_refunded(session, order, refund, now=now, base_url=self.base_url)
 
     async def _came_back(
         self, session: AsyncSession, order: Order | None, refund: Refund, before: RefundState, now: datetime

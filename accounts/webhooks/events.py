@@ -18,6 +18,8 @@ class EventType(StrEnum):
     ORDER_PAID = "order.paid"
     ORDER_LAPSED = "order.lapsed"
     ORDER_CANCELLED = "order.cancelled"
+    ORDER_REFUNDED = "order.refunded"
+    """Money of an order has gone back to the buyer: a part, or all of it."""
 
 
 TEST: Final = "webhook.test"
@@ -29,6 +31,7 @@ SCOPES: Final = {
     EventType.ORDER_PAID: KeyScope.ORDERS_READ,
     EventType.ORDER_LAPSED: KeyScope.ORDERS_READ,
     EventType.ORDER_CANCELLED: KeyScope.ORDERS_READ,
+    EventType.ORDER_REFUNDED: KeyScope.ORDERS_READ,
 }
 """What a key must be allowed to read, to have its company told of it."""
 PRICE_EVENTS: Final = (EventType.PRICE_BOOK_PUBLISHED, EventType.PRICE_CHANGED)

@@ -34,6 +34,7 @@ READING = {
     "disputes.py:hear",
     "disputes.py:list_decided",
     "disputes.py:list_undecided",
+    "disputes.py:lost_of_order",
     "disputes.py:open",
     "order_files.py:open",
     "order_files.py:page",
@@ -56,9 +57,13 @@ READING = {
     "reconciliations.py:compare",
     "reconciliations.py:to_look_at",
     "refunds.py:_sent",
+    "refunds.py:case_of_no_order",
     "refunds.py:go_on",
     "refunds.py:hear",
     "refunds.py:of_order",
+    "stripe_log.py:attempts",
+    "stripe_log.py:events",
+    "stripe_log.py:repeated_calls",
 }
 """Functions that open a transaction without a failpoint because it only reads."""
 ASIDE = {

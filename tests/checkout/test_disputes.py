@@ -179,7 +179,7 @@ async def test_refund_races_with_dispute(house: House, clerk: Principal) -> None
 
     answers = await asyncio.gather(
         house.payments.disputes.hear(dispute_id),
-        *(house.payments.refunds.refund(clerk, order.number, wish("60.00")) for _ in range(5)),
+        *(house.payments.refunds.refund(clerk, order.number, wish("40.00")) for _ in range(5)),
         return_exceptions=True,
     )
 

@@ -13,7 +13,10 @@ from kernel.db import for_staff
 from kernel.ids import new_id
 from kernel.signing import Keyring
 from tests.checkout.conftest import House
+from tests.checkout.test_disputes import clerk
+from tests.checkout.test_refunds import paid, wish
 
+__all__ = ["clerk"]
 ORDER_EVENTS = [event for event in EventType if event.startswith("order.")]
 
 
@@ -74,6 +77,25 @@ async def test_lapsed(house: House) -> None:
     await house.payments.lapse(order.id)
 
     assert await told(house) == [("order.created", "payable"), ("order.lapsed", "lapsed")]
+
+
+async def test_refunded_in_parts_and_then_cancelled(house: House, clerk: Principal) -> None:
+    order = await paid(house)
+    await house.payments.refunds.refund(clerk, order.number, wish("100.00"))
+    await house.payments.refunds.refund(clerk, order.number, wish(cancels=True))
+
+    assert (await told(house))[2:] == [
+        ("order.refunded", "paid"),
+        ("order.refunded", "cancelling"),
+        ("order.cancelled", "cancelled"),
+    ]
+    async with house.database.begin(for_staff()) as session:
+        found = (await session.scalars(sa.select(WebhookMessage).order_by(WebhookMessage.id))).all()
+    refunds = [msgspec.json.decode(message.body)["data"].get("refund") for message in found]
+    assert [refund["total"] for refund in refunds if refund] == [
+        {"amount": "100.00", "currency": "EUR"},
+        {"amount": "157.61", "currency": "EUR"},
+    ]
 
 
 async def test_what_is_rolled_back_is_not_told(house: House) -> None:

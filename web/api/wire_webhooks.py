@@ -22,6 +22,7 @@ class EventName(StrEnum):
     ORDER_PAID = "order.paid"
     ORDER_LAPSED = "order.lapsed"
     ORDER_CANCELLED = "order.cancelled"
+    ORDER_REFUNDED = "order.refunded"
 
 
 class EndpointState(StrEnum):

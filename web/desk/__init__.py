@@ -5,6 +5,7 @@ from litestar.types import ControllerRouterHandler
 from web.desk import (
     book_pages,
     credit,
+    disputes,
     drafts,
     history,
     impact_pages,
@@ -21,6 +22,7 @@ from web.desk import (
     segments,
     sheets,
     start,
+    unknown_money,
     webhooks,
 )
 
@@ -32,6 +34,8 @@ def routes() -> list[ControllerRouterHandler]:
         *orders.HANDLERS,
         *refunds.HANDLERS,
         *money.HANDLERS,
+        *unknown_money.HANDLERS,
+        *disputes.HANDLERS,
         *credit.HANDLERS,
         *payments.HANDLERS,
         *prices.HANDLERS,

@@ -20,12 +20,12 @@ from checkout.refunds import (
     Wish,
 )
 from checkout.states import State
-from kernel.ids import new_id
 from kernel.money import MalformedDecimal, Money
 from web.desk.fields import Typed
 from web.desk.words import Words
 from web.http import AnyRequest, Form, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
+from web.request_ids import request_id_of
 from web.sentences import sentence
 
 REASONS: Final = (
@@ -59,7 +59,7 @@ async def refund(request: AnyRequest, number: FromPath[str]) -> Html:
         if amount is not None and amount > left:
             typed.refuse("amount", "more_than_left", left=left.decimal)
         return _show(request, file, typed, amount=amount)
-    wish = Wish(request_id=_request_id(typed), reason=RefundReason(reason), note=note, amount=amount)
+    wish = Wish(request_id=request_id_of(typed.form), reason=RefundReason(reason), note=note, amount=amount)
     try:
         await services.payments.refunds.refund(principal_of(request), number, wish)
     except REFUSALS as error:
@@ -82,7 +82,7 @@ async def cancellation(request: AnyRequest, number: FromPath[str]) -> Html:
     note = typed.text("note", required=True, most=NOTE_LONGEST)
     if typed.errors or typed.form.get("step") != "send":
         return _show(request, file, typed, kind="cancel", amount=_left(file))
-    wish = Wish(request_id=_request_id(typed), reason=RefundReason.ORDER_CANCELLED, note=note, cancels=True)
+    wish = Wish(request_id=request_id_of(typed.form), reason=RefundReason.ORDER_CANCELLED, note=note, cancels=True)
     try:
         await services.payments.refunds.refund(principal_of(request), number, wish)
     except REFUSALS as error:
@@ -107,7 +107,9 @@ async def repayment(request: AnyRequest, number: FromPath[str], case: FromPath[u
         amount = owed.owed
         return _show(request, file, typed, kind="case", case=owed, amount=amount)
     try:
-        await services.payments.refunds.repay(principal_of(request), owed.id, request_id=_request_id(typed), note=note)
+        await services.payments.refunds.repay(
+            principal_of(request), owed.id, request_id=request_id_of(typed.form), note=note
+        )
     except REFUSALS as error:
         return _show(request, file, typed, kind="case", case=owed, refusal=sentence(error, typed.locale), status=409)
     return redirect(f"/desk/orders/{number}#refunds")
@@ -159,7 +161,7 @@ def _show(
         errors=typed.errors,
         values={name: form.get(name) for name in ("amount", "reason", "note")},
         reasons=[("", ""), *((reason.value, words.word(reason.value)) for reason in REASONS)],
-        request_id=_request_id(typed),
+        request_id=request_id_of(typed.form),
         words=words,
     )
 
@@ -191,11 +193,3 @@ def _case_of(file: OrderFile, case_id: uuid.UUID) -> Liability:
         if case.id == case_id:
             return case
     raise LiabilityUnknown("There is no such case.")
-
-
-def _request_id(typed: Typed) -> uuid.UUID:
-    """The form's own: sent twice, it is one refund."""
-    try:
-        return uuid.UUID(typed.form.get("request_id"))
-    except ValueError:
-        return new_id()

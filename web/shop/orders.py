@@ -208,8 +208,12 @@ async def _show(
         order=order,
         ship_to=ship_to,
         country_name=names.get(ship_to.country, ship_to.country),
-        history=await services.orders.history(principal, number),
         approval=await services.approvals.of_order(principal, order.id),
+        # What a bank disputes is between it and us until it is decided; what it gave back stands with the refunds
+        history=[
+            step for step in await services.orders.history(principal, number) if step.event != Event.DISPUTE.value
+        ],
+        by_bank=await services.payments.disputes.lost_of_order(principal, number),
         refunds=[
             refund
             for refund in await services.payments.refunds.of_order(principal, number)
