@@ -19,6 +19,7 @@ from agreements.model import (
     LedgerCheckpoint,
     LedgerEntry,
     LedgerNode,
+    LedgerStamp,
     LedgerTail,
     LegalReview,
     Opening,
@@ -145,6 +146,19 @@ async def find_checkpoint_covering(session: AsyncSession, seq: int) -> LedgerChe
     """The oldest checkpoint whose tree holds leaf *seq*: a receipt always cites the same one."""
     return await session.scalar(
         sa.select(LedgerCheckpoint).where(LedgerCheckpoint.size > seq).order_by(LedgerCheckpoint.size).limit(1)
+    )
+
+
+async def list_unstamped(session: AsyncSession, since: datetime, limit: int) -> list[LedgerCheckpoint]:
+    """Heads signed since an instant that nobody else has stamped, the newest first."""
+    stamped = sa.select(LedgerStamp.size).where(LedgerStamp.size == LedgerCheckpoint.size).exists()
+    return list(
+        await session.scalars(
+            sa.select(LedgerCheckpoint)
+            .where(LedgerCheckpoint.signed_at >= since, ~stamped)
+            .order_by(LedgerCheckpoint.size.desc())
+            .limit(limit)
+        )
     )
 
 

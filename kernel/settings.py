@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     quote_days_most: int
     import_bytes_most: int
+    timestamp_url: str | None
+    """Who stamps the ledger's heads (RFC 3161); nobody unless set."""
+    timestamp_certificates: Path | None
+    """PEM file of the certificates that vouch for them."""
     requests_a_minute: int
     """Of one API key."""
     guest_requests_a_minute: int
@@ -113,12 +117,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
             import_bytes_most=_integer(env, "IMPORT_BYTES_MOST", 500_000_000, minimum=1_000, maximum=5_000_000_000),
+            timestamp_url=env.get("TIMESTAMP_URL") or None,
+            timestamp_certificates=(Path(env["TIMESTAMP_CERTIFICATES"]) if env.get("TIMESTAMP_CERTIFICATES") else None),
             requests_a_minute=_integer(env, "API_REQUESTS_A_MINUTE", 1200, minimum=1, maximum=MINUTELY_MAXIMUM),
             guest_requests_a_minute=_integer(
                 env, "API_GUEST_REQUESTS_A_MINUTE", 300, minimum=1, maximum=MINUTELY_MAXIMUM
             ),
             webhooks_to_loopback=_switch(env, "WEBHOOKS_TO_LOOPBACK"),
         )
+        if settings.timestamp_url is not None and settings.timestamp_certificates is None:
+            raise SettingsError(
+                "TIMESTAMP_URL is set: name a PEM file of the authority's certificates in TIMESTAMP_CERTIFICATES"
+            )
         if settings.second_approval and not settings.price_approval:
             raise SettingsError("PRICE_SECOND_APPROVAL_... asks for a second approver; set PRICE_APPROVAL=required")
         if settings.production:

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
+from cryptography.x509 import Certificate
 
 from accounts import holdings as account_holdings
 from accounts import store as accounts_store
@@ -33,6 +35,7 @@ from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
 from agreements.service import Agreements
+from agreements.stamps import Stamps, certificates
 from catalog.service import Catalog
 from checkout import holdings as checkout_holdings
 from checkout.approvals import Approvals
@@ -125,6 +128,7 @@ class Services(msgspec.Struct, kw_only=True):
     publishing: Publishing
     notices: Notices
     receipt_post: ReceiptPost
+    stamps: Stamps
     carts: Carts
     checkouts: Checkouts
     credit: CreditControl
@@ -230,6 +234,7 @@ def build(
         checkpoints=Checkpoints(db, clock, keyring, origin=agreements.origin),
         publishing=Publishing(db, clock, agreements),
         notices=Notices(db, clock, base_url=settings.base_url),
+        stamps=Stamps(db, clock, url=settings.timestamp_url, trusted=_certificates(settings.timestamp_certificates)),
         receipt_post=ReceiptPost(
             db,
             agreements,
@@ -263,6 +268,13 @@ def build(
     )
     _register_jobs(services)
     return services
+
+
+def _certificates(path: Path | None) -> tuple[Certificate, ...]:
+    try:
+        return certificates(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"TIMESTAMP_CERTIFICATES names no PEM file of certificates: {error}") from error
 
 
 def ledger_origin(settings: Settings) -> str:
@@ -316,6 +328,9 @@ def _register_jobs(services: Services) -> None:
     async def expire() -> None:
         await services.retention.expire()
 
+    async def stamp() -> None:
+        await services.stamps.run()
+
     jobs = services.jobs
     jobs.register(SEND_TASK, services.post_office.send)
     jobs.register(APPLY_TASK, services.erasures.apply)
@@ -335,6 +350,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
     jobs.periodic("reconcile", LATE_IN_HOURS, reconcile)
     jobs.periodic("sign_ledger_head", EVERY_MINUTE, services.checkpoints.sign)
+    jobs.periodic("stamp_ledger_heads", EVERY_MINUTE, stamp)
     jobs.periodic("sweep_webhooks", EVERY_MINUTE, services.deliveries.sweep)
     jobs.periodic("sweep_price_news", EVERY_MINUTE, services.price_news.sweep)
     jobs.periodic("delete_old_webhooks", HOURLY, services.deliveries.delete_old)
