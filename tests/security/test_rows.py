@@ -1,31 +1,30 @@
 """The second wall, tried from outside the program: raw SQL in the runtime role against the whole furnished database."""
 
+import uuid
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from kernel.db import libpq_url
+from kernel.embedded import EmbeddedServer
 from tests.security.house import House
 
-NEVER_FILLED_HERE = {
-    "cash_movement",
-    "consent",
-    "credit_note",
-    "data_export",
-    "erasure_plan",
-    "invoice",
-    "invoice_receipt",
-    "ledger_posting",
-    "legal_hold",
-    "liability",
-    "package_invitation",
-    "package_party",
-    "package_signature",
-    "refund",
-    "signature_package",
+ANY_VALUE = {
+    "bigint": "(random() * 1e15)::bigint",
+    "boolean": "true",
+    "bytea": "decode(md5(random()::text), 'hex')",
+    "date": "current_date",
+    "integer": "(random() * 1e9)::integer",
+    "jsonb": "'{}'::jsonb",
+    "text": "md5(random()::text)",
+    "text[]": "'{}'::text[]",
+    "timestamp with time zone": "now()",
+    "uuid": "gen_random_uuid()",
+    "uuid[]": "'{}'::uuid[]",
 }
-"""Rows that need a payment, or a choice nobody made here."""
+"""By type: what a column may hold as far as row-level security cares."""
 REFER_WITHOUT_COMPANY = {
     ("acceptance_annex", "acceptance"),
     ("acceptance_receipt", "acceptance"),
@@ -52,6 +51,46 @@ def database_of_house(house: House) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
+@pytest.fixture
+def crowded_database(house: House, server: EmbeddedServer) -> Iterator[psycopg.Connection]:
+    """In the runtime role, with rows of both companies in every table: made up where nobody made some by trading."""
+    url = house.services.settings.database_url
+    assert url is not None
+    path = urlsplit(libpq_url(url)).path
+    with psycopg.connect(urlsplit(server.superuser_url)._replace(path=path).geturl()) as connection:
+        connection.execute("set local session_replication_role = replica")  # foreign keys and triggers look away
+        for table in tables(connection):
+            for company in (house.acme, house.globex):
+                if count(connection, table, "company_id = %s", company.company_id) == 0:
+                    fill(connection, table, company.company_id)
+        connection.execute("set local session_replication_role = origin")
+        connection.execute("set local role tarifa_app")
+        yield connection
+        connection.rollback()
+
+
+def fill(connection: psycopg.Connection, table: str, company_id: uuid.UUID) -> None:
+    """One row of the company, whatever it says: checks are dropped for it, and are back when the test is over."""
+    checks = connection.execute(
+        "select conname from pg_constraint where contype = 'c' and conrelid = %s::regclass", (table,)
+    ).fetchall()
+    for (name,) in checks:
+        connection.execute(f"alter table {table} drop constraint {name}".encode())
+    columns = connection.execute(
+        "select attname, format_type(atttypid, null) from pg_attribute"
+        " where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''"
+        " and attnotnull and attname <> 'company_id'",
+        (table,),
+    ).fetchall()
+    names = ", ".join(["company_id", *(name for name, _ in columns)])
+    values = ", ".join(["%s", *(value_of(kind) for _, kind in columns)])
+    connection.execute(f"insert into {table} ({names}) values ({values})".encode(), (company_id,))
+
+
+def value_of(kind: str) -> str:
+    return ANY_VALUE.get(kind, f"'1'::{kind}")
+
+
 def scoped(connection: psycopg.Connection, scope: str, company: str = "") -> None:
     connection.execute(
         "select set_config('tarifa.scope', %s, true), set_config('tarifa.company', %s, true)", (scope, company)
@@ -74,25 +113,22 @@ def count(connection: psycopg.Connection, table: str, where: str = "true", *valu
     return int(row[0])
 
 
-def test_a_company_sees_its_own_rows_and_none_of_another(house: House, database_of_house: psycopg.Connection) -> None:
-    connection, empty = database_of_house, set()
+def test_a_company_sees_its_own_rows_and_none_of_another(house: House, crowded_database: psycopg.Connection) -> None:
+    connection = crowded_database
     names = tables(connection)
     assert {"customer_order", "cart", "session", "api_key", "agreement_presentation", "acceptance"} <= {*names}
     for table in names:
         for mine, theirs in ((house.acme, house.globex), (house.globex, house.acme)):
             scoped(connection, "staff")
-            if theirs is house.globex and not count(connection, table, "company_id = %s", theirs.company_id):
-                empty.add(table)
+            assert count(connection, table, "company_id = %s", theirs.company_id) > 0, table
             scoped(connection, "company", str(mine.company_id))
             assert count(connection, table, "company_id = %s", theirs.company_id) == 0, table
             scoped(connection, "visitor")
             assert count(connection, table, "company_id is not null") == 0, table
 
-    assert empty <= NEVER_FILLED_HERE, "furnish the house with rows of these, or this proves nothing of them"
 
-
-def test_a_company_can_change_no_row_of_another(house: House, database_of_house: psycopg.Connection) -> None:
-    connection = database_of_house
+def test_a_company_can_change_no_row_of_another(house: House, crowded_database: psycopg.Connection) -> None:
+    connection = crowded_database
     for table in tables(connection):
         for statement in (
             f"update {table} set company_id = company_id where company_id = %s",
@@ -107,17 +143,18 @@ def test_a_company_can_change_no_row_of_another(house: House, database_of_house:
                 assert done.rowcount == 0, statement
 
 
-def test_without_a_scope_no_guarded_table_can_be_read(database_of_house: psycopg.Connection) -> None:
-    connection = database_of_house
+def test_without_a_scope_no_guarded_table_can_be_read(crowded_database: psycopg.Connection) -> None:
+    connection = crowded_database
     names = tables(connection)
     for scope in (None, "", "company", "everything", "Staff", "staff "):
         for table in names:
             with connection.transaction(force_rollback=True):
                 if scope is not None:
                     scoped(connection, scope)
-                with pytest.raises(psycopg.Error):
-                    if count(connection, table) == 0:
-                        raise psycopg.Error("no row is as good as a refusal where the table is empty")
+                try:
+                    assert count(connection, table) == 0, (table, scope)
+                except psycopg.Error:
+                    continue  # refused outright
 
 
 def test_the_runtime_role_owns_nothing_and_is_not_exempt(database_of_house: psycopg.Connection) -> None:
