@@ -134,6 +134,8 @@ _HOLDINGS: Final = (
         },
         rows="SELECT l.recorded_at AS since, o.field, o.value FROM acceptance_opening o"
         f" JOIN acceptance_ledger l ON l.seq = o.ledger_seq WHERE o.ledger_seq IN {_THEIR_LEAVES}",
+        letters="SELECT a.id FROM acceptance a JOIN acceptance_ledger l ON l.seq = a.ledger_seq"
+        f" WHERE a.ledger_seq IN {_THEIR_LEAVES} AND l.recorded_at <= :before",
         erase=(
             (
                 "DELETE FROM acceptance_opening o USING acceptance_ledger l WHERE l.seq = o.ledger_seq"

@@ -138,7 +138,7 @@ class ReceiptPost:
         message["To"] = reader
         message["Subject"] = _SUBJECTS[language].format(number=number)
         message["Date"] = format_datetime(acceptance.accepted_at)
-        message["Message-ID"] = f"<receipt-{acceptance.id}@{self._sender.partition('@')[2] or 'localhost'}>"
+        message["Message-ID"] = f"<{acceptance.id}@{self._sender.partition('@')[2] or 'localhost'}>"
         message["X-Tarifa-Kind"] = "receipt"
         message.set_content(_TEXTS[language].format(number=number, base_url=self._base_url))
         for content, kind, name in ((bundle.pdf, "pdf", "receipt.pdf"), (bundle.content, "zip", "bundle.zip")):

@@ -133,6 +133,9 @@ class SmtpTransport:
                 server.login(unquote(self._url.username), unquote(self._url.password or ""))
             return _handed_over(server, message)
 
+    def forget(self, mail_id: uuid.UUID) -> None:
+        """It lies with the mail server, whose own retention holds."""
+
 
 def _handed_over(server: smtplib.SMTP, message: EmailMessage) -> str:
     """What the server said to the letter as a whole; `send_message` keeps that to itself.
@@ -151,9 +154,6 @@ def _handed_over(server: smtplib.SMTP, message: EmailMessage) -> str:
     if code != SMTP_DONE:
         raise smtplib.SMTPDataError(code, reply)
     return f"{code} {reply.decode(errors='replace')}"
-
-    def forget(self, mail_id: uuid.UUID) -> None:
-        """It lies with the mail server, whose own retention holds."""
 
 
 class PostOffice:

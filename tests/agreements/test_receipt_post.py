@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import uuid
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP, default
@@ -65,6 +66,9 @@ class Letters:
         self.taken.append(message.as_bytes(policy=SMTP))
         return "250 2.0.0 Ok: queued as 4F1"
 
+    def forget(self, mail_id: uuid.UUID) -> None:
+        """It is kept."""
+
 
 async def number_of(_session: object, _order_id: object) -> str:
     return "T-2026-000001"
@@ -109,7 +113,7 @@ async def test_a_receipt_is_recorded_then_checkpointed_then_sent(
     assert (sent.message_digest, sent.answer) == (sha256(letter), "250 2.0.0 Ok: queued as 4F1")
     message = message_from_bytes(letter, policy=default)
     assert isinstance(message, EmailMessage)
-    assert message["Message-ID"] == sent.message_id == f"<receipt-{acceptance.id}@shop.example>"
+    assert message["Message-ID"] == sent.message_id == f"<{acceptance.id}@shop.example>"
     assert message["To"] == step.principal.email
     files = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
     assert sha256(files["receipt.pdf"]) == sent.pdf_digest
@@ -190,7 +194,7 @@ async def test_a_receipt_whose_sender_was_killed_is_sent(
     assert await run(what, failpoint) == -signal.SIGKILL
     assert await run(what) == 0
 
-    assert [letter.name for letter in (tmp_path / "mail").iterdir()] == [f"receipt-{acceptance.id}.eml"]
+    assert [letter.name for letter in (tmp_path / "mail").iterdir()] == [f"{acceptance.id}.eml"]
     kept = await progress(step, acceptance)
     assert kept.sent_at is not None
     assert kept.checkpoint_size == 1

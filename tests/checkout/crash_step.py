@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from checkout.payments import Payments
 from kernel.clock import FixedClock
 from kernel.db import Database
 from kernel.signing import Keyring
-from tests.checkout.conftest import make_gateway, services, signed
+from tests.checkout.conftest import BOXES, make_gateway, services, signed
 
 
 class What(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class What(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal
     order: str
     event: dict[str, Any] | None = None
+    presentation: uuid.UUID | None = None
 
 
 async def run(what: What) -> None:
@@ -35,8 +37,19 @@ async def run(what: What) -> None:
     database = Database.connect(what.database_url)
     gateway = make_gateway(clock, what.api_base)
     agreements = Agreements(clock, Keyring.read(Path(what.keyring)))
-    payments: Payments = services(database, clock, agreements, gateway)["payments"]
+    parts = services(database, clock, agreements, gateway)
+    payments: Payments = parts["payments"]
     match what.step:
+        case "place":
+            assert what.presentation is not None
+            await parts["checkouts"].place(
+                what.principal,
+                presentation_id=what.presentation,
+                ticked=BOXES,
+                job_title="Buyer",
+                ip="192.0.2.1",
+                user_agent="tests",
+            )
         case "start":
             await payments.start(what.principal, what.order)
         case "webhook":

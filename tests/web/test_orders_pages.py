@@ -166,7 +166,7 @@ async def test_the_receipt_is_sent_to_its_signer_and_the_page_says_what_became_o
     page = (await browser.get(f"/orders/{number}/receipt")).text
     assert "The mail server answered:" in page
     folder = paying_shop.services.settings.var / "mail"
-    letters = [BytesParser(policy=default).parsebytes(path.read_bytes()) for path in folder.glob("receipt-*.eml")]
+    letters = [BytesParser(policy=default).parsebytes(path.read_bytes()) for path in folder.glob("*.eml")]
     (letter,) = (letter for letter in letters if str(letter["Message-ID"]) in unescape(page))
     assert number in str(letter["Subject"])
     files = {part.get_filename(): part.get_content() for part in letter.iter_attachments()}
