@@ -98,7 +98,8 @@ class DraftUnusable(Refused):
     title = "The draft cannot be kept as it is"
 
     def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(" ".join(fields.values()), fields=dict(fields))
+        self.fields = dict(fields)
+        super().__init__(" ".join(fields.values()), fields=self.fields)
 
 
 class TextMissing(Refused):

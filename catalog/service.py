@@ -82,6 +82,11 @@ class Catalog:
         """Do as `find_skus` within the caller's transaction."""
         return await store.find_skus(session, codes)
 
+    async def category_paths(self) -> dict[str, tuple[str, ...]]:
+        """Of every category by its code, the codes from the top category down to it."""
+        async with self.db.begin(for_visitor()) as session:
+            return {category.code: category.path for category in await store.list_categories(session)}
+
     async def categories_of(self, session: AsyncSession, codes: Collection[str]) -> frozenset[str]:
         """Codes of the categories that hold these SKUs, from the top category down."""
         return await store.list_categories_of(session, codes)

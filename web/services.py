@@ -34,6 +34,7 @@ from agreements.checkpoints import Checkpoints
 from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
+from agreements.rule_desk import RuleDesk
 from agreements.service import Agreements
 from agreements.stamps import Stamps, certificates
 from catalog.service import Catalog
@@ -129,6 +130,7 @@ class Services(msgspec.Struct, kw_only=True):
     notices: Notices
     receipt_post: ReceiptPost
     stamps: Stamps
+    rule_desk: RuleDesk
     carts: Carts
     checkouts: Checkouts
     credit: CreditControl
@@ -243,6 +245,7 @@ def build(
             base_url=settings.base_url,
             number_of=find_order_number,
         ),
+        rule_desk=RuleDesk(db, clock),
         carts=Carts(db, clock, books, catalog),
         credit=CreditControl(db, clock),
         checkouts=checkouts,

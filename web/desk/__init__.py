@@ -3,6 +3,10 @@
 from litestar.types import ControllerRouterHandler
 
 from web.desk import (
+    agreement_drafts,
+    agreement_notices,
+    agreement_rules,
+    agreements,
     book_pages,
     credit,
     disputes,
@@ -50,5 +54,9 @@ def routes() -> list[ControllerRouterHandler]:
         *sheets.HANDLERS,
         *impact_pages.HANDLERS,
         *price_audits.HANDLERS,
+        *agreements.HANDLERS,
+        *agreement_drafts.HANDLERS,
+        *agreement_rules.HANDLERS,
+        *agreement_notices.HANDLERS,
         *keys.HANDLERS,
     ]
