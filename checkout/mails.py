@@ -24,6 +24,10 @@ _SUBJECTS: Final = {
         "en": "Order {number}: received, {total} by invoice",
         "es": "Pedido {number}: recibido, {total} mediante factura",
     },
+    "order_confirm_payment": {
+        "en": "Order {number}: your bank asks you to confirm the payment",
+        "es": "Pedido {number}: su banco le pide que confirme el pago",
+    },
     "order_paid": {"en": "Order {number}: paid, thank you", "es": "Pedido {number}: pagado, gracias"},
     "order_lapsed": {"en": "Order {number}: lapsed, unpaid", "es": "Pedido {number}: caducado sin pago"},
     "order_cancelled": {"en": "Order {number}: cancelled", "es": "Pedido {number}: cancelado"},
@@ -65,6 +69,15 @@ _TEXTS: Final = {
         "es": "Hemos recibido su pedido vinculante {number} del {placed_at}.\n\n"
         "Próximo paso: preparamos la mercancía, que le hemos reservado, y le enviamos la factura. Vence a los\n"
         "{net_days} días de su fecha; en ella consta cómo pagarla.",
+    },
+    "order_confirm_payment": {
+        "en": "Your bank did not let us charge the card you chose for order {number} without you. Nothing was paid.\n\n"
+        "What happens next: pay by {pay_by} here, where your bank can ask you to confirm:\n{pay_url}\n"
+        "The goods are reserved for you until then. Unpaid, the order lapses and nothing is owed.",
+        "es": "Su banco no ha permitido cargar sin usted la tarjeta elegida para el pedido {number}. No se ha pagado "
+        "nada.\n\n"
+        "Próximo paso: pague antes del {pay_by} aquí, donde su banco podrá pedirle que confirme:\n{pay_url}\n"
+        "Hasta entonces le reservamos la mercancía. Sin pago, el pedido caduca y no se debe nada.",
     },
     "order_paid": {
         "en": "Your payment for order {number} has arrived. Thank you.\n\n"

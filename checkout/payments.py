@@ -17,12 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.principal import Principal
 from catalog.service import Catalog
-from checkout import dispute_store, store
+from checkout import card_charges, dispute_store, store
+from checkout.card_charges import CardCharges
 from checkout.charging import payment_methods, to_stripe
 from checkout.checkouts import CLOSE_TASK
 from checkout.disputes import ASK_EVERY, Disputes
 from checkout.model import (
     OPEN_ATTEMPT,
+    AttemptKind,
     AttemptState,
     CallOutcome,
     CallStep,
@@ -36,10 +38,12 @@ from checkout.model import (
 from checkout.orders import move, visible_order
 from checkout.reconciliation import Break, reconcile
 from checkout.refunds import Refunds
+from checkout.saved_cards import SavedCards, keep_card
 from checkout.settlement import bury, finish_sale, give_up, hold_as_liability
 from checkout.states import Event, State, may
 from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, RESEND_WITHIN, SENDS_MOST, must_search, write_answer
-from checkout.stripe_gateway import Answer, Session, StripeGateway, StripeUnavailable, session_of
+from checkout.stripe_customers import StripeCustomers
+from checkout.stripe_gateway import Answer, IntentSeen, Session, StripeGateway, StripeUnavailable, session_of
 from checkout.waiting import ASK_AGAIN_AFTER, hear_of_waiting
 from kernel import events
 from kernel.clock import Clock
@@ -65,7 +69,13 @@ SESSION_EVENTS: Final = frozenset(
         "checkout.session.expired",
     }
 )
+CHARGE_PREFIX: Final = "pi_"
+"""Of what a charge is at Stripe; a payment page's id begins otherwise."""
 DECLINED: Final = "payment_intent.payment_failed"
+INTENT_EVENTS: Final = frozenset({"payment_intent.succeeded", DECLINED, "payment_intent.canceled"})
+LOOKS_MOST: Final = 16
+LOOK_SECONDS: Final = 0.25
+"""How long a second click waits for what the first one's charge comes to."""
 REFUND_EVENTS: Final = frozenset({"refund.created", "refund.updated", "refund.failed"})
 DISPUTE_EVENTS: Final = frozenset(
     {
@@ -106,6 +116,25 @@ class PaymentUnavailable(Unavailable):
     title = "The payment page cannot be opened at the moment"
 
 
+class PaymentUncertain(Conflict):
+    problem = "payment-uncertain"
+    title = "It is not known yet whether the card was charged"
+
+
+class CardDeclined(Conflict):
+    """The kept card was not charged; `extra["reason"]` is the bank's."""
+
+    problem = "card-declined"
+    title = "The card was declined"
+
+
+class ConfirmationNeeded(Conflict):
+    """The bank asks for the card's holder: the order can be paid on Stripe's page."""
+
+    problem = "card-confirmation-needed"
+    title = "The bank asks you to confirm the payment"
+
+
 class SessionForeign(NotFound):
     problem = "payment-session-unknown"
     title = "This payment does not belong to this order"
@@ -122,6 +151,9 @@ class Payments:
         self.base_url = base_url
         self.refunds = Refunds(db, clock, catalog, gateway, base_url=base_url)
         self.disputes = Disputes(db, clock, gateway, self.refunds, base_url=base_url)
+        self.customers = StripeCustomers(db, clock, gateway)
+        self.cards = SavedCards(db, clock, gateway)
+        self.charges = CardCharges(db, clock, gateway, base_url=base_url)
 
     def job_handlers(self) -> dict[str, Callable[..., Awaitable[None]]]:
         """What a worker registers by name; `sweep` runs every minute, and once at start-up as `recover`."""
@@ -134,11 +166,15 @@ class Payments:
 
         :raises OrderUnknown: when there is no such order, or it is another company's
         :raises OrderNotPayable: when it is paid, closed, or its time to pay has passed
+        :raises PaymentUncertain: while nobody knows whether a kept card was charged
         :raises PaymentUnavailable: when Stripe didn't give one; nothing was charged and trying again is safe
         """
         async with self.db.begin(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             attempt = await store.find_open_attempt(session, order.id)
+            customer_id = await store.find_stripe_customer(session, order.company_id)
+        if customer_id is None and attempt is None and principal.company is not None:
+            await self.customers.ensure(principal.company, email=order.email)  # without one, no card can be kept
         if attempt is not None and attempt.state is AttemptState.LIVE:
             try:
                 await self.settle(order.id)  # it may be paid or expired without our knowing
@@ -150,6 +186,48 @@ class Payments:
             if url is not None:
                 return url
         raise PaymentUnavailable("The payment page could not be opened. Nothing was charged; please try again.")
+
+    async def pay_with_card(self, principal: Principal, number: str, card_id: uuid.UUID) -> Order:
+        """Charge a kept card for the whole order, once, and return the order as it is then.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        :raises OrderNotPayable: when it is paid, closed, or its time to pay has passed
+        :raises CardUnknown: when the card is not kept any more, or has expired
+        :raises ConfirmationNeeded: when the bank wants the holder to confirm: `start` leads to where they can
+        :raises CardDeclined: when it was not charged; the order can be paid another way
+        :raises PaymentUncertain: when nobody knows whether it was: a person looks at it, and nobody pays until then
+        :raises PaymentUnavailable: when a payment page of the order is open and Stripe doesn't close it now
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            order = await visible_order(session, principal, number)
+            open_attempt = await store.find_open_attempt(session, order.id)
+        try:
+            if open_attempt is not None and open_attempt.kind is AttemptKind.CARD_SESSION:
+                await self._close_pages(order.company_id, order.id)
+                await self.settle(order.id)  # it may have been paid there
+        except StripeUnavailable as error:
+            raise PaymentUnavailable(
+                "The payment could not be begun. Nothing was charged; please try again."
+            ) from error
+        attempt = await self._follow(await self._begin_charge(principal, order, card_id))
+        if attempt.state is AttemptState.DEAD:
+            if attempt.detail == card_charges.NEEDS_HOLDER:
+                raise ConfirmationNeeded("Your bank asks you to confirm this payment.")
+            raise CardDeclined("The card was not charged. Pay another way, please.", reason=attempt.detail)
+        if attempt.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
+            raise PaymentUncertain("We do not know yet whether your card was charged, and are looking at it.")
+        async with self.db.begin(principal.db_scope()) as session:
+            return await visible_order(session, principal, number)
+
+    async def charging(self, principal: Principal, number: str) -> bool:
+        """Whether a kept card is being charged for the order, or may have been: nobody pays it meanwhile.
+
+        :raises OrderUnknown: when there is no such order, or it is another company's
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            order = await visible_order(session, principal, number)
+            attempt = await store.find_open_attempt(session, order.id)
+        return attempt is not None and attempt.kind is AttemptKind.SAVED_CARD
 
     async def returned(self, principal: Principal, number: str, session_id: str) -> Order:
         """The buyer comes back from Stripe: settle now rather than wait for the webhook.
@@ -228,8 +306,8 @@ class Payments:
             outcome, detail = await self.refunds.hear(str(_object_of(event).get("id")))
         elif event.type in DISPUTE_EVENTS:
             outcome, detail = await self.disputes.hear(str(_object_of(event).get("id")))
-        elif event.type == DECLINED:
-            outcome, detail = await self._handle_decline(event)
+        elif event.type in INTENT_EVENTS:
+            outcome, detail = await self._handle_intent_event(event)
         else:
             outcome, detail = EventOutcome.NOTHING_TO_DO, ""
         async with self.db.begin(for_staff(), HANDLED) as session:
@@ -251,17 +329,18 @@ class Payments:
                 attempts = await store.list_attempts(session, order_id)
             assert read is not None, "orders are never deleted"
             wanted = {attempt.session_id for attempt in attempts if attempt.state in OPEN_ATTEMPT} | set(session_ids)
-            fetched = {
-                session_id: await self.gateway.retrieve_session(session_id)
-                for session_id in sorted(wanted - {None}, key=str)
-                if session_id is not None
-            }
+            fetched = {each: await self._fetch(each) for each in sorted(filter(None, wanted))}
             async with self.db.begin(for_company(company_id), SETTLE) as session:
                 order = await store.lock_order(session, order_id)
                 if order.version == read.version:
                     await self._apply(session, order, fetched)
                     return order
         raise StripeUnavailable("The order is being worked on; we will try again.")
+
+    async def _fetch(self, stripe_id: str) -> Session | IntentSeen | None:
+        if stripe_id.startswith(CHARGE_PREFIX):
+            return await self.gateway.retrieve_intent(stripe_id)
+        return await self.gateway.retrieve_session(stripe_id)
 
     # --- Time and recovery ---
 
@@ -327,6 +406,7 @@ class Payments:
             await _patiently(self.disputes.go_on(dispute_id), dispute_id=str(dispute_id))
         for stripe_dispute_id in disputes:
             await _patiently(self.disputes.hear(stripe_dispute_id), stripe_dispute_id=stripe_dispute_id)
+        await _patiently(self.cards.detach_removed())
 
     # --- An attempt and its calls ---
 
@@ -338,7 +418,10 @@ class Payments:
             _refuse_unpayable(order, now)
             attempt = await store.find_open_attempt(session, order_id)
             if attempt is not None:
+                if attempt.kind is AttemptKind.SAVED_CARD:
+                    raise PaymentUncertain("We do not know yet whether your card was charged, and are looking at it.")
                 return attempt
+            customer_id = await store.find_stripe_customer(session, company_id)
             move(session, order, Event.PAY, at=now)
             attempt = PaymentAttempt(
                 id=new_id(),
@@ -357,7 +440,7 @@ class Payments:
                     company_id=company_id,
                     step=CallStep.CREATE_SESSION,
                     idempotency_key=f"tarifa-{attempt.id}-create",
-                    request=msgspec.json.encode(self._request(order, attempt)).decode(),
+                    request=msgspec.json.encode(self._request(order, attempt, customer_id)).decode(),
                     created_at=now,
                     sent_at=now,
                     sent_times=0,
@@ -366,8 +449,10 @@ class Payments:
             events.record(session, "payment_started", journey=order.visitor_id, at=now, order=order.number)
         return attempt
 
-    def _request(self, order: Order, attempt: PaymentAttempt) -> dict[str, Any]:
-        """One line for the whole order, so that the Session's total is the order's to the cent; the goods are named."""
+    def _request(self, order: Order, attempt: PaymentAttempt, customer_id: str | None) -> dict[str, Any]:
+        """One line for the whole order, so that the Session's total is the order's to the cent; the goods are named.
+        With a Customer the page asks whether the card shall be kept.
+        """
         page = f"{self.base_url}/orders/{order.number}/payment"
         goods = ", ".join(f"{line.quantity.normalize():f} x {line.sku}" for line in order.lines)
         spanish = order.locale.startswith("es")
@@ -377,7 +462,7 @@ class Payments:
             "mode": "payment",
             "ui_mode": "hosted_page",
             "client_reference_id": str(attempt.id),
-            "customer_email": order.email,
+            **_buyer(order, customer_id),
             "locale": "es" if spanish else "en",
             "allowed_payment_method_types": methods,
             **_method_options(methods),
@@ -500,32 +585,66 @@ class Payments:
         async with self.db.begin(for_staff()) as session:
             order = await store.find_order_by_id(session, order_id)
             attempt = await session.get(PaymentAttempt, attempt_id)
-        if order is None or attempt is None or not may(order.state, Event.PAY):
+        if order is None or attempt is None:
+            return
+        if attempt.kind is AttemptKind.SAVED_CARD:
+            await self.charges.look_up(attempt)
+            return
+        if not may(order.state, Event.PAY):
             return
         if order.pay_by is None or order.pay_by > self.clock.now():
             await self._obtain(attempt)
 
+    async def _begin_charge(self, principal: Principal, found: Order, card_id: uuid.UUID) -> PaymentAttempt:
+        async with self.db.begin(for_company(found.company_id), card_charges.BEGIN) as session:
+            order = await store.lock_order(session, found.id)
+            _refuse_unpayable(order, self.clock.now())
+            attempt = await store.find_open_attempt(session, order.id)
+            if attempt is None:
+                return await self.charges.write(session, order, card_id, principal)
+            if attempt.kind is AttemptKind.CARD_SESSION:
+                raise PaymentUnavailable("A payment page of this order is open. Pay there, or try again in a minute.")
+            return attempt  # the same click, sent twice, or a colleague's
+
+    async def _follow(self, attempt: PaymentAttempt) -> PaymentAttempt:
+        """Send the charge unless that was done, and see what comes of it within a buyer's patience."""
+        current = await self.charges.send(attempt)
+        for _ in range(LOOKS_MOST):
+            if current.state is not AttemptState.NEW:
+                break
+            await asyncio.sleep(LOOK_SECONDS)  # another click sends it
+            current = await self._read_attempt(attempt)
+        try:
+            if card_charges.uncertain(current):
+                current = await self.charges.look_up(current)
+            if current.state in OPEN_ATTEMPT and current.session_id is not None:
+                await self.settle(attempt.order_id)
+        except StripeUnavailable:
+            log.warning("what became of a charge is asked later", attempt=str(attempt.id))
+        return await self._read_attempt(attempt)
+
+    async def _read_attempt(self, attempt: PaymentAttempt) -> PaymentAttempt:
+        async with self.db.begin(for_company(attempt.company_id)) as session:
+            return await session.get_one(PaymentAttempt, attempt.id)
+
     # --- What Stripe says of an order ---
 
-    async def _apply(self, session: AsyncSession, order: Order, fetched: dict[str, Session | None]) -> None:
+    async def _apply(
+        self, session: AsyncSession, order: Order, fetched: dict[str, Session | IntentSeen | None]
+    ) -> None:
         now = self.clock.now()
-        for session_id, found in fetched.items():
+        for stripe_id, found in fetched.items():
             attempt = await store.find_attempt_of_session(
-                session, session_id, None if found is None else found.reference
+                session, stripe_id, None if found is None else found.reference
             )
             if attempt is None or attempt.order_id != order.id:
                 continue
             attempt = await store.lock_attempt(session, attempt.id)
-            _learn_of_page(attempt, found)
-            if found is None:
-                bury(session, order, attempt, "Stripe does not know this Session", now)
-                log.error("stripe does not know a session", order=order.number, session_id=session_id)
-            elif found.paid:
-                await self._money_came(session, order, attempt, found, now)
-            elif found.expired:
-                bury(session, order, attempt, "expired", now)
-            elif found.left_unpaid and found.intent is not None:
-                await hear_of_waiting(session, order, attempt, found.intent, now=now, base_url=self.base_url)
+            if attempt.kind is AttemptKind.SAVED_CARD:
+                if not isinstance(found, Session):
+                    await self._apply_charge(session, order, attempt, found, now)
+            elif not isinstance(found, IntentSeen):
+                await self._apply_page(session, order, attempt, found, now)
         if order.state is State.CLOSING:
             attempts = await store.list_attempts(session, order.id)
             if not any(attempt.state in OPEN_ATTEMPT for attempt in attempts):
@@ -533,29 +652,70 @@ class Payments:
                 move(session, order, Event.CLOSED_AS_CANCELLED if cancelled else Event.CLOSED_AS_LAPSED, at=now)
                 await give_up(session, self.catalog, order, now=now, base_url=self.base_url)
 
+    async def _apply_page(
+        self, session: AsyncSession, order: Order, attempt: PaymentAttempt, found: Session | None, now: datetime
+    ) -> None:
+        _learn_of_page(attempt, found)
+        if found is None:
+            bury(session, order, attempt, "Stripe does not know this Session", now)
+            log.error("stripe does not know a session", order=order.number, session_id=attempt.session_id)
+            return
+        if found.status == "complete" and found.intent is not None and found.intent.card is not None:
+            await keep_card(session, order, found.intent.card, now=now)
+        if found.paid:
+            money = found.total or Money.zero(order.currency)
+            await self._money_came(session, order, attempt, money, found.payment_intent_id, now)
+        elif found.expired:
+            bury(session, order, attempt, "expired", now)
+        elif found.left_unpaid and found.intent is not None:
+            await hear_of_waiting(session, order, attempt, found.intent, now=now, base_url=self.base_url)
+
+    async def _apply_charge(
+        self, session: AsyncSession, order: Order, attempt: PaymentAttempt, found: IntentSeen | None, now: datetime
+    ) -> None:
+        if found is None:
+            log.error("stripe does not know a charge", order=order.number, intent=attempt.session_id)
+            return
+        attempt.session_id = attempt.payment_intent_id = found.id
+        if attempt.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:  # its answer was lost, its webhook was not
+            attempt.state = AttemptState.LIVE
+        if found.status == "succeeded":
+            await self._money_came(session, order, attempt, found.received, found.id, now)
+        elif attempt.state is AttemptState.PENDING or found.status == "processing":
+            await hear_of_waiting(session, order, attempt, found, now=now, base_url=self.base_url)
+        elif found.failed and attempt.state is AttemptState.LIVE:
+            reason = found.failure or found.status
+            await card_charges.refuse(session, order, attempt, reason, now=now, base_url=self.base_url)
+
     async def _money_came(
-        self, session: AsyncSession, order: Order, attempt: PaymentAttempt, found: Session, now: datetime
+        self,
+        session: AsyncSession,
+        order: Order,
+        attempt: PaymentAttempt,
+        money: Money,
+        intent_id: str | None,
+        now: datetime,
     ) -> None:
         """Rows 15 and 23: the order's own money settles it, any other is a liability."""
         if attempt.state is AttemptState.SUCCEEDED:
             return
+        assert attempt.session_id is not None, "money comes by something that Stripe has"
         attempt.state, attempt.closed_at = AttemptState.SUCCEEDED, now
-        attempt.payment_intent_id = found.payment_intent_id
-        reason = _misfit(order, found)
+        attempt.payment_intent_id = intent_id
+        reason = _misfit(order, money)
         if reason is None:
             move(session, order, Event.PAID, at=now)
             order.paid_at = now
             await finish_sale(session, self.catalog, order, entry_id=attempt.id, now=now, base_url=self.base_url)
             return
-        money = found.total or Money.zero(order.currency)
         detail = f"{money} came for order {order.number} ({order.total}, {order.state.value})"
         move(session, order, Event.UNMATCHED_MONEY, at=now, detail=detail)
         hold_as_liability(
             session,
             order=order,
             entry_id=attempt.id,
-            session_id=found.id,
-            payment_intent_id=found.payment_intent_id,
+            session_id=attempt.session_id,
+            payment_intent_id=intent_id,
             reason=reason,
             detail=detail,
             money=money,
@@ -593,6 +753,22 @@ class Payments:
                     now=now,
                 )
 
+    async def _handle_intent_event(self, event: StripeEvent) -> tuple[EventOutcome, str]:
+        """A charge of a kept card has no Session that tells of it. What the event says only leads to an order, whose
+        payments are fetched.
+        """
+        thing = _object_of(event)
+        metadata = thing.get("metadata")
+        hint = _uuid(metadata.get("attempt_id")) if isinstance(metadata, dict) else None
+        async with self.db.begin(for_staff()) as session:
+            attempt = await store.find_attempt_of_intent(session, str(thing.get("id")), hint)
+        if attempt is not None and attempt.kind is AttemptKind.SAVED_CARD:
+            await self.settle(attempt.order_id, [str(thing.get("id"))])
+            return EventOutcome.SETTLED, ""
+        if event.type == DECLINED:
+            return await self._handle_decline(event)
+        return EventOutcome.NOTHING_TO_DO, ""
+
     async def _handle_decline(self, event: StripeEvent) -> tuple[EventOutcome, str]:
         """A decline changes nothing here: the Session takes another card. It is counted, once."""
         metadata = _object_of(event).get("metadata")
@@ -613,6 +789,13 @@ class Payments:
 
         :raises StripeUnavailable: while something is open
         """
+        await self._close_pages(company_id, order_id)
+        order = await self.settle(order_id)
+        if order.state is State.CLOSING:
+            raise StripeUnavailable(f"Order {order.number} is still open at Stripe; we will try again.")
+
+    async def _close_pages(self, company_id: uuid.UUID, order_id: uuid.UUID) -> None:
+        """Ask Stripe to close the order's payment pages. What it made of that is `settle`'s to find out."""
         for attempt in await self._attempts_to_expire(company_id, order_id):
             assert attempt.session_id is not None, "a LIVE attempt has a Session"
             call = await self._write_expire_call(attempt)
@@ -620,16 +803,17 @@ class Payments:
             async with self.db.begin(for_company(company_id), EXPIRED) as session:
                 written = await session.get_one(StripeCall, call.id, with_for_update=True)
                 write_answer(written, answer, self.clock.now())
-        order = await self.settle(order_id)
-        if order.state is State.CLOSING:
-            raise StripeUnavailable(f"Order {order.number} is still open at Stripe; we will try again.")
 
     async def _attempts_to_expire(self, company_id: uuid.UUID, order_id: uuid.UUID) -> list[PaymentAttempt]:
         """Live attempts; those without a Session die here: nobody got an address to pay at."""
         now = self.clock.now()
         async with self.db.begin(for_company(company_id), EXPIRING) as session:
             order = await store.lock_order(session, order_id)
-            attempts = await store.list_attempts(session, order_id)
+            attempts = [
+                attempt
+                for attempt in await store.list_attempts(session, order_id)
+                if attempt.kind is AttemptKind.CARD_SESSION  # a charge can't be called back
+            ]
             for attempt in attempts:
                 if attempt.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
                     bury(session, order, attempt, "closed before it had an address to pay at", now)
@@ -670,6 +854,13 @@ def _object_of(event: StripeEvent) -> dict[str, Any]:
     return thing if isinstance(thing, dict) else {}
 
 
+def _uuid(text: object) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
 def _refuse_unpayable(order: Order, now: datetime) -> None:
     """:raises OrderNotPayable: unless the order waits for its money and there is time"""
     if not may(order.state, Event.PAY):
@@ -687,15 +878,21 @@ def _learn_of_page(attempt: PaymentAttempt, found: Session | None) -> None:
         attempt.url, attempt.state = found.url, AttemptState.LIVE
 
 
-def _misfit(order: Order, found: Session) -> LiabilityReason | None:
-    """Why a paid Session can't settle the order, None when it can."""
-    if found.total is None or found.total.currency != order.currency:
+def _misfit(order: Order, money: Money) -> LiabilityReason | None:
+    """Why *money* that came can't settle the order, None when it can."""
+    if money.currency != order.currency:
         return LiabilityReason.CURRENCY_DIFFERS
-    if found.total != order.total:
+    if money != order.total:
         return LiabilityReason.AMOUNT_DIFFERS
     if may(order.state, Event.PAID):
         return None
     return LiabilityReason.PAID_TWICE if order.state is State.PAID else LiabilityReason.ORDER_CLOSED
+
+
+def _buyer(order: Order, customer_id: str | None) -> dict[str, Any]:
+    if customer_id is None:
+        return {"customer_email": order.email}
+    return {"customer": customer_id, "saved_payment_method_options": {"payment_method_save": "enabled"}}
 
 
 def _method_options(methods: list[str]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import msgspec
 
 from checkout import dispute_store, store
 from checkout.dispute_model import Dispute
-from checkout.model import OPEN_ATTEMPT, AttemptState, Refund
+from checkout.model import OPEN_ATTEMPT, AttemptKind, AttemptState, PaymentAttempt, Refund
 from checkout.refunds import AT_STRIPE
-from checkout.stripe_gateway import DisputeSeen, RefundSeen, Session, StripeGateway
+from checkout.stripe_gateway import DisputeSeen, IntentSeen, RefundSeen, Session, StripeGateway
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
 
@@ -40,11 +40,15 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
         refunds = await store.list_refunds_since(session, since - SENT_LATE)
         disputes = await dispute_store.list_since(session, since - SENT_LATE)
         own = await store.list_book_breaks(session, unhandled_before=now - UNHANDLED_AFTER)
+    charges = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.SAVED_CARD]
+    attempts = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.CARD_SESSION]
+    intents = await gateway.list_intents(since=since - SKEW, until=now + SKEW) if charges else []
     theirs = {found.id: found for found in await gateway.list_sessions(since=since - SKEW, until=now + SKEW)}
     given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
     disputed = await gateway.list_disputes(since=since - SKEW, until=now + SKEW)
     breaks = [Break(*row) for row in own]
     breaks += _dispute_breaks(disputes, disputed, since)
+    breaks += _charge_breaks(charges, intents, since)
     breaks += _refund_breaks(refunds, given, since)
     for attempt, number in attempts:
         found = theirs.pop(attempt.session_id or "", None)
@@ -90,6 +94,28 @@ def _dispute_breaks(
     for seen in left.values():
         if not _of_before(seen, since):
             yield Break("dispute_unrecorded", seen.id, f"{seen.amount}, {seen.status}")
+
+
+def _charge_breaks(
+    ours: list[tuple[PaymentAttempt, str]], theirs: list[IntentSeen], since: datetime
+) -> Iterator[Break]:
+    """Each charge of a kept card must be at Stripe as we say."""
+    by_reference = {seen.reference: seen for seen in theirs}
+    for attempt, number in ours:
+        seen = by_reference.get(str(attempt.id))
+        about = f"charge {attempt.session_id or attempt.id}, {attempt.state.value} here"
+        if seen is None:
+            if attempt.session_id is not None and attempt.created_at >= since:
+                yield Break("unknown_to_stripe", number, about)
+            elif attempt.state is AttemptState.UNCERTAIN:
+                yield Break("charge_uncertain", number, about)
+        elif (seen.status == "succeeded") != (attempt.state is AttemptState.SUCCEEDED):
+            unrecorded = seen.status == "succeeded"
+            if unrecorded or attempt.state is AttemptState.SUCCEEDED:
+                kind = "paid_but_unrecorded" if unrecorded else "recorded_but_unpaid"
+                yield Break(kind, number, f"{about}, {seen.status} at Stripe")
+        elif seen.failed and attempt.state in OPEN_ATTEMPT:
+            yield Break("failed_but_waiting", number, f"{about}, {seen.status} at Stripe")
 
 
 def _refund_breaks(ours: list[tuple[Refund, str | None]], theirs: list[RefundSeen], since: datetime) -> Iterator[Break]:

@@ -13,7 +13,7 @@ import structlog
 from accounts.principal import Principal
 from agreements.service import Agreements
 from checkout import store
-from checkout.model import EventOutcome, Liability, Reconciliation, Refund, StripeEvent
+from checkout.model import EventOutcome, Liability, PaymentAttempt, Reconciliation, Refund, StripeEvent
 from checkout.reconciliation import Break, reconcile
 from checkout.stripe_gateway import StripeGateway, StripeUnavailable
 from kernel.clock import Clock
@@ -48,6 +48,8 @@ class ToLookAt(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Sequence[tuple[Refund, str | None]]
     """Those under way."""
     parked: Sequence[StripeEvent]
+    charges: Sequence[tuple[PaymentAttempt, str]]
+    """Of kept cards, of which nobody knows what became; with their orders' numbers."""
 
 
 class Reconciliations:
@@ -120,6 +122,7 @@ class Reconciliations:
                 cases=await store.list_open_liabilities(session),
                 refunds=await store.list_refunds_under_way(session, limit=SHOWN),
                 parked=await store.list_parked_events(session, limit=SHOWN),
+                charges=await store.list_uncertain_charges(session),
             )
 
     async def review(self, principal: Principal, event_id: str, *, note: str) -> None:

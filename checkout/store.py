@@ -15,6 +15,7 @@ from accounts.principal import Principal
 from checkout.model import (
     OPEN_ATTEMPT,
     UNFINISHED_REFUND,
+    AttemptKind,
     AttemptState,
     CallStep,
     Cart,
@@ -29,8 +30,10 @@ from checkout.model import (
     Reconciliation,
     Refund,
     ReservationState,
+    SavedCard,
     StockReservation,
     StripeCall,
+    StripeCustomer,
     StripeEvent,
 )
 from checkout.states import State
@@ -248,6 +251,89 @@ async def find_case_of_refund(session: AsyncSession, refund_id: uuid.UUID) -> Li
 async def lock_liability(session: AsyncSession, liability_id: uuid.UUID) -> Liability | None:
     query = sa.select(Liability).where(Liability.id == liability_id).with_for_update()
     return await session.scalar(query.execution_options(populate_existing=True))
+
+
+# --- Customers and their cards ---
+
+
+async def find_stripe_customer(session: AsyncSession, company_id: uuid.UUID) -> str | None:
+    """The company's Customer at Stripe, if it is known."""
+    query = sa.select(StripeCustomer.stripe_customer_id).where(StripeCustomer.company_id == company_id)
+    return await session.scalar(query)
+
+
+async def insert_stripe_customer(session: AsyncSession, row: StripeCustomer) -> None:
+    """Insert the company's row unless it is there."""
+    await session.execute(
+        insert(StripeCustomer)
+        .values(
+            company_id=row.company_id,
+            idempotency_key=row.idempotency_key,
+            request=row.request,
+            asked_at=row.asked_at,
+        )
+        .on_conflict_do_nothing(index_elements=[StripeCustomer.company_id])
+    )
+
+
+async def lock_stripe_customer(session: AsyncSession, company_id: uuid.UUID) -> StripeCustomer:
+    query = sa.select(StripeCustomer).where(StripeCustomer.company_id == company_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one()
+
+
+async def insert_saved_card(session: AsyncSession, card: SavedCard) -> None:
+    """Insert a card unless it is here, perhaps removed."""
+    await session.execute(
+        insert(SavedCard)
+        .values(
+            id=card.id,
+            company_id=card.company_id,
+            payment_method_id=card.payment_method_id,
+            brand=card.brand,
+            last4=card.last4,
+            expires_month=card.expires_month,
+            expires_year=card.expires_year,
+            saved_by=card.saved_by,
+            saved_at=card.saved_at,
+        )
+        .on_conflict_do_nothing(index_elements=[SavedCard.payment_method_id])
+    )
+
+
+async def list_saved_cards(session: AsyncSession, company_id: uuid.UUID) -> Sequence[SavedCard]:
+    """Those not removed, the last saved first."""
+    query = sa.select(SavedCard).where(SavedCard.company_id == company_id, SavedCard.removed_at.is_(None))
+    return (await session.scalars(query.order_by(SavedCard.saved_at.desc(), SavedCard.id.desc()))).all()
+
+
+async def lock_saved_card(session: AsyncSession, card_id: uuid.UUID) -> SavedCard | None:
+    query = sa.select(SavedCard).where(SavedCard.id == card_id).with_for_update()
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def list_cards_to_detach(session: AsyncSession, *, limit: int) -> Sequence[SavedCard]:
+    """Removed here, and not yet forgotten at Stripe."""
+    query = sa.select(SavedCard).where(SavedCard.removed_at.is_not(None), SavedCard.detached_at.is_(None))
+    return (await session.scalars(query.order_by(SavedCard.removed_at).limit(limit))).all()
+
+
+async def list_uncertain_charges(session: AsyncSession) -> list[tuple[PaymentAttempt, str]]:
+    """Charges of kept cards of which nobody knows what became, with their orders' numbers, oldest first."""
+    query = sa.select(PaymentAttempt, Order.number).join(Order, Order.id == PaymentAttempt.order_id)
+    rows = await session.execute(
+        query.where(
+            PaymentAttempt.kind == AttemptKind.SAVED_CARD, PaymentAttempt.state == AttemptState.UNCERTAIN
+        ).order_by(PaymentAttempt.created_at)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def find_attempt_of_intent(
+    session: AsyncSession, intent_id: str, hint: uuid.UUID | None
+) -> PaymentAttempt | None:
+    """By Stripe's id; else by *hint*, an attempt's id that whoever fetches the PaymentIntent has to confirm."""
+    found = await session.scalar(sa.select(PaymentAttempt).where(PaymentAttempt.payment_intent_id == intent_id))
+    return found if found is not None or hint is None else await session.get(PaymentAttempt, hint)
 
 
 # --- Refunds ---

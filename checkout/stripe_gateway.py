@@ -32,13 +32,18 @@ WHOLE_SECONDS: Final = 8.0
 TIMESTAMP_TOLERANCE_SECONDS: Final = 300
 PAGE: Final = 100
 PAGES_MOST: Final = 1000
-_WHOLE: Final = {"expand": ["payment_intent"]}
+_WHOLE: Final = {"expand": ["payment_intent.payment_method"]}
 _TIMESTAMP: Final = re.compile(r"(?:^|,)\s*t=(\d{1,12})(?=,|$)")
 
 CREATE: Final = Failpoint("checkout.stripe.create_session", call=True)
 RETRIEVE: Final = Failpoint("checkout.stripe.retrieve_session", call=True)
 EXPIRE: Final = Failpoint("checkout.stripe.expire_session", call=True)
 LIST: Final = Failpoint("checkout.stripe.list_sessions", call=True)
+CUSTOMER: Final = Failpoint("checkout.stripe.create_customer", call=True)
+CHARGE: Final = Failpoint("checkout.stripe.charge_card", call=True)
+RETRIEVE_INTENT: Final = Failpoint("checkout.stripe.retrieve_intent", call=True)
+LIST_INTENTS: Final = Failpoint("checkout.stripe.list_intents", call=True)
+DETACH: Final = Failpoint("checkout.stripe.detach_card", call=True)
 REFUND: Final = Failpoint("checkout.stripe.create_refund", call=True)
 RETRIEVE_REFUND: Final = Failpoint("checkout.stripe.retrieve_refund", call=True)
 LIST_REFUNDS: Final = Failpoint("checkout.stripe.list_refunds", call=True)
@@ -72,6 +77,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     saved: bool
 
 
+class CardSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A card as Stripe has it. *kept*: the buyer agreed that it may be shown and used again."""
+
+    id: str
+    customer_id: str | None
+    kept: bool
+    brand: str
+    last4: str
+    expires_month: int
+    expires_year: int
+
+
 class IntentSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A PaymentIntent as Stripe has it now. *reference*: the attempt's id in its metadata. *received* is what came."""
 
@@ -81,6 +98,8 @@ class IntentSeen(msgspec.Struct, frozen=True, kw_only=True):
     received: Money
     reference: str | None
     failure: str | None
+    card: CardSeen | None
+    """What it is paid with, where that is a card and was asked for."""
     created_at: int
 
     @property
@@ -223,6 +242,62 @@ class StripeGateway:
             raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
         except (TimeoutError, msgspec.ValidationError) as error:
             raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+
+    async def create_customer(self, request: dict[str, Any], *, key: str) -> Answer:
+        """Send a `customers.create`; never raises for what Stripe or the network does."""
+        customers = self._client.v1.customers
+        return await self._write(
+            CUSTOMER, lambda: customers.create_async(cast("Any", request), {"idempotency_key": key})
+        )
+
+    async def charge_card(self, request: dict[str, Any], *, key: str) -> Answer:
+        """Send a `payment_intents.create`, which moves money; never raises for what Stripe or the network does."""
+        intents = self._client.v1.payment_intents
+        return await self._write(CHARGE, lambda: intents.create_async(cast("Any", request), {"idempotency_key": key}))
+
+    async def detach_card(self, payment_method_id: str, *, key: str) -> Answer:
+        """Have Stripe forget a kept card; REFUSED when it has already."""
+        methods = self._client.v1.payment_methods
+        return await self._write(DETACH, lambda: methods.detach_async(payment_method_id, {}, {"idempotency_key": key}))
+
+    async def retrieve_intent(self, intent_id: str) -> IntentSeen | None:
+        """Fetch a PaymentIntent; None when Stripe knows none of that id.
+
+        :raises StripeUnavailable: when Stripe can't be asked
+        """
+        intents = self._client.v1.payment_intents
+        try:
+            return intent_of(await _called(RETRIEVE_INTENT, lambda: intents.retrieve_async(intent_id)))
+        except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+            if isinstance(error, StripeError) and error.http_status == 404:
+                return None
+            raise StripeUnavailable("The payment could not be looked up; we will try again.") from error
+
+    async def list_intents(
+        self, *, since: datetime, until: datetime, customer_id: str | None = None
+    ) -> list[IntentSeen]:
+        """Every PaymentIntent created in a period, of one Customer or of all, newest first.
+
+        :raises StripeUnavailable: when Stripe can't be asked, or there are too many to look through
+        """
+        intents = self._client.v1.payment_intents
+        params: dict[str, Any] = {
+            "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
+            "limit": PAGE,
+        }
+        if customer_id is not None:
+            params["customer"] = customer_id
+        found: list[IntentSeen] = []
+        for _ in range(PAGES_MOST):
+            try:
+                page = await _called(LIST_INTENTS, partial(intents.list_async, cast("Any", dict(params))))
+                found += [intent_of(data) for data in page["data"]]
+            except (StripeError, TimeoutError, msgspec.ValidationError) as error:
+                raise StripeUnavailable("The payments could not be looked up; we will try again.") from error
+            if not page["has_more"]:
+                return found
+            params["starting_after"] = found[-1].id
+        raise StripeUnavailable("There are too many payments to look through.")
 
     async def create_refund(self, request: dict[str, Any], *, key: str) -> Answer:
         """Send a `refunds.create`; never raises for what Stripe or the network does."""
@@ -447,7 +522,23 @@ def intent_of(data: dict[str, Any]) -> IntentSeen:
         received=from_stripe(raw.amount_received, raw.currency),
         reference=(raw.metadata or {}).get("attempt_id"),
         failure=error.get("decline_code") or error.get("code"),
+        card=_card_of(raw.payment_method) if isinstance(raw.payment_method, dict) else None,
         created_at=raw.created,
+    )
+
+
+def _card_of(method: dict[str, Any]) -> CardSeen | None:
+    if method.get("type") != "card":
+        return None
+    raw = msgspec.convert(method, _RawCard)
+    return CardSeen(
+        id=raw.id,
+        customer_id=raw.customer.get("id") if isinstance(raw.customer, dict) else raw.customer,
+        kept=raw.allow_redisplay == "always",
+        brand=raw.card.brand,
+        last4=raw.card.last4,
+        expires_month=raw.card.exp_month,
+        expires_year=raw.card.exp_year,
     )
 
 
@@ -475,6 +566,21 @@ class _RawIntent(msgspec.Struct):
     amount_received: int = 0
     metadata: dict[str, str] | None = None
     last_payment_error: dict[str, Any] | None = None
+    payment_method: str | dict[str, Any] | None = None
+
+
+class _RawCardFace(msgspec.Struct):
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+
+
+class _RawCard(msgspec.Struct):
+    id: str
+    card: _RawCardFace
+    customer: str | dict[str, Any] | None = None
+    allow_redisplay: str | None = None
 
 
 def dispute_of(data: dict[str, Any]) -> DisputeSeen:

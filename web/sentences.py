@@ -149,6 +149,16 @@ SENTENCES: Final[dict[str, str]] = {
     "credit-currency-fixed": N_("Orders in the other currency are open. They have to be paid first."),
     "stripe-event-unknown": N_("No such event waits. Somebody may have looked at it already."),
     "order-not-cancellable": N_("This order cannot be cancelled any more."),
+    "saved-card-unknown": N_("This card is not kept any more, or has expired. Choose another way to pay."),
+    "card-declined": N_(
+        "The card was not charged: your bank declined it. Your order stands; pay with another card or another way."
+    ),
+    "card-confirmation-needed": N_("Your bank asks you to confirm this payment yourself. Pay on the payment page."),
+    "payment-uncertain": N_(
+        "We do not know yet whether your card was charged, and are looking at it. Nobody can pay this order twice "
+        "meanwhile; look here again in a minute."
+    ),
+    "charge-not-open": N_("No charge of this order waits for a person any more."),
     "payment-unavailable": N_("The payment page cannot be reached. Your order stands; try again in a minute."),
     # catalogue and prices
     "product-unknown": N_("There is no such product, or it is not on sale any more. Search for another."),

@@ -7,6 +7,8 @@ from typing import Literal
 from sandbox.stripe_twin.errors import StripeError
 
 Behaviour = Literal["approve", "decline", "authenticate", "authenticate_then_decline"]
+OffSession = Literal["approve", "decline", "authentication_required"]
+"""What becomes of a later charge of the card, once it was saved."""
 Refunds = Literal["at_once", "later", "sent_back"]
 """How refunds to the card go: `later` they are pending first, `sent_back` they succeed and fail afterwards."""
 Disputes = Literal["fraudulent", "product_not_received", "inquiry"]
@@ -29,6 +31,7 @@ class TestCard:
     brand: str = "visa"
     refunds: Refunds = "at_once"
     disputes: Disputes | None = None
+    off_session: OffSession = "approve"
 
 
 TEST_CARDS = (
@@ -46,7 +49,14 @@ TEST_CARDS = (
     ),
     TestCard("inquiry", "4000000000001976", "Succeeds; the bank asks about it", disputes="inquiry"),
     TestCard("3ds", "4000002500003155", "Asks for 3D Secure", behaviour="authenticate"),
-    TestCard("3ds_always", "4000002760003184", "Asks for 3D Secure every time", behaviour="authenticate"),
+    TestCard(
+        "3ds_always",
+        "4000002760003184",
+        "Asks for 3D Secure every time",
+        behaviour="authenticate",
+        off_session="authentication_required",
+    ),
+    TestCard("declined_later", "4000000000000341", "Succeeds; once saved, it is declined", off_session="decline"),
     TestCard(
         "3ds_then_declined",
         "4000008400001629",
@@ -120,13 +130,15 @@ class CardEntry:
     exp_year: int
     name: str | None = None
     email: str | None = None
+    save: bool = False
+    """Whether the buyer ticked that it be kept."""
 
     @property
     def card(self) -> TestCard:
         return card_of(self.number)
 
 
-def named_entry(name_or_number: str, *, year: int) -> CardEntry:
+def named_entry(name_or_number: str, *, year: int, save: bool = False) -> CardEntry:
     """An entry for tests that skip the page.
 
     :raises ValueError: for neither a known name nor digits.
@@ -135,7 +147,8 @@ def named_entry(name_or_number: str, *, year: int) -> CardEntry:
     number = card.number if card else name_or_number.replace(" ", "")
     if not number.isdigit():
         raise ValueError(f"card is a number or one of {', '.join(_BY_NAME)}, not {name_or_number!r}")
-    return CardEntry(number=number, exp_month=12, exp_year=year + 3, name="Test Buyer", email="buyer@acme.example")
+    who = {"name": "Test Buyer", "email": "buyer@acme.example"}
+    return CardEntry(number=number, exp_month=12, exp_year=year + 3, save=save, **who)
 
 
 def read_entry(fields: dict[str, str], *, year: int, month: int) -> CardEntry:
@@ -160,7 +173,8 @@ def read_entry(fields: dict[str, str], *, year: int, month: int) -> CardEntry:
     email = fields.get("email", "").strip()
     if not EMAIL.fullmatch(email):
         raise _refused("email_invalid", "Enter an e-mail address, such as buyer@acme.example.", "email")
-    return CardEntry(number, exp_month, exp_year, name=fields.get("name", "").strip() or None, email=email)
+    name = fields.get("name", "").strip() or None
+    return CardEntry(number, exp_month, exp_year, name=name, email=email, save=fields.get("save") == "yes")
 
 
 def _refused(code: str, message: str, param: str) -> StripeError:

@@ -9,6 +9,7 @@ from sandbox.stripe_twin.cards import TEST_CARDS, UNKNOWN_CARD
 from sandbox.stripe_twin.currencies import decimals, display
 from sandbox.stripe_twin.debits import ROUTING_NUMBER, TEST_ACCOUNTS
 from sandbox.stripe_twin.errors import JsonObject
+from sandbox.stripe_twin.sessions import may_save
 from sandbox.stripe_twin.spanish import Say, speaker
 from sandbox.stripe_twin.store import Record
 
@@ -68,7 +69,7 @@ def payment_page(session: Record, state: FormState, language: str) -> str:
 <form method="post" action="/c/pay/{session.id}" novalidate>
 <input type="hidden" name="method" value="{state.method}">
 {_email_field(state, email, say)}
-{card_fields(state, say) if state.method == "card" else _account_fields(state, say)}
+{card_fields(state, say, may_save=may_save(session)) if state.method == "card" else _account_fields(state, say)}
 <button type="submit" class="pay">{say("Pay")} {total}</button>
 </form>
 {_card_table(session.id, say) if state.method == "card" else _account_table(session.id, state.method, say)}
@@ -202,13 +203,20 @@ def _other_methods(session: Record, state: FormState, say: Say) -> str:
     return f'<p class="methods">{say("Or:")} {" · ".join(links)}</p>' if others else ""
 
 
-def card_fields(state: FormState, say: Say) -> str:
+def card_fields(state: FormState, say: Say, *, may_save: bool = False) -> str:
     return f"""{_field(state, say, "number", "Card number", "1234 1234 1234 1234", autocomplete="cc-number")}
 <div class="pair">
 {_field(state, say, "expiry", "Expiry date", say("MM / YY"), autocomplete="cc-exp")}
 {_field(state, say, "cvc", "Security code", "CVC", autocomplete="cc-csc")}
 </div>
-{_field(state, say, "name", "Name on card", say("Full name"), autocomplete="cc-name", inputmode="text")}"""
+{_field(state, say, "name", "Name on card", say("Full name"), autocomplete="cc-name", inputmode="text")}
+{_save_tick(state, say) if may_save else ""}"""
+
+
+def _save_tick(state: FormState, say: Say) -> str:
+    ticked = " checked" if state.fields.get("save") == "yes" else ""
+    label = say("Keep this card for later payments to the shop")
+    return f'<p><input type="checkbox" id="save" name="save" value="yes"{ticked}> <label for="save">{label}</label></p>'
 
 
 def _account_fields(state: FormState, say: Say) -> str:

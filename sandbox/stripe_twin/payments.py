@@ -1,11 +1,12 @@
 """PaymentIntents and their charges."""
 
+from dataclasses import replace
 from typing import Any
 
 from sandbox.stripe_twin.account import Account, merged_metadata, only, page, random_id
-from sandbox.stripe_twin.cards import CardEntry, TestCard
+from sandbox.stripe_twin.cards import CardEntry, TestCard, card_of
 from sandbox.stripe_twin.currencies import MAXIMUM_CHARGE, MINIMUM_CHARGE, THREE_DECIMALS, WHOLE_UNITS_ONLY, display
-from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid
+from sandbox.stripe_twin.errors import JsonObject, StripeError, invalid, not_implemented
 from sandbox.stripe_twin.store import Record
 
 DISPUTED_AFTER_SECONDS = 60
@@ -135,6 +136,80 @@ def cancel_intent(account: Account, intent: Record, *, reason: str | None) -> No
 
 # Operations
 
+_OFF_SESSION = (
+    "allowed_payment_method_types", "amount", "confirm", "currency", "customer", "description", "metadata",
+    "off_session", "payment_method", "payment_method_options",
+)  # fmt: skip
+
+
+def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonObject:
+    """A charge of a saved card without its holder: made and confirmed in one request.
+
+    :raises StripeError: 402 when the card is declined or asks for its holder; the failed charge and its events are kept
+    """
+    only(params, _OFF_SESSION, "PaymentIntents.create")
+    if not params.get("confirm") or not params.get("off_session"):
+        raise not_implemented("PaymentIntents that are not confirmed off-session at once")
+    check_currency(params["currency"], param="currency")
+    check_amount(params["amount"], params["currency"], what="Amount", param="amount")
+    customer = account.load("customer", params.get("customer", ""), param="customer", in_path=False)
+    method = account.load("payment_method", params.get("payment_method", ""), param="payment_method", in_path=False)
+    if method.body["customer"] != customer.id:
+        message = f"The PaymentMethod {method.id} does not belong to the Customer {customer.id}."
+        raise invalid(message, param="payment_method")
+    card = card_of(method.private["number"])
+    manual = params.get("payment_method_options", {}).get("card", {}).get("capture_method") == "manual"
+    intent = account.create(
+        "payment_intent",
+        private={"card": card.number},
+        amount=params["amount"],
+        capture_method="manual" if manual else "automatic_async",
+        currency=params["currency"],
+        customer=customer.id,
+        description=params.get("description"),
+        metadata=merged_metadata(None, params.get("metadata")),
+        payment_method=method.id,
+        payment_method_types=["card"],
+        status="requires_confirmation",
+    )
+    intent.body["client_secret"] = random_id(f"{intent.id}_secret_", 25)
+    account.save(intent)
+    account.emit("payment_intent.created", intent)
+    _charge(account, intent, method, _off_session(card))
+    return intent.body
+
+
+def _off_session(card: TestCard) -> TestCard:
+    """The card as it behaves when its holder is not there."""
+    match card.off_session:
+        case "approve":
+            return replace(card, behaviour="approve")
+        case "decline":
+            return replace(card, behaviour="decline", decline_code="generic_decline")
+        case "authentication_required":
+            code = "authentication_required"
+            message = "Your card was declined. This transaction requires authentication."
+            return replace(card, behaviour="decline", code=code, decline_code=code, message=message)
+
+
+def detach_payment_method(account: Account, ids: tuple[str, ...], _params: JsonObject) -> JsonObject:
+    method = account.load("payment_method", ids[0], param="payment_method")
+    if method.body["customer"] is None:
+        message = "The payment method you provided is not attached to a customer so detachment is impossible."
+        raise invalid(message, param="payment_method")
+    before = method.body["customer"]
+    method.body["customer"] = None
+    account.save(method)
+    account.emit("payment_method.detached", method, previous={"customer": before})
+    return method.body
+
+
+def list_payment_methods(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonObject:
+    only(params, ("type", "limit", "starting_after", "ending_before"), "Customers.listPaymentMethods")
+    customer = account.load("customer", ids[0], param="customer")
+    url = f"/v1/customers/{customer.id}/payment_methods"
+    return page(account, "payment_method", url, {**params, "customer": customer.id}, equal=("customer", "type"))
+
 
 def retrieve(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonObject:
     only(params, (), "PaymentIntents.retrieve")
@@ -152,7 +227,8 @@ def update(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonOb
 
 
 def list_intents(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonObject:
-    only(params, ("customer", "created", "limit", "starting_after", "ending_before"), "PaymentIntents.list")
+    names = ("customer", "created", "limit", "starting_after", "ending_before")
+    only(params, names, "PaymentIntents.list")
     return page(account, "payment_intent", "/v1/payment_intents", params, equal=("customer",))
 
 
@@ -224,6 +300,7 @@ def _payment_method(account: Account, intent: Record, entry: CardEntry) -> Recor
     card = entry.card
     return account.create(
         "payment_method",
+        private={"number": entry.number},
         allow_redisplay="limited",
         billing_details={"address": None, "email": entry.email, "name": entry.name, "phone": None, "tax_id": None},
         card={
@@ -287,6 +364,10 @@ def _charge(account: Account, intent: Record, method: Record, card: TestCard) ->
             message=card.message,
             charge=charge.id,
         )
+    if intent.private.get("save"):
+        method.body.update(customer=intent.body["customer"], allow_redisplay="always")
+        account.save(method)
+        account.emit("payment_method.attached", method)
     if manual:
         intent.body.update(status="requires_capture", amount_capturable=amount)
         account.save(intent)

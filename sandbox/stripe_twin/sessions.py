@@ -22,12 +22,14 @@ _COPIED = (
 _SUPPORTED = (
     *_COPIED, "adaptive_pricing", "allowed_payment_method_types", "automatic_tax", "currency", "custom_text",
     "customer", "customer_creation", "expires_at", "invoice_creation", "line_items", "metadata", "mode",
-    "payment_intent_data", "payment_method_options", "ui_mode",
+    "payment_intent_data", "payment_method_options", "saved_payment_method_options", "ui_mode",
 )  # fmt: skip
 _INTENT_DATA = (
     "capture_method", "description", "metadata", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
 )  # fmt: skip
+
+_DISABLED = {"payment_method_save": "disabled"}
 
 Outcome = Literal["paid", "authorized", "processing", "declined", "requires_action", "closed"]
 
@@ -92,6 +94,7 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
         payment_method_options=_method_options(params, methods),
         payment_method_types=methods,
         payment_status="unpaid",
+        saved_payment_method_options=_saving(params, customer),
         status="open",
         total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         ui_mode="hosted_page",
@@ -161,6 +164,7 @@ def pay(account: Account, session: Record, entry: CardEntry | DebitEntry) -> Att
     session.private["buyer"] = {"email": entry.email, "name": entry.name}
     account.save(session)
     intent = account.load("payment_intent", session.body["payment_intent"], param="intent")
+    intent.private["save"] = entry.save and may_save(session) if isinstance(entry, CardEntry) else False
     if isinstance(entry, DebitEntry):
         debits.confirm(account, intent, entry)
         return _after_confirm(account, session, intent)
@@ -182,6 +186,12 @@ def finish_authentication(
     except StripeError as error:
         return _declined(error)
     return _after_confirm(account, session, intent)
+
+
+def may_save(session: Record) -> bool:
+    """Whether the page asks the buyer to keep the card."""
+    options = session.body["saved_payment_method_options"] or {}
+    return bool(options.get("payment_method_save") == "enabled")
 
 
 def finish_debit(account: Account, intent: Record) -> None:
@@ -327,6 +337,16 @@ def _method_options(params: JsonObject, methods: list[str]) -> JsonObject:
     only(given, ("us_bank_account",), "Checkout.Sessions.create payment_method_options")
     only(given.get("us_bank_account", {}), ("verification_method",), "payment_method_options us_bank_account")
     return {name: options for name, options in given.items() if name in methods}
+
+
+def _saving(params: JsonObject, customer: str | None) -> JsonObject | None:
+    given: JsonObject = params.get("saved_payment_method_options", {})
+    only(given, ("payment_method_save",), "Checkout.Sessions.create saved_payment_method_options")
+    if given and customer is None:
+        raise invalid("`saved_payment_method_options` needs a `customer`.", param="saved_payment_method_options")
+    if customer is None:
+        return None
+    return {"allow_redisplay_filters": ["always"], "payment_method_remove": "disabled", **_DISABLED, **given}
 
 
 def _customer_details(account: Account, customer_id: str | None, email: str | None) -> JsonObject | None:

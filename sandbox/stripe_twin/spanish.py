@@ -32,6 +32,8 @@ SPANISH: Mapping[str, str] = {
     "By paying you authorise the shop to debit this account. The bank takes some days to say yes or no.": (
         "Al pagar autoriza a la tienda a cargar el importe en esta cuenta. El banco tarda unos días en responder."
     ),
+    "Keep this card for later payments to the shop": "Guardar esta tarjeta para próximos pagos a la tienda",
+    "Succeeds; once saved, it is declined": "Se acepta; una vez guardada, se rechaza",
     "Test accounts": "Cuentas de prueba",
     "Choose a number to fill in the form.": "Elija un número para rellenar el formulario.",
     "Succeeds after seven days": "Se cobra a los siete días",

@@ -116,17 +116,22 @@ class Twin:
     # The tests' side
 
     def pay_at_once(
-        self, session_id: str, card: str = "visa", *, authentication: Literal["pass", "fail", "wait"] = "pass"
+        self,
+        session_id: str,
+        card: str = "visa",
+        *,
+        authentication: Literal["pass", "fail", "wait"] = "pass",
+        save: bool = False,
     ) -> Attempt:
         """Pay without a browser; *card* is a name of cards.TEST_CARDS or debits.TEST_ACCOUNTS, or a card's number.
 
-        ``wait`` leaves a 3D Secure card unanswered, as a buyer does who walks away.
+        *save* ticks that the card be kept. ``wait`` leaves a 3D Secure card unanswered, as a buyer does who walks away.
 
         :raises KeyError: when there is no such Session.
         :raises ValueError: for an unknown card name.
         """
         year = int(time.strftime("%Y", time.gmtime(self.clock.seconds())))
-        attempt = self.pay(session_id, named_debit(card) or named_entry(card, year=year))
+        attempt = self.pay(session_id, named_debit(card) or named_entry(card, year=year, save=save))
         if attempt.outcome != "requires_action" or authentication == "wait" or attempt.location is None:
             return attempt
         intent_id, token = attempt.location.rsplit("/", 2)[1:]

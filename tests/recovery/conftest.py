@@ -39,8 +39,7 @@ class Journey:
         self.failpoint = ""
         self.deaths = 0
         self.token = ""
-        self._orders_before = {order["id"] for order in truth.orders()}
-        self._sessions_before = {session["id"] for session in twin.control.objects("checkout.session")}
+        self.forget()
 
     def begin(self, failpoint: str) -> None:
         """A visitor comes; from now on the shop dies at *failpoint*."""
@@ -58,6 +57,11 @@ class Journey:
 
     def log_in(self, email: str = BUYER) -> None:
         self.token = self.app.call("log_in", token=self.token, email=email)
+
+    def forget(self) -> None:
+        """What happened so far was before this journey."""
+        self._orders_before = {order["id"] for order in self.truth.orders()}
+        self._sessions_before = {session["id"] for session in self.twin.control.objects("checkout.session")}
 
     def do(self, name: str, **arguments: Any) -> Any:
         """The buyer asks the shop for a use case; when that kills it, the restarted one again."""

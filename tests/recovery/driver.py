@@ -244,6 +244,27 @@ async def pay(services: Services, token: str, number: str) -> str:
     return await services.payments.start(await _principal(services, token), number)
 
 
+async def pay_with_card(services: Services, token: str, number: str) -> str:
+    """With the card that was kept last."""
+    principal = await _principal(services, token)
+    card = (await services.payments.cards.list_cards(principal))[0]
+    return (await services.payments.pay_with_card(principal, number, card.id)).state.value
+
+
+async def remove_card(services: Services, token: str, payment_method: str) -> None:
+    """The company's admin removes a card."""
+    principal = await _principal(services, token)
+    for card in await services.payments.cards.list_cards(principal):
+        if card.payment_method_id == payment_method:
+            await services.payments.cards.remove(principal, card.id)
+
+
+async def give_up(services: Services, number: str) -> None:
+    """The clerk has made sure that a charge nobody answered was not made."""
+    order = (await services.order_files.open(number)).order
+    await services.payments.charges.give_up(await _clerk(services), order.id, note="Not in the dashboard")
+
+
 async def come_back(services: Services, token: str, number: str, session_id: str) -> str:
     order = await services.payments.returned(await _principal(services, token), number, session_id)
     return order.state.value
@@ -362,6 +383,9 @@ CASES: Final = (
     review,
     place,
     pay,
+    pay_with_card,
+    remove_card,
+    give_up,
     come_back,
     cancel,
     refund,

@@ -9,6 +9,7 @@ import pytest
 from kernel.failpoints import registered
 from sandbox.stripe_twin import Fault
 from sandbox.stripe_twin.disputes import WINNING
+from sandbox.stripe_twin.faults import FaultKind
 from tests.recovery.conftest import Journey, World
 from tests.recovery.driver import ASKER, Refused
 from tests.recovery.pages import Pages
@@ -112,6 +113,77 @@ def pay_by_debit(journey: Journey) -> str:
     journey.pass_time(timedelta(days=7))
     journey.deliver_webhooks()
     return "paid"
+
+
+def first_payment_of_a_company(journey: Journey) -> str:
+    """Stripe has no Customer of the company yet."""
+    journey.truth.rows(
+        "update stripe_customer set stripe_customer_id = null, made_at = null, "
+        "idempotency_key = 'tarifa-' || gen_random_uuid() || '-customer-1' returning company_id"
+    )
+    number = place(journey)
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
+
+
+def pay_with_a_kept_card(journey: Journey) -> str:
+    """The payment page that is open is closed first. A charge of which nobody knows waits for the clerk."""
+    keep_a_card(journey)
+    number = place(journey)
+    journey.do("pay", number=number)
+    try:
+        assert journey.do("pay_with_card", number=number) == "paid"
+    except Refused as refused:
+        if not journey.deaths:
+            raise
+        if refused.problem == "payment-uncertain":
+            journey.ask("give_up", number=number)
+            assert journey.do("pay_with_card", number=number) == "paid"
+        elif refused.problem != "order-not-payable":  # recovery found it paid
+            raise
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def lose_the_charges_answer(journey: Journey) -> str:
+    """The charge was made: it is found at Stripe, and not made again."""
+    keep_a_card(journey)
+    number = place(journey)
+    journey.do("pay", number=number)
+    leave_uncertain(journey, number, "lose_answer")
+    journey.pass_time(timedelta(minutes=3))
+    journey.ask("sweep")
+    journey.deliver_webhooks()
+    return "paid"
+
+
+def say_that_a_card_was_not_charged(journey: Journey) -> str:
+    """The charge never reached Stripe; the clerk makes sure, and the order is paid on the page."""
+    keep_a_card(journey)
+    number = place(journey)
+    leave_uncertain(journey, number, "reset")
+    try:
+        journey.ask("give_up", number=number)
+    except Refused as refused:
+        if refused.problem != "charge-not-open" or not journey.deaths:
+            raise
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
+
+
+def remove_a_kept_card(journey: Journey) -> str:
+    """Here at once, at Stripe soon; the next order is paid as if there had been none."""
+    method = keep_a_card(journey)
+    journey.log_in()
+    journey.do("remove_card", payment_method=method)
+    journey.ask("sweep")
+    assert (
+        next(each["customer"] for each in journey.twin.control.objects("payment_method") if each["id"] == method)
+        is None
+    )
+    number = place(journey)
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
 
 
 def refund_a_part_and_then_all(journey: Journey) -> str:
@@ -218,6 +290,29 @@ def buy(journey: Journey, card: str = "visa") -> str:
     return number
 
 
+def keep_a_card(journey: Journey) -> str:
+    """An order before this journey was paid with a card that Stripe keeps; returns what Stripe calls it."""
+    with journey.immortal():
+        number = place(journey)
+        journey.do("pay", number=number)
+        session = journey.session()
+        journey.twin.control.pay_at_once(session, save=True)
+        journey.do("come_back", number=number, session_id=session)
+        journey.deliver_webhooks()
+        journey.forget()
+        journey.twin.control.hold_webhooks()
+    [method, *_] = journey.twin.control.objects("payment_method")
+    return str(method["id"])
+
+
+def leave_uncertain(journey: Journey, number: str, fault: FaultKind) -> None:
+    """The charge is sent, nobody hears its answer, and Stripe can't be asked for a moment."""
+    journey.twin.control.add_fault(Fault(fault, method="POST", path="/v1/payment_intents"))
+    journey.twin.control.add_fault(Fault("reset", method="GET", path="/v1/payment_intents"))
+    with journey.immortal(), pytest.raises(Refused, match="payment-uncertain"):
+        journey.do("pay_with_card", number=number)
+
+
 def place(journey: Journey) -> str:
     """A guest fills a cart, which goes along at log-in."""
     journey.do("add", sku="NIMBLE-BOLT", quantity="100")
@@ -288,6 +383,17 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
         *points(CALL, "stripe.list_sessions"),
     ),
     pay_by_debit: points(COMMIT, "payment.settle"),
+    first_payment_of_a_company: (
+        *points(COMMIT, "customer.begin", "customer.answer"),
+        *points(CALL, "stripe.create_customer"),
+    ),
+    pay_with_a_kept_card: (
+        *points(COMMIT, "charge.begin", "charge.send", "charge.answer"),
+        *points(CALL, "stripe.charge_card", "stripe.retrieve_intent"),
+    ),
+    lose_the_charges_answer: (*points(COMMIT, "charge.looked_up"), *points(CALL, "stripe.list_intents")),
+    say_that_a_card_was_not_charged: points(COMMIT, "charge.given_up"),
+    remove_a_kept_card: (*points(COMMIT, "card.remove", "card.detached"), *points(CALL, "stripe.detach_card")),
     refund_a_part_and_then_all: (
         *points(COMMIT, "refund.begin", "refund.resend", "refund.answer"),
         *points(CALL, "stripe.create_refund"),

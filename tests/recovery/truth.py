@@ -61,6 +61,11 @@ class Truth:
                 paid.setdefault(order["id"], []).append(session)
             if order["state"] in CLOSED:
                 assert session["status"] != "open", f"{order['number']} is closed and could still be paid"
+        pages = {session["payment_intent"] for session in self._twin.control.objects("checkout.session")}
+        for intent in self._twin.control.objects("payment_intent"):
+            if intent["id"] not in pages and intent["status"] == "succeeded":
+                order = orders[attempts[intent["metadata"]["attempt_id"]]["order_id"]]
+                paid.setdefault(order["id"], []).append({"amount_total": intent["amount"]})
         for order in orders.values():
             sessions = paid.get(order["id"], [])
             assert len(sessions) <= 1, f"{order['number']} was charged {len(sessions)} times"

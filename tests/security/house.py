@@ -20,7 +20,7 @@ from accounts.webhooks.events import EventType
 from accounts.webhooks.model import WebhookAttempt, WebhookMessage
 from agreements.model import DeclineReason
 from checkout.credit import Terms
-from checkout.model import SavedCard, ShipTo, StripeCustomer
+from checkout.model import SavedCard, ShipTo
 from checkout.views import Details
 from kernel.clock import FixedClock
 from kernel.db import for_accounts, for_staff
@@ -89,6 +89,7 @@ class Belongings(msgspec.Struct, kw_only=True):
     person: str
     """Of a member whom nothing here needs: what removes members is tried on them."""
     key: str
+    card: str
     signed_quote: str
     webhook_endpoint: str
     webhook_message: str
@@ -127,6 +128,7 @@ class House(msgspec.Struct, kw_only=True):
             "person_id": self.acme.person,
             "invitation": self.acme.invitation,
             "invitation_id": self.acme.invitation,
+            "card": self.acme.card,
             "key": self.acme.key,
             "key_id": self.acme.key,
             "quote_id": self.acme.signed_quote,
@@ -311,7 +313,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     assert principal.company_id is not None
     paying = await place_order(services, principal, word=word)
     await services.payments.start(principal, paying)
-    await _kept_card(services, principal, word)
+    card = await _kept_card(services, principal, word)
     unpaid = await place_order(services, principal, word=word)
     await services.checkouts.decline(
         principal,
@@ -359,6 +361,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         invitation=str(invitation.id),
         person=str(spare.id),
         key=key.key_id,
+        card=card,
         signed_quote=str(signed.id),
         webhook_endpoint=str(message.endpoint_id),
         webhook_message=str(message.id),
@@ -368,26 +371,15 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     )
 
 
-async def _kept_card(services: Services, principal: Principal, word: str) -> None:
+async def _kept_card(services: Services, principal: Principal, word: str) -> str:
+    """Kept, without a payment, as Stripe's page would have it; returns its id."""
+    card_id = new_id()
     assert principal.company_id is not None
     assert principal.person_id is not None
-    now = services.clock.now()
     async with services.db.begin(for_staff()) as session:
-        if await session.get(StripeCustomer, principal.company_id) is None:
-            session.add(
-                StripeCustomer(
-                    company_id=principal.company_id,
-                    stripe_customer_id=f"cus_{word}",
-                    idempotency_key=f"customer-{word}",
-                    request="{}",
-                    asked_at=now,
-                    made_at=now,
-                )
-            )
-            await session.flush()
         session.add(
             SavedCard(
-                id=new_id(),
+                id=card_id,
                 company_id=principal.company_id,
                 payment_method_id=f"pm_{word}",
                 brand="visa",
@@ -395,9 +387,10 @@ async def _kept_card(services: Services, principal: Principal, word: str) -> Non
                 expires_month=12,
                 expires_year=2031,
                 saved_by=principal.person_id,
-                saved_at=now,
+                saved_at=services.clock.now(),
             )
         )
+    return str(card_id)
 
 
 async def _asked(services: Services, asker: Principal, word: str) -> str:

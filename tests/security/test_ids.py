@@ -29,6 +29,7 @@ OWNED = {
     "invitation": ("invitation",),
     "key_id": ("key",),
     "person": ("person",),
+    "card": ("card",),
 }
 """What of a company's belongings the parameter names."""
 EVERYBODYS = {"root", "kind", "sku", "category", "code", "label", "language", "slug", "digest", "name"}

@@ -37,6 +37,9 @@ MEANINGS: Final = {
     "expired_but_live": Meaning(N_("Stripe has closed a payment page that we think is open"), _SOON),
     "waiting_but_unrecorded": Meaning(N_("A bank works on a payment at Stripe, we do not know of it"), _SOON),
     "failed_but_waiting": Meaning(N_("A payment has failed at Stripe, we still wait for it"), _SOON),
+    "charge_uncertain": Meaning(
+        N_("Nobody knows whether a kept card was charged"), N_("Look at Stripe's dashboard and decide: open it below.")
+    ),
     "unknown_to_stripe": Meaning(N_("Stripe does not know a payment page of ours"), _PERSON),
     "paid_for_no_order": Meaning(N_("Money came for an order that is not ours"), _PERSON),
     "refund_unknown_to_stripe": Meaning(N_("Stripe does not know a refund of ours"), _PERSON),

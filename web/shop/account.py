@@ -14,6 +14,7 @@ from accounts.key_service import NoSuchKey, TooManyKeys, UnknownScope
 from accounts.limits import TooManyAttempts
 from accounts.member_service import AlreadyMember, LastAdmin, NoSuchInvitation, NoSuchMember
 from accounts.model import KeyScope, MemberRole
+from checkout.saved_cards import CardUnknown, expired
 from kernel.errors import DomainError, NotFound, Refused
 from kernel.money import Money
 from web.countries import country_options
@@ -161,8 +162,18 @@ async def revoke_key(request: AnyRequest, key_id: FromPath[str]) -> Html:
     return redirect("/account#keys")
 
 
+@post("/account/cards/{card:uuid}/removal", include_in_schema=False, summary="Keep a card no longer")
+async def remove_card(request: AnyRequest, card: FromPath[uuid.UUID]) -> Html:
+    try:
+        await services_of(request).payments.cards.remove(principal_of(request), card)
+    except CardUnknown as error:
+        return await _refused(request, {"cards": error}, Form([]))
+    return redirect("/account#cards")
+
+
 HANDLERS: list[ControllerRouterHandler] = [
     account_page,
+    remove_card,
     change_details,
     invite,
     withdraw_invitation,
@@ -182,7 +193,7 @@ async def _show(
     administers = principal.role is MemberRole.ADMIN and principal.email_verified
     typed = {} if form is None else form.as_dict()
     assert principal.company is not None, "the role table lets in members only"
-    country = principal.company.country
+    country, now = principal.company.country, services.clock.now()
     return page(
         request,
         "account/overview.html",
@@ -194,7 +205,8 @@ async def _show(
         invitations=await services.members.list_invitations(principal) if administers else [],
         keys=await services.api_keys.list_api_keys(principal) if administers else [],
         approvals_waiting=await services.approvals.count_waiting(principal),
-        now=services.clock.now(),
+        cards=[(card, not expired(card, now)) for card in await services.payments.cards.list_cards(principal)],
+        now=now,
         role_words=ROLE_WORDS,
         scope_words=SCOPE_WORDS,
         languages=LANGUAGES,

@@ -37,7 +37,7 @@ from checkout.credit import CreditExceeded, CreditUnavailable
 from checkout.model import Order, Paying, ShipTo
 from checkout.needs import ApprovalNeeded
 from checkout.offer import Delivery
-from checkout.payments import OrderNotPayable, PaymentUnavailable
+from checkout.payments import OrderNotPayable, PaymentUnavailable, PaymentUncertain
 from checkout.states import EventRefused, State
 from checkout.stripe_gateway import StripeUnavailable
 from checkout.tax import vat_number
@@ -288,7 +288,7 @@ async def lead_to_payment(request: AnyRequest, number: str) -> Html:
     """To the hosted payment page, or where there is none now to the order, which says so."""
     try:
         url = await services_of(request).payments.start(principal_of(request), number)
-    except OrderNotPayable:
+    except (OrderNotPayable, PaymentUncertain):
         return redirect(f"/orders/{number}")
     except (PaymentUnavailable, StripeUnavailable):
         return redirect(f"/orders/{number}?payment=unavailable")

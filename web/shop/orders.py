@@ -1,5 +1,6 @@
 """Orders: what became of them, paying them, giving them up, ordering again, and the receipt of what was accepted."""
 
+import uuid
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,13 +13,22 @@ from agreements.model import Receipt
 from agreements.verify import Check, verify_receipt
 from checkout.model import Order, RefundState, ShipTo
 from checkout.orders import OrderUnknown
-from checkout.payments import OrderNotCancellable, SessionForeign
+from checkout.payments import (
+    CardDeclined,
+    ConfirmationNeeded,
+    OrderNotCancellable,
+    OrderNotPayable,
+    PaymentUnavailable,
+    PaymentUncertain,
+    SessionForeign,
+)
+from checkout.saved_cards import CardUnknown, expired
 from checkout.states import FINAL, Event, State, may
 from kernel.canonical import canonical_json
 from kernel.errors import NotFound
 from kernel.signing import Purpose
 from web.countries import country_options
-from web.http import AnyRequest, Html, locale_of, principal_of, services_of
+from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
 from web.sentences import N_, sentence
 from web.shop.cart import LINE_REFUSALS, stored
@@ -107,7 +117,19 @@ async def payment_page(request: AnyRequest, number: FromPath[str]) -> Html:
 
 @post("/orders/{number:str}/payment", include_in_schema=False, summary="Pay an order")
 async def pay(request: AnyRequest, number: FromPath[str]) -> Html:
-    return await lead_to_payment(request, number)
+    """With a kept card at once, else at Stripe's page; there, too, when the bank wants the card's holder."""
+    card = (await read_form(request)).get("card")
+    if not card:
+        return await lead_to_payment(request, number)
+    try:
+        await services_of(request).payments.pay_with_card(principal_of(request), number, _card_id(card))
+    except ConfirmationNeeded:
+        return await lead_to_payment(request, number)
+    except OrderNotPayable:
+        return redirect(f"/orders/{number}")
+    except (CardDeclined, CardUnknown, PaymentUncertain, PaymentUnavailable) as error:
+        return await _show(request, number, refused=sentence(error, locale_of(request)), status=error.status)
+    return redirect(f"/orders/{number}")
 
 
 @get("/orders/{number:str}/payment/return", include_in_schema=False, summary="After the payment")
@@ -199,6 +221,7 @@ async def _show(
 ) -> Html:
     services, principal = services_of(request), principal_of(request)
     order = await services.orders.find_order(principal, number)
+    now, payable = services.clock.now(), may(order.state, Event.PAY)
     ship_to = msgspec.convert(order.ship_to, ShipTo)
     names = dict(country_options(locale_of(request)))
     return page(
@@ -222,13 +245,25 @@ async def _show(
         words=STATE_WORDS,
         event_words=EVENT_WORDS,
         tones=TONES,
-        payable=may(order.state, Event.PAY),
+        payable=payable,
+        charging=payable and await services.payments.charging(principal, number),
+        cards=[card for card in await services.payments.cards.list_cards(principal) if not expired(card, now)]
+        if payable
+        else [],
         cancellable=order.state is not State.PAID and may(order.state, Event.CANCEL),
         final=order.state in FINAL,
         notice=notice if order.state in LOOK_AFTER_PAYMENT else "",
         refused=refused,
         missing=missing or [],
     )
+
+
+def _card_id(text: str) -> uuid.UUID:
+    """:raises CardUnknown: for what is no id"""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise CardUnknown("This card is not kept any more.") from None
 
 
 async def _receipt(request: AnyRequest, number: str) -> tuple[Order, dict[str, Any]]:
