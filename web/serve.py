@@ -40,7 +40,7 @@ def serve(*, demo_data: bool) -> int:
     _require_free(settings.port, "PORT")
     print("Starting the database ...", flush=True)
     prepare_environment(settings, os.environ)
-    _require_durability(os.environ["DATABASE_URL"])
+    require_durability(os.environ["DATABASE_URL"])
     with _test_payments(settings, os.environ):
         if demo_data and not settings.production:
             _load_demo_data_once(os.environ["DATABASE_URL"])
@@ -86,7 +86,7 @@ def prepare_environment(settings: Settings, environment: MutableMapping[str, str
         raise CommandFailed(f"The database cannot be reached: {reason}. Check DATABASE_URL.") from error
 
 
-def _require_durability(url: str) -> None:
+def require_durability(url: str) -> None:
     """Refuse a database that may forget what it has acknowledged: an order would be gone, its payment not."""
     with psycopg.connect(libpq_url(url), connect_timeout=5) as connection:
         for setting, wanted in (("fsync", ("on",)), ("full_page_writes", ("on",))):
