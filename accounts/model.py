@@ -120,6 +120,8 @@ class Company(Base, kw_only=True):
     tax_status: Mapped[TaxStatus] = mapped_column(text_enum(TaxStatus))
     currency: Mapped[str] = mapped_column(sa.CHAR(3))
     segments: Mapped[list[str]]
+    exemptions: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default_factory=list)
+    """Accepted exemption certificates, whether or not they have expired: `accounts.exemption_model.Exemption`."""
     self_registered: Mapped[bool]
     created_at: Mapped[datetime]
 

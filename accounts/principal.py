@@ -1,11 +1,13 @@
 """Who is asking: the one answer to "may they?", made from a session cookie or an API key."""
 
 import uuid
+from datetime import date
 from enum import StrEnum
 from typing import Self
 
 import msgspec
 
+from accounts.exemption_model import Exemption
 from accounts.model import (
     Authority,
     BrowserSession,
@@ -42,6 +44,12 @@ class BuyerCompany(msgspec.Struct, frozen=True, kw_only=True):
     tax_status: TaxStatus
     currency: str
     segments: tuple[str, ...]
+    exemptions: tuple[Exemption, ...] = ()
+    """Accepted certificates; which of them hold, the instant of a price decides."""
+
+    def exemption(self, country: str, on: date) -> Exemption | None:
+        """The certificate by which the company buys without tax in *country* on a day."""
+        return next((each for each in self.exemptions if each.covers(country, on)), None)
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,4 +128,5 @@ def buyer_company(company: Company) -> BuyerCompany:
         tax_status=company.tax_status,
         currency=company.currency,
         segments=tuple(company.segments),
+        exemptions=msgspec.convert(company.exemptions, tuple[Exemption, ...]),
     )

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from accounts.model import TaxStatus
 from accounts.principal import BuyerCompany
 from catalog.views import SkuView
 from checkout import freight, tax
@@ -81,7 +80,7 @@ def price_cart(
         country=delivery.country,
         postal_code=delivery.postal_code,
         tax_id=delivery.tax_id,
-        exempt=company is not None and company.tax_status is TaxStatus.EXEMPT,
+        certificate=None if company is None else company.exemption(delivery.country, taxed_at.date()),
         categories=frozenset(skus[line.sku].tax_category for line in lines if line.sku in skus),
         on=taxed_at.date(),
         table=tables.tax,

@@ -15,6 +15,7 @@ import msgspec
 from stdnum.eu import vat
 from stdnum.exceptions import ValidationError
 
+from accounts.exemption_model import Exemption
 from kernel.canonical import digest
 from kernel.errors import Refused
 from pricing.engine.request import TaxInput, TaxRate, Treatment
@@ -55,7 +56,7 @@ class TaxTable(msgspec.Struct, frozen=True, kw_only=True):
         return digest(self)
 
 
-class TaxDecision(msgspec.Struct, frozen=True, kw_only=True):
+class TaxDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The tax inputs of an order, kept with it. *rates* are the country's, whether charged or not: prices that include
     tax need them to take it off.
     """
@@ -67,6 +68,8 @@ class TaxDecision(msgspec.Struct, frozen=True, kw_only=True):
     vat_number: str | None
     """The buyer's, in its compact form, where the treatment rests on it."""
     table_digest: str
+    certificate: Exemption | None = None
+    """By which nothing is charged, where the treatment rests on it."""
 
     @property
     def charged(self) -> bool:
@@ -109,7 +112,7 @@ def decide(
     country: str,
     postal_code: str,
     tax_id: str | None,
-    exempt: bool,
+    certificate: Exemption | None,
     categories: frozenset[str],
     on: date,
     table: "TaxTable",
@@ -118,7 +121,7 @@ def decide(
 
     :param postal_code: may be empty while it is not known
     :param tax_id: as the buyer gave it; one that is no valid EU VAT number counts as none
-    :param exempt: the house has the buyer's exemption certificate
+    :param certificate: the buyer's, accepted by the house and not expired on that day, if it has one for *country*
     :param categories: tax categories of the goods
     :raises TaxNotKnown: when the table has no rate for a member state on that day
     """
@@ -126,10 +129,10 @@ def decide(
     members = {row.country for row in table.rates}
     inside = country in members and not _outside(country, postal_code, table)
     foreign = number is not None and number[:2] != HOME
-    if exempt:
-        treatment = TaxTreatment.EXEMPT
-    elif not inside:
+    if not inside:
         treatment = TaxTreatment.EXPORT
+    elif certificate is not None:
+        treatment = TaxTreatment.EXEMPT
     elif country == HOME:
         treatment = TaxTreatment.HOME
     elif foreign:
@@ -147,6 +150,7 @@ def decide(
         ),
         vat_number=number if treatment is TaxTreatment.REVERSE_CHARGE else None,
         table_digest=table.digest,
+        certificate=certificate if treatment is TaxTreatment.EXEMPT else None,
     )
 
 

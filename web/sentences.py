@@ -136,6 +136,10 @@ SENTENCES: Final[dict[str, str]] = {
     ),
     "dispute-unknown": N_("There is no such dispute. Look at the list of disputes again."),
     "dispute-not-answerable": N_("This dispute is decided, or its answer is on its way. Look at it again."),
+    "certificate-unusable": N_("Name its number and who issued it; one that has expired cannot be taken."),
+    "certificate-unknown": N_("There is no such certificate. Look at the list again."),
+    "certificate-reviewed": N_("Somebody has looked at this certificate already. Look at the list again."),
+    "day-malformed": N_("Write the day as 2027-12-31."),
     "liability-unknown": N_("There is no such case. Look at the order again."),
     "payment-provider-unavailable": N_("The payment provider does not answer at the moment. Try again in a minute."),
     "credit-limit-exceeded": N_(

@@ -14,6 +14,7 @@ from accounts import holdings as account_holdings
 from accounts import store as accounts_store
 from accounts.data_exports import EXPORT_TASK, DataExports
 from accounts.erasure import APPLY_TASK, Erasures
+from accounts.exemptions import Exemptions
 from accounts.key_service import ApiKeys
 from accounts.member_service import Members
 from accounts.model import Merchant
@@ -109,6 +110,7 @@ class Services(msgspec.Struct, kw_only=True):
     accounts: Accounts
     members: Members
     segments: Segments
+    exemptions: Exemptions
     api_keys: ApiKeys
     staff_keys: StaffKeys
     repeated_calls: RepeatedCalls
@@ -215,6 +217,7 @@ def build(
         accounts=Accounts(db, clock, passwords, base_url=settings.base_url),
         members=Members(db, clock, passwords, base_url=settings.base_url),
         segments=Segments(db, clock),
+        exemptions=Exemptions(db, clock),
         api_keys=api_keys,
         staff_keys=StaffKeys(db, clock, api_keys),
         repeated_calls=RepeatedCalls(db, clock, keyring),

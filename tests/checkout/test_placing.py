@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.details import DetailsRefused
-from accounts.model import Membership, TaxStatus
+from accounts.exemption_model import CertificateState
+from accounts.exemptions import CertificateReviewed, CertificateUnknown, CertificateUnusable, Exemptions
+from accounts.model import Company, Membership, TaxStatus
+from accounts.principal import Principal, buyer_company
 from agreements.model import Acceptance
 from agreements.service import (
     BoxNotTicked,
@@ -41,6 +45,7 @@ from checkout.views import Details
 from kernel.canonical import digest
 from kernel.db import for_accounts, for_staff
 from kernel.events import JourneyEvent
+from kernel.ids import new_id
 from kernel.mail import OutgoingMail
 from kernel.money import Money
 from pricing.engine import Buyer, LineRequest, QuoteRequest, TaxInput, quote
@@ -397,7 +402,6 @@ async def test_details_come_back_as_they_were_meant(house: House) -> None:
     [
         ("FR", "FR40303265045", TaxStatus.REVERSE_CHARGE, TaxTreatment.REVERSE_CHARGE),
         ("US", None, TaxStatus.DOMESTIC, TaxTreatment.EXPORT),
-        ("ES", "ESB12345674", TaxStatus.EXEMPT, TaxTreatment.EXEMPT),
     ],
 )
 async def test_untaxed_orders_say_why(
@@ -414,6 +418,54 @@ async def test_untaxed_orders_say_why(
     assert order.tax_minor == 0
     assert order.tax_inputs["treatment"] == treatment
     assert {line.tax_percent for line in (await house.order(order)).lines} == {"0"}
+
+
+async def test_a_certificate_exempts_until_its_last_day_and_stays_with_the_order(house: House) -> None:
+    clerk = await make_member(house.database, house.clock, name="The clerk of finance")
+    exemptions = Exemptions(house.database, house.clock)
+    today = house.clock.now().date()
+    named = await exemptions.submit(
+        house.acme, country="es", number="E-2026-7", authority="Agencia", expires_on=today + timedelta(days=1)
+    )
+    buyer = await seen_now(house, house.acme)
+    await house.fill(buyer)
+    await house.details(buyer)
+    assert (await house.carts.priced(buyer)).tax.treatment is TaxTreatment.HOME  # nobody has looked at it yet
+
+    await exemptions.review(clerk, named.id, state=CertificateState.ACCEPTED, note="Seen")
+    with pytest.raises(CertificateReviewed):
+        await exemptions.review(clerk, named.id, state=CertificateState.REFUSED, note="Seen again")
+    buyer = await seen_now(house, house.acme)
+    order = await house.accept(buyer, await house.review(buyer))
+
+    assert (order.tax_minor, order.tax_inputs["treatment"]) == (0, "exempt")
+    assert order.tax_inputs["certificate"]["digest"] == named.digest
+    assert order.canonical["tax_inputs"]["certificate"]["number"] == "E-2026-7"
+    house.clock.advance(days=2)
+    await house.fill(buyer)
+    assert (await house.carts.priced(buyer)).tax.treatment is TaxTreatment.HOME
+    await exemptions.review(clerk, named.id, state=CertificateState.WITHDRAWN, note="Expired")
+    assert (await seen_now(house, house.acme)).company.exemptions == ()  # type: ignore[union-attr] # a member's
+
+
+async def test_a_certificate_that_expired_or_says_nothing_is_not_taken(house: House) -> None:
+    exemptions = Exemptions(house.database, house.clock)
+    yesterday = house.clock.now().date() - timedelta(days=1)
+
+    with pytest.raises(CertificateUnusable, match="expired"):
+        await exemptions.submit(house.acme, country="ES", number="1", authority="A", expires_on=yesterday)
+    with pytest.raises(CertificateUnusable, match="number"):
+        await exemptions.submit(house.acme, country="ES", number=" ", authority="A", expires_on=date(2030, 1, 1))
+    with pytest.raises(CertificateUnknown):
+        await exemptions.review(house.acme, new_id(), state=CertificateState.ACCEPTED, note="x")
+    assert await exemptions.list_to_review() == []
+
+
+async def seen_now(house: House, buyer: Principal) -> Principal:
+    """The buyer as at their next request: the company's row is read anew."""
+    async with house.database.begin(for_accounts()) as session:
+        company = await session.get_one(Company, buyer.company_id)
+        return msgspec.structs.replace(buyer, company=buyer_company(company))
 
 
 def without_freight(house: House) -> House:

@@ -1,8 +1,11 @@
-from datetime import date
+from datetime import date, timedelta
 
+import msgspec
 import pytest
 
+from accounts.exemption_model import Exemption
 from checkout.tax import TABLE, TaxDecision, TaxNotKnown, TaxTreatment, decide, vat_number
+from kernel.ids import new_id
 from pricing.engine.request import Treatment
 
 TODAY = date(2026, 11, 21)
@@ -13,7 +16,7 @@ def tax(
     *,
     postal_code: str = "",
     tax_id: str | None = None,
-    exempt: bool = False,
+    certificate: Exemption | None = None,
     on: date = TODAY,
     categories: frozenset[str] = frozenset({"standard"}),
 ) -> TaxDecision:
@@ -21,7 +24,7 @@ def tax(
         country=country,
         postal_code=postal_code,
         tax_id=tax_id,
-        exempt=exempt,
+        certificate=certificate,
         categories=categories,
         on=on,
         table=TABLE,
@@ -60,10 +63,17 @@ def test_place_of_delivery_and_vat_number_decide_the_tax(
     assert (decision.treatment, decision.percent("standard")) == (treatment, percent)
 
 
-def test_an_exempt_buyer_is_charged_nothing_anywhere() -> None:
-    for country in ("ES", "FR", "US"):
-        decision = tax(country, exempt=True)
+def test_a_certificate_exempts_where_tax_would_be_due() -> None:
+    certificate = Exemption(id=new_id(), country="ES", number="E-7", expires_on=TODAY, digest="sha256:0")
+    for country in ("ES", "FR"):
+        decision = tax(country, certificate=certificate)
         assert (decision.treatment, decision.percent("standard")) == (TaxTreatment.EXEMPT, "0")
+        assert decision.certificate == certificate
+    assert tax("US", certificate=certificate).treatment is TaxTreatment.EXPORT
+    assert "certificate" not in msgspec.to_builtins(tax("ES"))  # orders of before have the same bytes
+    assert certificate.covers("ES", TODAY)
+    assert not certificate.covers("ES", TODAY + timedelta(days=1))
+    assert not certificate.covers("FR", TODAY)
 
 
 @pytest.mark.parametrize(

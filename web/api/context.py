@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from accounts.model import TaxStatus
+from accounts.exemption_model import Exemption
 from accounts.principal import BuyerCompany, Principal
 from accounts.tax import COUNTRIES, UnknownCountry
 from checkout import tax
@@ -35,7 +35,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         company = self.company
         return _tax_input(
             delivery_for(company, None if self.country_assumed else self.country),
-            company is not None and company.tax_status is TaxStatus.EXEMPT,
+            None if company is None else company.exemption(self.country, self.at.date()),
             categories,
             self.at.date(),
         )
@@ -71,13 +71,13 @@ def tax_categories(book: Book, skus: Iterable[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _tax_input(delivery: Delivery, exempt: bool, categories: frozenset[str], on: date) -> TaxInput:
+def _tax_input(delivery: Delivery, certificate: Exemption | None, categories: frozenset[str], on: date) -> TaxInput:
     """The decision hangs on nothing else; checking a VAT number and digesting the table for each request is dear."""
     return tax.decide(
         country=delivery.country,
         postal_code=delivery.postal_code,
         tax_id=delivery.tax_id,
-        exempt=exempt,
+        certificate=certificate,
         categories=categories,
         on=on,
         table=tax.TABLE,

@@ -285,7 +285,8 @@ def reader_of(context: Context) -> str:
     company = context.company
     delivery = delivery_for(company, None if context.country_assumed else context.country)
     status = None if company is None else company.tax_status
-    return _reader(context.buyer, context.currency, delivery, status)
+    papers = () if company is None or not company.exemptions else (company.exemptions,)
+    return _reader(context.buyer, context.currency, delivery, status, *papers)
 
 
 @lru_cache(maxsize=4096)

@@ -70,6 +70,8 @@ WORDS: Final = {
     "dispute_refused": N_("Stripe refused what we sent"),
     "dispute_shared": N_("What it gave back was posted"),
     "charge_card": N_("charge the kept card"),
+    "accepted": N_("accepted"),
+    "withdrawn": N_("withdrawn"),
     "submit_evidence": N_("send evidence"),
     "close_dispute": N_("concede the dispute"),
     "pending": N_("on its way"),

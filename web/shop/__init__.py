@@ -16,6 +16,7 @@ from web.shop import (
     orders,
     quotes,
     receipts,
+    tax_papers,
 )
 
 
@@ -35,4 +36,5 @@ def routes() -> list[ControllerRouterHandler]:
         *receipts.HANDLERS,
         *account.HANDLERS,
         *buying_policy.HANDLERS,
+        *tax_papers.HANDLERS,
     ]
