@@ -122,7 +122,7 @@ def order_mail(kind: str, order: Order, *, base_url: str) -> Mail:
     values = {
         "number": order.number,
         "total": amount_text(order.total, locale),
-        "placed_at": _day(order.placed_at, locale),
+        "placed_at": day_text(order.placed_at, locale),
         "pay_by": "" if order.pay_by is None else instant_text(order.pay_by, locale),
         "pay_url": f"{base_url}/orders/{order.number}/payment",
         "net_days": order.net_days,
@@ -165,9 +165,9 @@ def amount_text(money: Money, locale: str) -> str:
     return f"{decimal} {money.currency}"
 
 
-def _day(at: datetime, locale: str) -> str:
+def day_text(at: datetime, locale: str) -> str:
     return at.strftime("%d/%m/%Y" if locale == "es" else "%Y-%m-%d")
 
 
 def instant_text(at: datetime, locale: str) -> str:
-    return f"{_day(at, locale)} {at:%H:%M} UTC"
+    return f"{day_text(at, locale)} {at:%H:%M} UTC"

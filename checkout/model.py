@@ -79,7 +79,6 @@ class CallStep(StrEnum):
     ADD_INVOICE_ITEM = "add_invoice_item"
     FINALIZE_INVOICE = "finalize_invoice"
     SEND_INVOICE = "send_invoice"
-    VOID_INVOICE = "void_invoice"
     MARK_UNCOLLECTIBLE = "mark_uncollectible"
     PAY_OUT_OF_BAND = "pay_out_of_band"
     CREATE_CREDIT_NOTE = "create_credit_note"

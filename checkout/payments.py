@@ -17,11 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.principal import Principal
 from catalog.service import Catalog
-from checkout import card_charges, dispute_store, store
+from checkout import card_charges, dispute_store, store, terms_store
 from checkout.card_charges import CardCharges
 from checkout.charging import payment_methods, to_stripe
 from checkout.checkouts import CLOSE_TASK
 from checkout.disputes import ASK_EVERY, Disputes
+from checkout.invoice_gateway import InvoiceGateway
+from checkout.invoicing import EVENTS as INVOICE_EVENTS
+from checkout.invoicing import Invoices
 from checkout.model import (
     OPEN_ATTEMPT,
     AttemptKind,
@@ -86,6 +89,7 @@ DISPUTE_EVENTS: Final = frozenset(
         "charge.dispute.closed",
     }
 )
+
 
 START: Final = Failpoint("checkout.payment.start")
 RESEND: Final = Failpoint("checkout.payment.resend")
@@ -152,6 +156,7 @@ class Payments:
         self.refunds = Refunds(db, clock, catalog, gateway, base_url=base_url)
         self.disputes = Disputes(db, clock, gateway, self.refunds, base_url=base_url)
         self.customers = StripeCustomers(db, clock, gateway)
+        self.invoices = Invoices(db, clock, catalog, InvoiceGateway(gateway), self.customers, base_url=base_url)
         self.cards = SavedCards(db, clock, gateway)
         self.charges = CardCharges(db, clock, gateway, base_url=base_url)
 
@@ -256,7 +261,7 @@ class Payments:
         async with self.db.begin(principal.db_scope(), CLOSING) as session:
             found = await visible_order(session, principal, number)
             order = await store.lock_order(session, found.id)
-            if order.state is State.PAID or not may(order.state, Event.CANCEL):
+            if order.state in {State.PAID, State.ON_TERMS} or not may(order.state, Event.CANCEL):
                 raise OrderNotCancellable(
                     f"Order {number} is {order.state.value}. Write to us if you want it taken back."
                 )
@@ -308,6 +313,8 @@ class Payments:
             outcome, detail = await self.disputes.hear(str(_object_of(event).get("id")))
         elif event.type in INTENT_EVENTS:
             outcome, detail = await self._handle_intent_event(event)
+        elif event.type.startswith(INVOICE_EVENTS):
+            outcome, detail = await self.invoices.hear_event(event.type, _object_of(event))
         else:
             outcome, detail = EventOutcome.NOTHING_TO_DO, ""
         async with self.db.begin(for_staff(), HANDLED) as session:
@@ -390,6 +397,7 @@ class Payments:
             )
             overdue = await store.list_overdue_orders(session, now=now, limit=SWEEP_BATCH)
             refunds = await store.list_unfinished_refunds(session, before=now - grace, limit=SWEEP_BATCH)
+            invoices = await terms_store.list_unfinished_invoices(session, before=now - grace, limit=SWEEP_BATCH)
             answers = await dispute_store.list_unfinished_calls(session, before=now - grace, limit=SWEEP_BATCH)
             disputes = await dispute_store.list_to_ask(session, asked_before=now - ASK_EVERY, limit=SWEEP_BATCH)
         for event_id in event_ids:
@@ -400,6 +408,8 @@ class Payments:
             await _patiently(self.settle(order_id), order_id=str(order_id))
         for order_id in overdue:
             await _patiently(self.lapse(order_id), order_id=str(order_id))
+        for invoice_id in invoices:
+            await _patiently(self.invoices.go_on(invoice_id), invoice_id=str(invoice_id))
         for refund_id in refunds:
             await _patiently(self.refunds.go_on(refund_id), refund_id=str(refund_id))
         for dispute_id in answers:

@@ -120,15 +120,23 @@ def hold_as_liability(
 
 
 def post(
-    session: AsyncSession, *, entry_id: uuid.UUID, order: Order | None, at: datetime, amounts: dict[Account, Money]
+    session: AsyncSession,
+    *,
+    entry_id: uuid.UUID,
+    order: Order | None,
+    at: datetime,
+    amounts: dict[Account, Money],
+    company_id: uuid.UUID | None = None,
 ) -> None:
-    """Write an entry; its amounts sum to zero, and the database refuses it otherwise."""
+    """Write an entry; its amounts sum to zero, and the database refuses it otherwise. *company_id*: whose it is, where
+    it is of no order.
+    """
     session.add_all(
         LedgerPosting(
             entry_id=entry_id,
             account=account,
             order_id=None if order is None else order.id,
-            company_id=None if order is None else order.company_id,
+            company_id=company_id if order is None else order.company_id,
             amount_minor=money.minor,
             currency=money.currency,
             posted_at=at,

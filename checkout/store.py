@@ -398,6 +398,7 @@ async def find_paying_attempt(session: AsyncSession, order_id: uuid.UUID) -> Pay
     liable = sa.select(Liability.session_id).where(Liability.order_id == order_id, Liability.refund_id.is_(None))
     query = sa.select(PaymentAttempt).where(
         PaymentAttempt.order_id == order_id,
+        PaymentAttempt.kind != AttemptKind.INVOICE,  # credit notes give its money back
         PaymentAttempt.state == AttemptState.SUCCEEDED,
         PaymentAttempt.session_id.not_in(liable),
     )
@@ -458,6 +459,7 @@ async def list_orders_in_payment(
         sa.select(PaymentAttempt.order_id, PaymentAttempt.id, PaymentAttempt.state)
         .where(
             PaymentAttempt.state.in_(OPEN_ATTEMPT),
+            PaymentAttempt.kind != AttemptKind.INVOICE,  # followed on their own
             sa.case(
                 (PaymentAttempt.state == AttemptState.PENDING, PaymentAttempt.asked_at <= asked_before),
                 else_=PaymentAttempt.created_at <= before,
@@ -501,11 +503,11 @@ async def list_reconciliations(session: AsyncSession, *, limit: int) -> Sequence
 
 
 async def list_attempts_since(session: AsyncSession, since: datetime) -> list[tuple[PaymentAttempt, str]]:
-    """Attempts with their orders' numbers."""
+    """Attempts but for invoices, with their orders' numbers."""
     query = (
         sa.select(PaymentAttempt, Order.number)
         .join(Order, Order.id == PaymentAttempt.order_id)
-        .where(PaymentAttempt.created_at >= since)
+        .where(PaymentAttempt.created_at >= since, PaymentAttempt.kind != AttemptKind.INVOICE)
         .order_by(PaymentAttempt.created_at)
     )
     return [(row[0], row[1]) for row in await session.execute(query)]
@@ -524,14 +526,14 @@ async def list_book_breaks(session: AsyncSession, *, unhandled_before: datetime)
 _BOOK_BREAKS: Final = sa.text(
     """
     SELECT 'paid_without_sale' AS kind, o.number AS reference, '' AS detail FROM customer_order o
-    WHERE o.paid_at IS NOT NULL AND o.total_minor > 0 AND NOT EXISTS (
+    WHERE o.paid_at IS NOT NULL AND o.total_minor > 0 AND o.net_days IS NULL AND NOT EXISTS (
         SELECT 1 FROM ledger_posting p
         WHERE p.order_id = o.id AND p.account = 'stripe_clearing' AND p.amount_minor = o.total_minor
     )
     UNION ALL
     SELECT 'sale_without_payment', o.number, p.entry_id::text FROM ledger_posting p
     JOIN customer_order o ON o.id = p.order_id
-    WHERE p.account = 'sales' AND o.paid_at IS NULL
+    WHERE p.account = 'sales' AND o.paid_at IS NULL AND o.net_days IS NULL
     UNION ALL
     SELECT 'entry_unbalanced', entry_id::text, currency || ' ' || sum(amount_minor)::text FROM ledger_posting
     GROUP BY entry_id, currency HAVING sum(amount_minor) <> 0
@@ -580,7 +582,8 @@ _BOOK_BREAKS: Final = sa.text(
     SELECT 'stock_state_differs', o.number, o.state || ', stock ' || r.state FROM stock_reservation r
     JOIN customer_order o ON o.id = r.order_id
     WHERE r.state <> CASE
-        WHEN o.state IN ('paid', 'cancelling') THEN 'sold'
+        WHEN o.state IN ('paid', 'cancelling', 'written_off') THEN 'sold'
+        WHEN o.state = 'on_terms' AND EXISTS (SELECT 1 FROM invoice i WHERE i.order_id = o.id) THEN 'sold'
         WHEN o.state IN ('lapsed', 'cancelled') THEN 'returned' ELSE 'reserved'
     END
     UNION ALL

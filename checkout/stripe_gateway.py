@@ -218,6 +218,24 @@ class StripeGateway:
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call] # the library's own omission
 
+    async def write(self, point: Failpoint, call: Callable[[Any], Awaitable[Any]]) -> Answer:
+        """Send a write that *call* makes of Stripe's services (`v1.invoices`, ...), with our key among its options;
+        never raises for what Stripe or the network does.
+        """
+        return await self._write(point, lambda: call(self._client.v1))
+
+    async def read(self, point: Failpoint, call: Callable[[Any], Awaitable[Any]]) -> dict[str, Any] | None:
+        """What *call* asks of Stripe's services, as a plain dict; None when Stripe knows no such object.
+
+        :raises StripeUnavailable: when Stripe can't be asked
+        """
+        try:
+            return await _called(point, lambda: call(self._client.v1))
+        except (StripeError, TimeoutError) as error:
+            if isinstance(error, StripeError) and error.http_status == 404:
+                return None
+            raise StripeUnavailable("This could not be looked up at Stripe; we will try again.") from error
+
     async def create_session(self, request: dict[str, Any], *, key: str) -> Answer:
         """Send a `checkout.sessions.create`; never raises for what Stripe or the network does."""
         sessions = self._client.v1.checkout.sessions

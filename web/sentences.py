@@ -146,6 +146,8 @@ SENTENCES: Final[dict[str, str]] = {
         "%(left)s %(currency)s of your credit is left and the order comes to %(total)s %(currency)s. Pay it now, order "
         "less, or ask us for a higher limit."
     ),
+    "order-not-releasable": N_("This order waits for no release. Look at it again."),
+    "invoice-not-open": N_("This order has no open invoice. Look at it again."),
     "credit-unavailable": N_("Your company cannot pay this order by invoice. Pay it now, or ask us for terms."),
     "credit-company-unknown": N_("There is no such company."),
     "credit-moved": N_("Somebody else changed the terms of this company meanwhile. Look at them again."),

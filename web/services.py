@@ -355,6 +355,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("expire_approvals", EVERY_MINUTE, services.approvals.sweep)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
     jobs.periodic("reconcile", LATE_IN_HOURS, reconcile)
+    jobs.periodic("remind_of_invoices", HOURLY, services.payments.invoices.remind)
     jobs.periodic("sign_ledger_head", EVERY_MINUTE, services.checkpoints.sign)
     jobs.periodic("stamp_ledger_heads", EVERY_MINUTE, stamp)
     jobs.periodic("sweep_webhooks", EVERY_MINUTE, services.deliveries.sweep)

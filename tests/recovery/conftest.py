@@ -136,10 +136,11 @@ class World:
     after one that ended badly the world is made anew, so that one fault is reported once.
     """
 
-    def __init__(self, server: EmbeddedServer, demo_template: str, folder: Path) -> None:
+    def __init__(self, server: EmbeddedServer, demo_template: str, folder: Path, truth: type[Truth] = Truth) -> None:
         self._server = server
         self._template = demo_template
         self._folder = folder
+        self._truth = truth
         self._parts: tuple[App, RunningTwin, Truth] | None = None
         self._stack = ExitStack()
 
@@ -180,7 +181,7 @@ class World:
                 "STRIPE_WEBHOOK_SECRET": SECRET,
             }
             app = App(environment, clock, self._folder / f"app-{number}.log")
-            truth = Truth(self._server.url(name, "postgres"), twin)
+            truth = self._truth(self._server.url(name, "postgres"), twin)
             try:
                 assert app.start(), "the shop does not start"
                 yield app, twin, truth

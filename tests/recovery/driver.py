@@ -21,8 +21,9 @@ from typing import Any, Final
 import uvicorn
 
 from accounts.principal import Principal
+from checkout.credit import Terms
 from checkout.disputes import Evidence
-from checkout.model import RefundReason, ShipTo
+from checkout.model import Paying, RefundReason, ShipTo
 from checkout.refunds import Wish
 from checkout.views import Details
 from kernel.clock import SystemClock
@@ -310,6 +311,41 @@ async def answer_dispute(services: Services, evidence: str | None) -> str:
     return answered.state.value
 
 
+async def give_terms(services: Services) -> None:
+    """Finance lets Acme pay later, unless it may already."""
+    company, _ = await services.credit.find("acme")
+    if not company.open_:
+        terms = Terms(net_days=30, limit=Money.parse("1000000.00", "EUR"))
+        await services.credit.change("acme", terms, shown=None, reason="Known for years", by=None)
+
+
+async def on_terms(services: Services, token: str) -> None:
+    """The buyer chooses to pay by invoice."""
+    await services.checkouts.choose_paying(await _principal(services, token), Paying.ON_TERMS, locale="en")
+
+
+async def release(services: Services, number: str) -> str:
+    """The goods leave, and the invoice is made."""
+    invoice = await services.payments.invoices.release(await _clerk(services), number)
+    return invoice.state.value
+
+
+async def cancel_unreleased(services: Services, token: str, number: str) -> None:
+    await services.payments.invoices.cancel_unreleased(await _principal(services, token), number)
+
+
+async def note_paid_elsewhere(services: Services, number: str) -> None:
+    await services.payments.invoices.note_paid_elsewhere(await _clerk(services), number)
+
+
+async def write_off(services: Services, number: str) -> None:
+    await services.payments.invoices.write_off(await _clerk(services), number, reason="Insolvent")
+
+
+async def remind(services: Services) -> None:
+    await services.payments.invoices.remind()
+
+
 async def reconcile(services: Services) -> list[str]:
     """The kinds of what does not agree of the last days, cases and disputes of other journeys left out."""
     found = await services.payments.reconcile(since=services.clock.now() - timedelta(days=3))
@@ -391,6 +427,13 @@ CASES: Final = (
     refund,
     repay,
     answer_dispute,
+    give_terms,
+    on_terms,
+    release,
+    cancel_unreleased,
+    note_paid_elsewhere,
+    write_off,
+    remind,
     reconcile,
     sweep,
     recover,

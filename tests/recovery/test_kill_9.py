@@ -12,6 +12,7 @@ from sandbox.stripe_twin.disputes import WINNING
 from sandbox.stripe_twin.faults import FaultKind
 from tests.recovery.conftest import Journey, World
 from tests.recovery.driver import ASKER, Refused
+from tests.recovery.invoices import JOURNEYS as OF_INVOICES
 from tests.recovery.pages import Pages
 
 COMMIT = ("before_commit", "after_commit")
@@ -422,7 +423,8 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
 
 
 def test_no_failpoint_of_checkout_is_left_out() -> None:
-    assert {point for reached in JOURNEYS.values() for point in reached} == set(registered("checkout."))
+    journeys = (*JOURNEYS.values(), *OF_INVOICES.values())
+    assert {point for reached in journeys for point in reached} == set(registered("checkout."))
 
 
 @pytest.mark.slow
