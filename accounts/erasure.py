@@ -311,6 +311,17 @@ class Erasures:
         async with self._db.begin(for_staff()) as session:
             return await privacy_store.list_holds(session, standing=False)
 
+    async def labels(self, ids: Sequence[uuid.UUID | None]) -> tuple[dict[uuid.UUID, str], dict[uuid.UUID, str]]:
+        """What companies and people are called now, by id; an erased person by nothing but a dash."""
+        wanted = [each for each in ids if each is not None]
+        async with self._db.begin(for_staff()) as session:
+            companies = await privacy_store.list_companies(session, wanted)
+            people = await privacy_store.list_people(session, wanted)
+        return (
+            {company.id: f"{company.name} ({company.code})" for company in companies},
+            {person.id: person.name if person.erased_at else f"{person.name} ({person.email})" for person in people},
+        )
+
     # helpers in call order
 
     async def subject(self, session: AsyncSession, person_id: uuid.UUID) -> Subject:

@@ -32,7 +32,7 @@ _FIRST: Final = (
         erase=(
             (
                 "UPDATE outgoing_mail SET recipient = '', subject = '', text = '', html = NULL, headers = NULL,"
-                " sent_at = coalesce(sent_at, :now), answer = coalesce(answer, 'not sent: erased')"
+                " sent_at = coalesce(sent_at, :now), answer = coalesce(split_part(answer, ' ', 1), 'not sent: erased')"
                 " WHERE recipient = ANY (:emails) AND queued_at <= :before"
             ),
         ),

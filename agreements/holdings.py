@@ -141,6 +141,10 @@ _HOLDINGS: Final = (
                 "DELETE FROM acceptance_opening o USING acceptance_ledger l WHERE l.seq = o.ledger_seq"
                 f" AND o.ledger_seq IN {_THEIR_LEAVES} AND l.recorded_at <= :before"
             ),
+            (
+                "UPDATE acceptance_receipt r SET answer = split_part(r.answer, ' ', 1) FROM acceptance a"
+                " WHERE a.id = r.acceptance_id AND a.actor_id = ANY (:people) AND r.recorded_at <= :before"
+            ),
         ),
         expire=(
             (

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.policy import default as EMAIL  # noqa: N812 - a constant of theirs
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -35,6 +36,8 @@ ERASED_DOMAIN: Final = "@erased.invalid"
 ERASED_RECIPIENT: Final = f"erased{ERASED_DOMAIN}"
 """Stands where an address was erased; nothing is ever sent there."""
 NOT_SENT: Final = "not sent: the address was erased"
+HEADER_LONGEST: Final = 998
+"""RFC 5322's limit. Folded at less, the address in a header would be encoded, which no mail program reads as one."""
 BLANKED: Final = "(The text held a code or link for its reader and was removed once sent.)"
 
 
@@ -150,7 +153,7 @@ def _handed_over(server: smtplib.SMTP, message: EmailMessage) -> str:
     code, reply = server.rcpt(reader)
     if code not in SMTP_READER_KNOWN:
         raise smtplib.SMTPRecipientsRefused({reader: (code, reply)})
-    code, reply = server.data(message.as_bytes(policy=SMTP))
+    code, reply = server.data(message.as_bytes(policy=SMTP.clone(max_line_length=HEADER_LONGEST)))
     if code != SMTP_DONE:
         raise smtplib.SMTPDataError(code, reply)
     return f"{code} {reply.decode(errors='replace')}"
@@ -187,7 +190,7 @@ class PostOffice:
         log.info("mail sent", kind=row.kind, mail=str(row.id))
 
     def _message(self, row: OutgoingMail) -> EmailMessage:
-        message = EmailMessage()
+        message = EmailMessage(policy=EMAIL.clone(max_line_length=HEADER_LONGEST))
         message["From"] = self._sender
         message["To"] = row.recipient
         message["Subject"] = row.subject

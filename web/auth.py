@@ -20,7 +20,10 @@ from web.security import UNSAFE_METHODS, require_form_token, require_same_origin
 
 API_PREFIX = "/api/"
 WEBHOOK_PREFIX = "/webhooks/"
-OWN_GUARD = (API_PREFIX, WEBHOOK_PREFIX)  # these never look at cookies, so no browser can be tricked into calling them
+UNSUBSCRIBE_PREFIX = "/unsubscribe/"
+"""Its link is signed: mail programs post to it without a form of ours."""
+OWN_GUARD = (API_PREFIX, WEBHOOK_PREFIX, UNSUBSCRIBE_PREFIX)
+"""These never look at cookies, so no browser can be tricked into calling them."""
 
 
 TRUSTED_PRINCIPAL = "tarifa.principal"

@@ -32,6 +32,7 @@ from accounts.webhooks.outbox import QUEUE
 from accounts.webhooks.service import Webhooks
 from agreements import holdings as agreement_holdings
 from agreements.checkpoints import Checkpoints
+from agreements.consents import Consents
 from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
@@ -149,6 +150,7 @@ class Services(msgspec.Struct, kw_only=True):
     price_news: "PriceNews"
     erasures: Erasures
     retention: Retention
+    consents: Consents
     data_exports: DataExports
     jobs: Jobs
     post_office: PostOffice
@@ -268,6 +270,7 @@ def build(
         jobs=Jobs(settings.database_url, queues={QUEUE: WEBHOOKS_AT_ONCE}),
         erasures=erasures,
         retention=Retention(db, clock, rooms),
+        consents=Consents(db, clock, keyring, base_url=settings.base_url),
         data_exports=DataExports(db, clock, keyring, erasures, rooms),
         post_office=post_office,
         journey=Journey(db, clock),

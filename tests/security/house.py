@@ -93,6 +93,7 @@ class Belongings(msgspec.Struct, kw_only=True):
     signed_quote: str
     webhook_endpoint: str
     webhook_message: str
+    data_export: str
     approval: str
     """A request that waits, of somebody who may not sign."""
     ids: frozenset[str]
@@ -108,6 +109,7 @@ class House(msgspec.Struct, kw_only=True):
     keys: dict[str, str]
     draft: str
     impact: str
+    plan: str
     acme: Belongings
     globex: Belongings
 
@@ -134,6 +136,9 @@ class House(msgspec.Struct, kw_only=True):
             "quote_id": self.acme.signed_quote,
             "endpoint_id": self.acme.webhook_endpoint,
             "message_id": self.acme.webhook_message,
+            "export": self.acme.data_export,
+            "plan": self.plan,
+            "hold": str(uuid.UUID(int=4711)),
             "request_id": self.acme.approval,
             "slug": "not-found",
             "token": self.acme.review_token,
@@ -264,6 +269,7 @@ async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: Ru
         keys=keys,
         draft=str(draft.id),
         impact=str(impact),
+        plan=str((await services.erasures.list_plans())[0].id),
         acme=acme,
         globex=globex,
     )
@@ -350,6 +356,12 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     signed = await _signed_quote(services, principal)
     await _repeatable_call(services, principal, signed)
     message = await webhook_message(services, principal, word)
+    copy = await services.data_exports.ask(principal)
+    _, lawyer = await log_in(services, STAFF["legal"])
+    await services.erasures.place_hold(lawyer, company=company.code, reason=f"why {word}")
+    await services.erasures.plan(
+        lawyer, company=company.code, asked_on=services.clock.now().date(), reason=f"how {word}"
+    )
     ids = await _ids_of(services, principal.company_id)
     return Belongings(
         company_id=principal.company_id,
@@ -365,6 +377,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         signed_quote=str(signed.id),
         webhook_endpoint=str(message.endpoint_id),
         webhook_message=str(message.id),
+        data_export=str(copy.id),
         approval=approval,
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),

@@ -30,6 +30,7 @@ OWNED = {
     "key_id": ("key",),
     "person": ("person",),
     "card": ("card",),
+    "export": ("data_export",),
 }
 """What of a company's belongings the parameter names."""
 EVERYBODYS = {"root", "kind", "sku", "category", "code", "label", "language", "slug", "digest", "name"}

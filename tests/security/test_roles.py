@@ -45,6 +45,7 @@ PUBLIC_ACTS = {  # what may be changed without a log-in
     "POST /password-reset/new",
     "POST /quick-order",
     "POST /signup",
+    "POST /unsubscribe/{token}",
     "POST /webhooks/stripe",
 }
 

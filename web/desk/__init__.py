@@ -23,6 +23,7 @@ from web.desk import (
     price_audits,
     price_pages,
     prices,
+    privacy,
     refunds,
     rule_pages,
     segments,
@@ -63,4 +64,5 @@ def routes() -> list[ControllerRouterHandler]:
         *agreement_rules.HANDLERS,
         *agreement_notices.HANDLERS,
         *keys.HANDLERS,
+        *privacy.HANDLERS,
     ]

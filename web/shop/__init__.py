@@ -14,6 +14,7 @@ from web.shop import (
     entrance,
     ledger,
     orders,
+    privacy,
     quotes,
     receipts,
     tax_papers,
@@ -35,6 +36,7 @@ def routes() -> list[ControllerRouterHandler]:
         *ledger.HANDLERS,
         *receipts.HANDLERS,
         *account.HANDLERS,
+        *privacy.HANDLERS,
         *buying_policy.HANDLERS,
         *tax_papers.HANDLERS,
     ]
