@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements import store, tree
-from agreements.model import LedgerCheckpoint, LedgerEntry, LedgerNode
+from agreements import evidence_rows, store, tree
+from agreements.model import LedgerCheckpoint, LedgerEntry
 from agreements.tree import Place, Span
 from agreements.verify import note_key_hash
 from kernel.canonical import canonical_json
@@ -41,7 +41,10 @@ async def append(
     recorded_at: datetime,
     content: Callable[[int], dict[str, Any]],
 ) -> LedgerEntry:
-    """Append the leaf whose content *content* gives for its number; holds the tail until the transaction ends."""
+    """Append the leaf whose content *content* gives for its number; holds the tail until the transaction ends.
+
+    The entry that is returned is written already and is no part of the session.
+    """
     tail = await store.lock_tail(session)
     leaf_content = content(tail.size)
     leaf = leaf_hash(canonical_json(leaf_content))
@@ -56,13 +59,7 @@ async def append(
         chain_hash=chain_hash(tail.chain_hash, leaf),
         recorded_at=recorded_at,
     )
-    session.add(entry)
-    session.add_all(
-        LedgerNode(level=level, position=position, hash=value)
-        for (level, position), value in tree.completed_by(entry.seq, leaf, nodes)
-    )
-    tail.size, tail.chain_hash = entry.seq + 1, entry.chain_hash
-    await session.flush()
+    await evidence_rows.write_leaf(session, entry, tree.completed_by(entry.seq, leaf, nodes))
     return entry
 
 

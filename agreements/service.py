@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.model import Authority
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
-from agreements import annexes, ledger, legal_store, receipts, store, wording
+from agreements import annexes, evidence_rows, ledger, legal_store, receipts, store, wording
 from agreements.asking import Asked, Quoted, changes_since, choose, last_agreed, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
@@ -29,10 +29,8 @@ from agreements.model import (
     DocumentKind,
     DocumentVersion,
     LegalReview,
-    Opening,
     Presentation,
     PresentedDocument,
-    Receipt,
     Statement,
     Verb,
 )
@@ -425,7 +423,8 @@ class Agreements:
             raise PresentationNotFound("There is no such agreement to accept; open the review page again.")
         if (presentation.actor_id, presentation.checkout_id) != (actor.person_id, checkout_id):
             raise PresentationForeign("Open the review page of this cart yourself, then accept what it shows.")
-        await _refuse_a_second_order(session, presentation)
+        if presentation.order_id is not None:
+            raise PresentationConsumed(presentation.order_id)
         now = self.clock.now()
         await self._refuse_what_changed(session, presentation, actor, terms, personal, now)
         total = presentation.content["total"]
@@ -645,7 +644,9 @@ class Agreements:
         entry = await ledger.append(
             session, kind="acceptance", company_id=presentation.company_id, recorded_at=now, content=leaf
         )
-        await _refuse_a_second_order(session, presentation)  # appending waited for any other acceptance to commit
+        made = await evidence_rows.order_of_checkout(session, presentation.checkout_id)
+        if made is not None:  # in another tab: appending waited for it to commit
+            raise PresentationConsumed(made)
         acceptance = Acceptance(
             id=acceptance_id,
             company_id=presentation.company_id,
@@ -659,17 +660,16 @@ class Agreements:
             order_digest=presentation.order_digest,
             ledger_seq=entry.seq,
         )
-        session.add(acceptance)
-        await session.flush()
-        values = {**opened, **{ORDER_FIELD + field: value for field, value in personal.items()}}
-        session.add_all(
-            Opening(ledger_seq=entry.seq, field=field, company_id=acceptance.company_id, value=value, salt=salts[field])
-            for field, value in values.items()
-        )
         sealed = canonical_json({"value": annex, "salt": salts["annex"]})
-        session.add(Receipt(acceptance_id=acceptance.id, company_id=acceptance.company_id, recorded_at=now))
+        await evidence_rows.write_acceptance(
+            session,
+            acceptance,
+            presentation,
+            annexes.annex(self.keyring, acceptance, sealed, now=now),
+            opened={**opened, **{ORDER_FIELD + field: value for field, value in personal.items()}},
+            salts=salts,
+        )
         await enqueue(session, SEND_RECEIPT, {"acceptance_id": str(acceptance.id)}, lock=f"receipt:{acceptance.id}")
-        session.add(annexes.annex(self.keyring, acceptance, sealed, now=now))
         session.add_all(
             Consent(
                 id=new_id(),
@@ -683,7 +683,6 @@ class Agreements:
             for statement in boxes
             if statement.verb is Verb.CONSENT
         )
-        presentation.consumed_at, presentation.order_id, presentation.salts = now, order_id, {}
         await session.flush()
         return acceptance
 
@@ -730,14 +729,6 @@ def presented(version: DocumentVersion, pdf_sha256: str | None) -> PresentedDocu
         html_sha256=version.html_sha256,
         pdf_sha256=pdf_sha256,
     )
-
-
-async def _refuse_a_second_order(session: AsyncSession, presentation: Presentation) -> None:
-    if presentation.order_id is not None:
-        raise PresentationConsumed(presentation.order_id)
-    other = await store.find_acceptance_of_checkout(session, presentation.checkout_id)
-    if other is not None:
-        raise PresentationConsumed(other.order_id)
 
 
 def _refuse_open_boxes(boxes: Sequence[Statement], ticked: Collection[str], job_title: str) -> None:

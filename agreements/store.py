@@ -97,11 +97,9 @@ async def find_acceptance_of_checkout(session: AsyncSession, checkout_id: uuid.U
     return await session.scalar(sa.select(Acceptance).where(Acceptance.checkout_id == checkout_id))
 
 
-async def lock_tail(session: AsyncSession) -> LedgerTail:
-    """The ledger's end: whoever holds it appends next."""
-    return (
-        await session.scalars(sa.select(LedgerTail).with_for_update().execution_options(populate_existing=True))
-    ).one()
+async def lock_tail(session: AsyncSession) -> sa.Row[int, bytes]:
+    """Size of the ledger and the hash of its chain: whoever holds them appends next."""
+    return (await session.execute(sa.select(LedgerTail.size, LedgerTail.chain_hash).with_for_update())).one()
 
 
 async def find_tail(session: AsyncSession) -> LedgerTail:

@@ -30,7 +30,7 @@ from typing import Final
 import msgspec
 import psycopg
 
-from benchmarks import feed, taking_effect
+from benchmarks import evidence, feed, taking_effect
 from benchmarks.aims import Aim, by_http, measured_aims
 from benchmarks.aims import table as table_of_aims
 from benchmarks.importing import imported
@@ -65,6 +65,7 @@ def main() -> int:
     book = big_book(SKUS)
     server, url, owner_url = small_shop()
     try:
+        evidence_aims, evidence_timings = evidence.compared(server)  # first: it clones the shop, which nobody has open
         timings = in_process(book) + asyncio.run(over_http(book, url)) + asyncio.run(orders(url, owner_url))
         timings += asyncio.run(feed.revalidated(benchmark_file(feed.ROWS), url))
         told += taking_effect.lines(asyncio.run(taking_effect.measured(url)))
@@ -74,6 +75,8 @@ def main() -> int:
         f"\n{SKUS:,} SKUs, {LINES} lines a quote, traces on, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n"
     )
     aims.append(by_http(timings))
+    aims += evidence_aims
+    timings += evidence_timings
     aims += [Aim(work=work, aim="", measured=measured) for work, measured in told]
     print(table_of_aims(aims))
     print()
