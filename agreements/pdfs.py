@@ -60,7 +60,7 @@ def pdf(title: str, label: str, locale: str, source: str, source_sha256: str, da
         "author": title,
         "date": {name: getattr(dated, name) for name in ("year", "month", "day")},
         "footer": _FOOTER.get(locale, _FOOTER["en"]).format(title=title, label=label, digest=source_sha256[:23]),
-        "blocks": _blocks(MARKDOWN.parse(source)),
+        "blocks": blocks(MARKDOWN.parse(source)),
     }
     made: bytes = typst.compile(
         TEMPLATE,
@@ -72,7 +72,7 @@ def pdf(title: str, label: str, locale: str, source: str, source_sha256: str, da
     return made
 
 
-def _blocks(tokens: Sequence[Token]) -> list[dict[str, Any]]:
+def blocks(tokens: Sequence[Token]) -> list[dict[str, Any]]:
     """The document as a tree of plain values, for the template."""
     found, place, level = list[dict[str, Any]](), 0, 0
     while place < len(tokens):
@@ -91,7 +91,7 @@ def _blocks(tokens: Sequence[Token]) -> list[dict[str, Any]]:
             case "ordered_list_open":
                 found.append({"kind": "numbers", "start": int(token.attrGet("start") or 1), "items": _items(inside)})
             case "blockquote_open":
-                found.append({"kind": "quote", "inner": _blocks(inside)})
+                found.append({"kind": "quote", "inner": blocks(inside)})
             case "table_open":
                 head, *rows = _rows(inside)
                 found.append(
@@ -109,7 +109,7 @@ def _items(tokens: Sequence[Token]) -> list[list[dict[str, Any]]]:
     items, place = [], 0
     while place < len(tokens):
         end = _end_of(tokens, place)
-        items.append(_blocks(tokens[place + 1 : end]))
+        items.append(blocks(tokens[place + 1 : end]))
         place = end + 1
     return items
 

@@ -33,6 +33,10 @@ async def find_document(session: AsyncSession, code: str) -> Document | None:
     return await session.scalar(sa.select(Document).where(Document.code == code))
 
 
+async def list_document_codes(session: AsyncSession) -> tuple[str, ...]:
+    return tuple(await session.scalars(sa.select(Document.code).order_by(Document.position, Document.code)))
+
+
 async def lock_document(session: AsyncSession, code: str) -> Document | None:
     return await session.scalar(sa.select(Document).where(Document.code == code).with_for_update())
 

@@ -3,8 +3,12 @@
 They are evidence, so they stand here word for word, as those of `wording.py` do.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
+from agreements.package_states import PartyRole
 from agreements.wording import DEFAULT_LOCALE
 
 _APPROVE: Final = {
@@ -16,3 +20,75 @@ _APPROVE: Final = {
 def approve_label(locale: str) -> str:
     """What the approver's button says: that pressing it orders, and obliges to pay."""
     return _APPROVE.get(locale, _APPROVE[DEFAULT_LOCALE])
+
+
+SIGNS: Final = frozenset({PartyRole.BUYER_SIGNATORY, PartyRole.APPROVER, PartyRole.COUNTER_SIGNER})
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """What somebody says by signing, word for word: both sentences stand beside boxes that nobody ticks for them."""
+
+    intent: str
+    authority: str
+    button: str
+
+
+class _Words(msgspec.Struct, frozen=True, kw_only=True):
+    buyer: str
+    approver: str
+    seller: str
+    authority: str
+    sign: str
+    and_: str
+    level: str
+
+
+_SIGNING: Final = {
+    "en": _Words(
+        buyer="By ticking this box and selecting “{button}” I sign the order shown here and the {documents} for "
+        "{company}. With the last of the signatures named here, {company} is bound and obliged to pay.",
+        approver="By ticking this box and selecting “{button}” I approve and sign the order shown here and the "
+        "{documents} for {company}. With the last of the signatures named here, {company} is bound and obliged to pay.",
+        seller="By ticking this box and selecting “{button}” I counter-sign the order shown here and the {documents} "
+        "for {seller}. With the last of the signatures named here, {seller} is bound to deliver.",
+        authority="I am authorised to sign this for {party}, and the name that I type is my own.",
+        sign="Sign",
+        and_=" and the ",
+        level="Simple electronic signatures (eIDAS, article 3(10)) of persons recognised by their log-in, and the "
+        "electronic seal of {seller} over the document. No qualified signature.",
+    ),
+    "es": _Words(
+        buyer="Al marcar esta casilla y pulsar «{button}» firmo, en nombre de {company}, el pedido aquí mostrado y los "
+        "documentos siguientes: {documents}. Con la última de las firmas aquí nombradas, {company} queda obligada, "
+        "también al pago.",
+        approver="Al marcar esta casilla y pulsar «{button}» apruebo y firmo, en nombre de {company}, el pedido aquí "
+        "mostrado y los documentos siguientes: {documents}. Con la última de las firmas aquí nombradas, {company} "
+        "queda obligada, también al pago.",
+        seller="Al marcar esta casilla y pulsar «{button}» refrendo, en nombre de {seller}, el pedido aquí mostrado y "
+        "los documentos siguientes: {documents}. Con la última de las firmas aquí nombradas, {seller} queda obligada "
+        "a la entrega.",
+        authority="Tengo facultades para firmar esto en nombre de {party}, y el nombre que escribo es el mío.",
+        sign="Firmar",
+        and_=" y ",
+        level="Firmas electrónicas simples (eIDAS, artículo 3, punto 10) de personas identificadas por su inicio de "
+        "sesión, y sello electrónico de {seller} sobre el documento. No son firmas cualificadas.",
+    ),
+}
+
+
+def declared(locale: str, role: PartyRole, *, company: str, seller: str, documents: Sequence[str]) -> Declared:
+    """What a signature in *role* says; *documents* are named with their versions."""
+    words = _SIGNING.get(locale, _SIGNING[DEFAULT_LOCALE])
+    intent = {PartyRole.APPROVER: words.approver, PartyRole.COUNTER_SIGNER: words.seller}.get(role, words.buyer)
+    named = words.and_.join([", ".join(documents[:-1]), documents[-1]] if len(documents) > 1 else documents)
+    party = seller if role is PartyRole.COUNTER_SIGNER else company
+    return Declared(
+        intent=intent.format(button=words.sign, company=company, seller=seller, documents=named),
+        authority=words.authority.format(party=party),
+        button=words.sign,
+    )
+
+
+def level(locale: str, seller: str) -> str:
+    """What kind of signature this is, and what not."""
+    return _SIGNING.get(locale, _SIGNING[DEFAULT_LOCALE]).level.format(seller=seller)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts import store as accounts_store
 from accounts.model import Person
-from accounts.policies import APPROVING, ApprovalReason, Policy, approvers, may_bind, policy_of
+from accounts.policies import APPROVING, ApprovalReason, Policy, approvers, may_bind
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import MemberRow
 from agreements.model import Presentation
@@ -27,6 +27,7 @@ from checkout.approval_model import ApprovalRequest, ApprovalState
 from checkout.charging import check_chargeable
 from checkout.checkouts import BEGIN, PAY_WITHIN, Checkouts, buyer_of, whole
 from checkout.model import Cart, Checkout, Order
+from checkout.needs import SignaturesNeeded, needs_of
 from checkout.states import Event, advance
 from checkout.totals import Totals
 from checkout.views import CheckoutView, PricedCart
@@ -456,11 +457,15 @@ class Approvals:
         checkout.email = checkout.email or principal.email
         _, priced, terms, _ = await self.checkouts.offer_now(session, company, cart, checkout, now)
         totals, _ = whole(priced)
-        policy = await policy_of(session, company.id)
-        members = await accounts_store.list_members(session, company.id)
         assert principal.person_id is not None, "a buyer is a person"
+        documents = self.checkouts.asked_for(session, company, cart, priced)
+        needs = await needs_of(session, company, principal.person_id, totals.total, documents)
+        if needs.several:
+            raise SignaturesNeeded("More than one person signs this order. Send it to them; that binds nobody.")
+        policy = needs.policy
+        members = await accounts_store.list_members(session, company.id)
         own = next((each for each in members if each.person.id == principal.person_id), None)
-        reason = policy.approval_reason(principal.person_id, totals.total)
+        reason = needs.approval
         if reason is None and own is not None and not may_bind(own.membership, totals.total):
             signs = own.membership.signatory
             reason = ApprovalReason.ABOVE_LIMIT if signs else ApprovalReason.NOT_SIGNATORY

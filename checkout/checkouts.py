@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.details import Form, check_email
 from accounts.principal import BuyerCompany, Principal
 from accounts.tax import check_country, check_tax_id
+from agreements.asking import Asked, Quoted, choose
 from agreements.model import DeclineReason, LegalReview, Presentation
 from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
@@ -226,7 +227,9 @@ class Checkouts:
             checkout.email = checkout.email or principal.email
             credit, priced, terms, personal = await self.offer_now(session, company, cart, checkout, now)
             totals, _ = whole(priced)
-            await refuse_acting_alone(session, company, principal.person_id, totals.total)
+            await refuse_acting_alone(
+                session, company, principal.person_id, totals.total, self.asked_for(session, company, cart, priced)
+            )
             net_days = canonical.net_days(terms)
             shown, previous = checkout.shown, _shown_total(checkout)
             if shown is not None and canonical.same_offer(shown, terms) and _fresh(shown, now):
@@ -294,7 +297,30 @@ class Checkouts:
             button_label=button_label,
             net_days=canonical.net_days(terms),
             categories=await self.catalog.categories_of(session, {line.sku for line in cart.lines}),
-            quoted=None if _quote_id(priced) is None or priced.signed_quote is None else priced.signed_quote.keeps,
+            quoted=quoted_by(priced),
+        )
+
+    def asked_for(
+        self, session: AsyncSession, company: BuyerCompany, cart: Cart, priced: PricedCart
+    ) -> Callable[[], Awaitable[frozenset[str]]]:
+        """Looks up the codes of the documents that a priced cart is asked for."""
+
+        async def codes() -> frozenset[str]:
+            totals, _ = whole(priced)
+            asked = await self.asked(session, company, cart, priced)
+            chosen = await choose(session, asked, "en", total=totals.total, now=self.clock.now())
+            return frozenset(version.document.code for version in chosen.versions)
+
+        return codes
+
+    async def asked(self, session: AsyncSession, company: BuyerCompany, cart: Cart, priced: PricedCart) -> Asked:
+        """What the rules that choose documents look at."""
+        categories = await self.catalog.categories_of(session, {line.sku for line in cart.lines})
+        return Asked(
+            country=company.country,
+            company=company.code,
+            categories=tuple(sorted(categories)),
+            quoted=quoted_by(priced),
         )
 
     async def place(
@@ -382,7 +408,9 @@ class Checkouts:
         priced, terms, personal = await self.order_now(session, company, cart, checkout, now)
         totals, freight = whole(priced)
         if checkout.state is State.OPEN:
-            await refuse_acting_alone(session, company, by, totals.total)
+            await refuse_acting_alone(
+                session, company, by, totals.total, self.asked_for(session, company, cart, priced)
+            )
         shown = _unchanged(shown, terms, totals.total)
         order = self._order(company, checkout, priced, totals, freight, shown, now)
         order.net_days = canonical.net_days(shown)
@@ -616,6 +644,11 @@ def buyer_of(principal: Principal) -> BuyerCompany:
     if not principal.email_verified:
         raise EmailNotVerified("Enter the code we sent to your e-mail address first.")
     return principal.company
+
+
+def quoted_by(priced: PricedCart) -> Quoted | None:
+    """What the signed quote that prices the cart keeps of the documents."""
+    return None if _quote_id(priced) is None or priced.signed_quote is None else priced.signed_quote.keeps
 
 
 def _quote_id(priced: PricedCart) -> uuid.UUID | None:

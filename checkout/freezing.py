@@ -5,6 +5,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agreements import packages
+from agreements.package_model import ClosingReason
+from agreements.package_states import PackageEvent
 from checkout import approval_store
 from checkout.approval_model import ApprovalRequest, ApprovalState
 from checkout.model import Checkout
@@ -17,6 +20,9 @@ async def edit(session: AsyncSession, checkout: Checkout, *, by: uuid.UUID | Non
         waiting = await approval_store.find_waiting(session, checkout.id)
         if waiting is not None:
             close(waiting, ApprovalState.WITHDRAWN, by=by, now=now)
+        package = await packages.find_open_of_checkout(session, checkout.id)
+        if package is not None:
+            await packages.close(session, package, PackageEvent.EDIT, ClosingReason.EDITED, by=by, now=now)
     checkout.state = advance(checkout.state, Event.EDIT)
     checkout.version += 1
     checkout.updated_at = now

@@ -110,6 +110,10 @@ async def lock_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> Checko
     return await session.scalar(query.execution_options(populate_existing=True))
 
 
+async def find_cart(session: AsyncSession, cart_id: uuid.UUID) -> Cart:
+    return (await session.scalars(sa.select(Cart).where(Cart.id == cart_id).options(selectinload(Cart.lines)))).one()
+
+
 async def lock_cart(session: AsyncSession, cart_id: uuid.UUID) -> Cart:
     query = sa.select(Cart).where(Cart.id == cart_id).options(selectinload(Cart.lines)).with_for_update()
     return (await session.scalars(query.execution_options(populate_existing=True))).one()

@@ -31,7 +31,7 @@ SEND_TASK: Final = "send_mail"
 SMTP_TIMEOUT_SECONDS: Final = 20
 SMTP_DONE: Final = 250
 SMTP_READER_KNOWN: Final = frozenset({250, 251})
-SECRET_KINDS: Final = frozenset({"email_code", "password_reset", "invitation"})
+SECRET_KINDS: Final = frozenset({"email_code", "password_reset", "invitation", "package_to_sign", "package_executed"})
 ERASED_DOMAIN: Final = "@erased.invalid"
 ERASED_RECIPIENT: Final = f"erased{ERASED_DOMAIN}"
 """Stands where an address was erased; nothing is ever sent there."""

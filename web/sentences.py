@@ -86,6 +86,16 @@ SENTENCES: Final[dict[str, str]] = {
     "approver-missing": N_("Nobody else of your company may approve an order of this total."),
     "own-approval": N_("You asked for this order yourself; somebody else of your company has to approve it."),
     "not-approver": N_("You are no approver who may sign for your company. Ask an administrator of it."),
+    "signatures-needed": N_("More than one person signs this order. Send it to them; that binds nobody."),
+    "signatures-not-needed": N_("One person is enough for this order."),
+    "signatories-refused": N_(
+        "Choose exactly %(needed)s who may sign this total. Where somebody has to approve too, leave an approver out."
+    ),
+    "package-unknown": N_("There is nothing to sign here, or it is not yours to see. A link may have expired."),
+    "package-stale": N_("What is to be signed has changed. Nobody can sign it any more; the buyer can send it anew."),
+    "not-your-turn": N_("Somebody else is due to sign, or it has ended."),
+    "typed-name-missing": N_("Type your name."),
+    "amount-malformed": N_("Write amounts like 10000.00 EUR, one on each line."),
     "checkout-frozen": N_("This order waits for somebody else of your company. Take it back to change it."),
     "package-event-refused": N_("This is not possible any more: somebody signed, declined or changed it meanwhile."),
     "wait-days-refused": N_("Choose from 1 to 30 days."),

@@ -37,6 +37,7 @@ from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
 from agreements.rule_desk import RuleDesk
+from agreements.selling_policies import SellingPolicies
 from agreements.service import Agreements
 from agreements.stamps import Stamps, certificates
 from catalog.service import Catalog
@@ -47,6 +48,7 @@ from checkout.checkouts import Checkouts
 from checkout.credit import CreditControl
 from checkout.order_files import OrderFiles
 from checkout.orders import Orders
+from checkout.packages import Packages
 from checkout.payments import Payments
 from checkout.reconciliations import Reconciliations
 from checkout.sold_lines import read_open_quotes, read_orders
@@ -138,6 +140,8 @@ class Services(msgspec.Struct, kw_only=True):
     checkouts: Checkouts
     credit: CreditControl
     approvals: Approvals
+    packages: Packages
+    selling_policies: SellingPolicies
     buying_policies: BuyingPolicies
     orders: Orders
     order_files: OrderFiles
@@ -255,6 +259,8 @@ def build(
         credit=CreditControl(db, clock),
         checkouts=checkouts,
         approvals=Approvals(checkouts),
+        packages=Packages(checkouts),
+        selling_policies=SellingPolicies(db, clock),
         buying_policies=BuyingPolicies(db, clock),
         orders=orders,
         order_files=OrderFiles(db),
@@ -355,6 +361,7 @@ def _register_jobs(services: Services) -> None:
     jobs.periodic("delete_expired_sessions", HOURLY, services.accounts.delete_expired)
     jobs.periodic("delete_what_is_too_old", DAILY, expire)
     jobs.periodic("delete_old_calls", HOURLY, services.repeated_calls.delete_old)
+    jobs.periodic("expire_packages", EVERY_MINUTE, services.packages.sweep)
     jobs.periodic("expire_approvals", EVERY_MINUTE, services.approvals.sweep)
     jobs.periodic("sweep_payments", EVERY_MINUTE, services.payments.sweep)
     jobs.periodic("reconcile", LATE_IN_HOURS, reconcile)

@@ -18,6 +18,10 @@ from tests.checkout.crash_step import What
 
 ROOT = Path(__file__).parents[2]
 READING = {
+    "packages.py:find",
+    "packages.py:list_packages",
+    "packages.py:of_order",
+    "packages.py:sweep",
     "approvals.py:count_waiting",
     "approvals.py:find",
     "approvals.py:list_requests",
@@ -86,6 +90,7 @@ READING = {
 }
 """Functions that open a transaction without a failpoint because it only reads."""
 ASIDE = {
+    "packages.py:read",
     "checkouts.py:choose_paying",
     "checkouts.py:decline",
     "checkouts.py:send_to_legal",

@@ -21,6 +21,7 @@ from typing import Any, Final
 import uvicorn
 
 from accounts.principal import Principal
+from agreements.packages import Selling, Signer
 from checkout.credit import Terms
 from checkout.disputes import Evidence
 from checkout.model import Paying, RefundReason, ShipTo
@@ -36,6 +37,7 @@ from web.app import create_app
 from web.services import Services, build
 
 BUYER: Final = "buyer@acme.example"
+LEGAL: Final = "legal@meridian.example"
 ASKER: Final = "clerk@acme.example"
 CLERK: Final = "finance@meridian.example"
 BOXES: Final = frozenset({"agree", "authority", "business"})
@@ -391,6 +393,55 @@ async def reject(services: Services, request_id: uuid.UUID) -> None:
     await services.approvals.reject(await _buyer(services), request_id, note="Too much")
 
 
+async def countersign_above(services: Services, amount: str | None) -> None:
+    """The seller's legal desk counter-signs what is more than *amount*; with None nothing any more."""
+    above = () if amount is None else (Money.parse(amount, "EUR"),)
+    await services.selling_policies.change(await _staff(services, LEGAL), Selling(above=above))
+
+
+async def send_package(services: Services, token: str) -> uuid.UUID:
+    principal = await _principal(services, token)
+    assert principal.person_id is not None
+    return (await services.packages.send(principal, [principal.person_id], locale="en")).id
+
+
+async def take_back(services: Services, token: str, package_id: uuid.UUID) -> None:
+    await services.packages.withdraw(await _principal(services, token), package_id)
+
+
+async def sign_package(services: Services, token: str, package_id: uuid.UUID) -> str:
+    return await _sign(services, await _principal(services, token), package_id)
+
+
+async def counter_sign(services: Services, package_id: uuid.UUID) -> str:
+    """The legal desk's signature, which makes the order; its number."""
+    return await _sign(services, await _staff(services, LEGAL), package_id)
+
+
+async def _sign(services: Services, principal: Principal, package_id: uuid.UUID) -> str:
+    assert principal.person_id is not None
+    signer = Signer(
+        person_id=principal.person_id,
+        name=principal.name or "",
+        email=principal.email or "",
+        typed_name=principal.name or "",
+        title="Signatory",
+        ticked=frozenset({"intent", "authority"}),
+        locale="en",
+        template_digest=DIGEST,
+        stylesheet_digest=DIGEST,
+    )
+    shown = (await services.packages.find(principal, package_id)).package.digest
+    signed = await services.packages.sign(principal, package_id, signer, shown_digest=shown)
+    return signed.order_number or ""
+
+
+async def _staff(services: Services, email: str) -> Principal:
+    token = (await services.accounts.start_visitor_session()).token
+    opened = await services.accounts.log_in(email=email, password=PASSWORD, token=token, address="192.0.2.4")
+    return await services.accounts.authenticate(opened.token)
+
+
 async def _buyer(services: Services) -> Principal:
     """Acme's administrator and signatory, at a browser of their own."""
     token = (await services.accounts.start_visitor_session()).token
@@ -441,5 +492,10 @@ CASES: Final = (
     open_approval,
     approve,
     reject,
+    countersign_above,
+    send_package,
+    take_back,
+    sign_package,
+    counter_sign,
 )
 USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in CASES}

@@ -280,6 +280,24 @@ def ask_be_refused_ask_again_and_be_approved(journey: Journey) -> str:
     return settle_by_webhook(journey)
 
 
+def sign_with_the_seller(journey: Journey) -> str:
+    """Sent, taken back, sent again; the buyer signs, and the seller's signature makes the order."""
+    journey.do("add", sku="NIMBLE-BOLT", quantity="100")
+    journey.log_in()
+    journey.do("join")
+    journey.do("details")
+    with journey.immortal():
+        journey.ask("countersign_above", amount="0.00")
+    journey.do("take_back", package_id=journey.do("send_package"))
+    package = journey.do("send_package")
+    assert journey.do("sign_package", package_id=package) == ""
+    number = journey.ask("counter_sign", package_id=package)
+    with journey.immortal():
+        journey.ask("countersign_above", amount=None)
+    journey.do("pay", number=number)
+    return settle_by_webhook(journey)
+
+
 def buy(journey: Journey, card: str = "visa") -> str:
     """Ordered and paid, before the shop may die."""
     with journey.immortal():
@@ -404,6 +422,7 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
         *points(CALL, "stripe.retrieve_refund"),
     ),
     refund_waits_for_the_bank: (*points(COMMIT, "refund.settle"), *points(CALL, "stripe.retrieve_refund")),
+    sign_with_the_seller: (*points(COMMIT, "package.send", "package.close", "package.sign", "package.countersign"),),
     ask_be_refused_ask_again_and_be_approved: (
         *points(COMMIT, "approval.send", "approval.close", "approval.open", "approval.place"),
     ),

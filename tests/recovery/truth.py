@@ -118,14 +118,22 @@ class Truth:
         assert beyond == []
 
     def _check_agreements(self, orders: dict[Any, Row]) -> None:
+        """Each order has one basis: an acceptance, or a package that all signed; none of these is without its order."""
         acceptances = self.rows("select * from acceptance")
-        assert sorted(str(row["order_id"]) for row in acceptances) == sorted(str(each) for each in orders)
-        for row in acceptances:
+        packages = self.rows("select * from signature_package where state = 'executed'")
+        bases = [str(row["order_id"]) for row in (*acceptances, *packages)]
+        assert sorted(bases) == sorted(str(each) for each in orders)
+        for row in (*acceptances, *packages):
             assert row["order_digest"] == orders[row["order_id"]]["canonical_digest"]
+        executed = self.rows("select seq from acceptance_ledger where kind = 'package'")
+        assert {row["seq"] for row in executed} == {row["executed_seq"] for row in packages}
+        signed = self.rows("select seq from acceptance_ledger where kind = 'package_signature'")
+        signatures = self.rows("select ledger_seq from package_signature")
+        assert {row["seq"] for row in signed} == {row["ledger_seq"] for row in signatures}
         leaves = self.rows("select seq from acceptance_ledger where kind = 'acceptance'")
         assert {row["seq"] for row in leaves} == {row["ledger_seq"] for row in acceptances}
         used = self.rows("select order_id from agreement_presentation where consumed_at is not null")
-        assert {row["order_id"] for row in used} == set(orders)
+        assert {row["order_id"] for row in used} == {row["order_id"] for row in acceptances}
 
     def _check_stock(self, orders: dict[Any, Row]) -> None:
         assert self._stock_now() == self._stock, "stock + reserved + sold has changed"

@@ -19,6 +19,7 @@ from accounts.repeated_calls import Claim, KeptAnswer, Owner
 from accounts.webhooks.events import EventType
 from accounts.webhooks.model import WebhookAttempt, WebhookMessage
 from agreements.model import DeclineReason
+from agreements.packages import Selling, Signer
 from checkout.credit import Terms
 from checkout.model import SavedCard, ShipTo
 from checkout.views import Details
@@ -94,6 +95,9 @@ class Belongings(msgspec.Struct, kw_only=True):
     webhook_endpoint: str
     webhook_message: str
     data_export: str
+    package: str
+    """One that waits for its last signature."""
+    party: str
     approval: str
     """A request that waits, of somebody who may not sign."""
     ids: frozenset[str]
@@ -140,6 +144,8 @@ class House(msgspec.Struct, kw_only=True):
             "plan": self.plan,
             "hold": str(uuid.UUID(int=4711)),
             "request_id": self.acme.approval,
+            "package_id": self.acme.package,
+            "party_id": self.acme.party,
             "slug": "not-found",
             "token": self.acme.review_token,
             "digest": asset_url("tarifa.css").split("/")[2],
@@ -346,6 +352,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
     await services.buying_policies.change(principal, NO_POLICY)
     _, asker = await log_in(services, spare_email)
     approval = await _asked(services, asker, word)
+    package, party = await _half_signed(services, principal.company_id, word)
     company = principal.company
     assert company is not None
     await services.segments.assign(
@@ -378,6 +385,8 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         webhook_endpoint=str(message.endpoint_id),
         webhook_message=str(message.id),
         data_export=str(copy.id),
+        package=package,
+        party=party,
         approval=approval,
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
@@ -404,6 +413,39 @@ async def _kept_card(services: Services, principal: Principal, word: str) -> str
             )
         )
     return str(card_id)
+
+
+async def _half_signed(services: Services, company_id: uuid.UUID, word: str) -> tuple[str, str]:
+    """A package of somebody who signed it, and waits for the seller; and their party in it. The seller's policy asks
+    for it while it is sent, and for nothing else here.
+    """
+    email = f"signer-{word}@{word.partition('-')[0]}.example"
+    await services.members.create_member(
+        company_id, email=email, name=f"Signer {word}", password=PASSWORD, role=MemberRole.BUYER, signatory=True
+    )
+    _, signer = await log_in(services, email)
+    _, chief = await log_in(services, STAFF["chief"])
+    assert signer.company is not None
+    assert signer.person_id is not None
+    await services.carts.add(signer, sku=SKU, quantity="1", unit=None)
+    ship_to = ShipTo(name=f"Goods-in {word}", line1=f"Calle {word} 1", postal_code="28013", city="Madrid", country="ES")
+    await services.checkouts.save_details(signer, Details(ship_to=ship_to), locale="en")
+    await services.selling_policies.change(chief, Selling(above=(Money.zero(signer.company.currency),)))
+    package = await services.packages.send(signer, [signer.person_id], locale="en")
+    await services.selling_policies.change(chief, Selling())
+    typed = Signer(
+        person_id=signer.person_id,
+        name=signer.name or "",
+        email=email,
+        typed_name=f"Signer {word}",
+        title=f"Signs {word}",
+        ticked=frozenset({"intent", "authority"}),
+        locale="en",
+        template_digest=DIGEST,
+        stylesheet_digest=DIGEST,
+    )
+    await services.packages.sign(signer, package.id, typed, shown_digest=package.digest)
+    return str(package.id), str(package.parties[0].id)
 
 
 async def _asked(services: Services, asker: Principal, word: str) -> str:

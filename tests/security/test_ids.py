@@ -31,9 +31,12 @@ OWNED = {
     "person": ("person",),
     "card": ("card",),
     "export": ("data_export",),
+    "request_id": ("approval",),
+    "package_id": ("package",),
+    "party_id": ("party",),
 }
 """What of a company's belongings the parameter names."""
-EVERYBODYS = {"root", "kind", "sku", "category", "code", "label", "language", "slug", "digest", "name"}
+EVERYBODYS = {"root", "kind", "sku", "category", "code", "label", "language", "slug", "digest", "name", "size"}
 """The same for every company: what of it each may see is another question, asked below."""
 HELD = {"position": "a line of the caller's own cart", "token": "whoever holds the letter may read it"}
 """No id of anybody's rows."""

@@ -34,6 +34,7 @@ from checkout.checkouts import (
     EmailNotVerified,
 )
 from checkout.credit import CreditUnavailable
+from checkout.needs import SignaturesNeeded
 from checkout.states import EventRefused
 from kernel.errors import DomainError
 from web.evidence import stylesheet_digest, template_digest
@@ -54,7 +55,7 @@ from web.shop.entrance import address_of
 APPROVAL_TEMPLATE: Final = "account/approval.html"
 BEFORE_REVIEW: Final = (
     *(AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing),
-    *(CartNotOrderable, TotalNotChargeable),
+    *(CartNotOrderable, TotalNotChargeable, SignaturesNeeded),
 )
 MAY_NOT: Final = (ApprovalClosed, OwnApproval, NotApprover, SignatoryRequired)
 """The reader sees the request, and why the act is not offered to them."""

@@ -35,7 +35,7 @@ from checkout.checkouts import (
 )
 from checkout.credit import CreditExceeded, CreditUnavailable
 from checkout.model import Order, Paying, ShipTo
-from checkout.needs import ApprovalNeeded
+from checkout.needs import ApprovalNeeded, SignaturesNeeded
 from checkout.offer import Delivery
 from checkout.payments import OrderNotPayable, PaymentUnavailable, PaymentUncertain
 from checkout.states import EventRefused, State
@@ -227,7 +227,7 @@ async def place_order(request: AnyRequest) -> Html:
         order = await services.orders.find_order_by_id(principal, error.order_id)
     except (
         *(AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing, SignatoryRequired),
-        *(CartNotOrderable, ApprovalNeeded, CheckoutFrozen),
+        *(CartNotOrderable, ApprovalNeeded, SignaturesNeeded, CheckoutFrozen),
     ) as error:
         return await elsewhere(request, error)
     return await lead_on(request, order)
@@ -252,7 +252,7 @@ async def show_review(
         )
     except (
         *(AccountNeeded, EmailNotVerified, CartEmpty, DetailsMissing, SignatoryRequired),
-        *(CartNotOrderable, TotalNotChargeable, ApprovalNeeded, EventRefused),
+        *(CartNotOrderable, TotalNotChargeable, ApprovalNeeded, SignaturesNeeded, EventRefused),
     ) as error:
         return await elsewhere(request, error)
     if errors or refused:
@@ -318,6 +318,8 @@ async def elsewhere(request: AnyRequest, error: DomainError) -> Html:
             return redirect("/checkout/details")
         case SignatoryRequired() | ApprovalNeeded():
             return redirect("/checkout/approval")
+        case SignaturesNeeded():
+            return redirect("/checkout/signatures")
         case EventRefused() | CheckoutFrozen():
             return redirect("/account/approvals")
         case _:

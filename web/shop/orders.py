@@ -236,6 +236,7 @@ async def _show(
         ship_to=ship_to,
         country_name=names.get(ship_to.country, ship_to.country),
         approval=await services.approvals.of_order(principal, order.id),
+        package=await services.packages.of_order(principal, order.id),
         # What a bank disputes is between it and us until it is decided; what it gave back stands with the refunds
         history=[
             step for step in await services.orders.history(principal, number) if step.event != Event.DISPUTE.value
