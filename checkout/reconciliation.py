@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
-from checkout import dispute_store, store
+from checkout import dispute_store, invoice_breaks, store, terms_store
 from checkout.dispute_model import Dispute
+from checkout.invoice_gateway import InvoiceGateway
 from checkout.model import OPEN_ATTEMPT, AttemptKind, AttemptState, PaymentAttempt, Refund
 from checkout.refunds import AT_STRIPE
 from checkout.stripe_gateway import DisputeSeen, IntentSeen, RefundSeen, Session, StripeGateway
@@ -39,14 +40,17 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
         liable = await store.list_liable_sessions(session)
         refunds = await store.list_refunds_since(session, since - SENT_LATE)
         disputes = await dispute_store.list_since(session, since - SENT_LATE)
+        invoices = await terms_store.list_invoices_since(session, since - SENT_LATE)
         own = await store.list_book_breaks(session, unhandled_before=now - UNHANDLED_AFTER)
+        own += await invoice_breaks.list_own(session)
     charges = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.SAVED_CARD]
     attempts = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.CARD_SESSION]
     intents = await gateway.list_intents(since=since - SKEW, until=now + SKEW) if charges else []
     theirs = {found.id: found for found in await gateway.list_sessions(since=since - SKEW, until=now + SKEW)}
     given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
     disputed = await gateway.list_disputes(since=since - SKEW, until=now + SKEW)
-    breaks = [Break(*row) for row in own]
+    billed = await InvoiceGateway(gateway).list_invoices(since=since - SKEW, until=now + SKEW)
+    breaks = [Break(*row) for row in (*own, *invoice_breaks.compare(invoices, billed, since))]
     breaks += _dispute_breaks(disputes, disputed, since)
     breaks += _charge_breaks(charges, intents, since)
     breaks += _refund_breaks(refunds, given, since)

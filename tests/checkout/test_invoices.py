@@ -33,6 +33,7 @@ from tests.checkout.conftest import House
 from tests.checkout.test_credit import euros, give, shown_on_terms
 
 TOTAL = 25761
+_BY_HAND = Failpoint("test.invoice_by_hand", call=True)
 _ANY = Failpoint("test.invoice_item_by_hand", call=True)
 
 
@@ -355,3 +356,18 @@ async def test_an_invoice_of_another_company_is_not_seen(house: House) -> None:
     assert await house.payments.invoices.of_company(house.globex) == []
     ((mine, number),) = await house.payments.invoices.of_company(house.acme)
     assert (mine.amount, number[:2]) == (Money.parse("257.61", "EUR"), "T-")
+
+
+async def test_reconciliation_finds_what_stripe_and_we_say_otherwise_of_invoices(house: House) -> None:
+    order, invoice = await released(house)
+    house.twin.control.pay_invoice(str(invoice.stripe_invoice_id))
+    assert [(each.kind, each.reference) for each in await breaks(house)] == [("invoice_state_differs", order.number)]
+    await house.payments.invoices.settle(invoice.id)
+    assert await breaks(house) == []
+    asked = {"customer": invoice.stripe_customer_id, "collection_method": "send_invoice", "days_until_due": 5}
+    await house.gateway.write(_BY_HAND, lambda v1: v1.invoices.create_async(asked, {"idempotency_key": "by hand"}))
+    async with house.database.begin(for_staff()) as session:
+        await session.execute(sa.text("update invoice set stripe_invoice_id = 'in_unknown', id = id"))
+        await session.execute(sa.text("update invoice set paid_minor = 1, state = 'open'"))
+    kinds = {each.kind for each in await breaks(house)}
+    assert {"invoice_not_ours", "invoice_receipts_differ", "receivable_differs", "invoice_state_differs"} <= kinds

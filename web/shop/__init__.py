@@ -12,6 +12,7 @@ from web.shop import (
     document_versions,
     documents,
     entrance,
+    invoices,
     ledger,
     orders,
     packages,
@@ -39,6 +40,7 @@ def routes() -> list[ControllerRouterHandler]:
         *receipts.HANDLERS,
         *account.HANDLERS,
         *privacy.HANDLERS,
+        *invoices.HANDLERS,
         *buying_policy.HANDLERS,
         *tax_papers.HANDLERS,
     ]

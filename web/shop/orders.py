@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from agreements.model import Receipt
 from agreements.verify import Check, verify_receipt
+from checkout.invoicing import NotReleasable
 from checkout.model import Order, RefundState, ShipTo
 from checkout.orders import OrderUnknown
 from checkout.payments import (
@@ -149,9 +150,14 @@ async def paid_page(request: AnyRequest, number: FromPath[str]) -> Html:
 
 @post("/orders/{number:str}/cancellation", include_in_schema=False, summary="Cancel an unpaid order")
 async def cancel(request: AnyRequest, number: FromPath[str]) -> Html:
+    services, principal = services_of(request), principal_of(request)
+    order = await services.orders.find_order(principal, number)
     try:
-        await services_of(request).payments.cancel(principal_of(request), number)
-    except OrderNotCancellable as error:
+        if order.state is State.ON_TERMS:
+            await services.payments.invoices.cancel_unreleased(principal, number)
+        else:
+            await services.payments.cancel(principal, number)
+    except (OrderNotCancellable, NotReleasable) as error:
         return await _show(request, number, refused=sentence(error, locale_of(request)), status=409)
     return redirect(f"/orders/{number}")
 
@@ -226,6 +232,7 @@ async def _show(
     services, principal = services_of(request), principal_of(request)
     order = await services.orders.find_order(principal, number)
     now, payable = services.clock.now(), may(order.state, Event.PAY)
+    invoice, _ = await services.payments.invoices.of_order(principal, number)
     ship_to = msgspec.convert(order.ship_to, ShipTo)
     names = dict(country_options(locale_of(request)))
     return page(
@@ -233,6 +240,8 @@ async def _show(
         "orders/order.html",
         status=status,
         order=order,
+        invoice=invoice,
+        late=invoice is not None and invoice.due_at is not None and invoice.due_at < now,
         ship_to=ship_to,
         country_name=names.get(ship_to.country, ship_to.country),
         approval=await services.approvals.of_order(principal, order.id),
