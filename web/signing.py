@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response
 
 from agreements.model import DocumentVersion, PresentedDocument
+from agreements.package_evidence import build
 from agreements.package_model import ClosingReason
 from agreements.package_pdf import sealed_pdf
 from agreements.package_states import PackageEventRefused, PackageState, PartyRole
@@ -18,6 +19,7 @@ from catalog.stock import InsufficientStock
 from checkout.checkouts import CartNotOrderable, PriceChanged
 from checkout.credit import CreditExceeded, CreditUnavailable
 from checkout.packages import Standing
+from kernel.canonical import canonical_json
 from kernel.db import for_staff
 from kernel.errors import DomainError
 from web.evidence import stylesheet_digest, template_digest
@@ -167,6 +169,28 @@ async def pdf(request: AnyRequest, find: Callable[[], Awaitable[Standing]]) -> R
         made,
         media_type="application/pdf",
         headers={"content-disposition": f'attachment; filename="signed-{standing.order_number}.pdf"'},
+    )
+
+
+async def evidence(request: AnyRequest, package_id: uuid.UUID) -> Response[bytes]:
+    """What `agreements/verify_package.py` checks.
+
+    :raises PackageUnknown: unless all have signed and the reader takes part
+    """
+    services = services_of(request)
+    standing = await services.packages.find(principal_of(request), package_id)
+    async with services.db.begin(for_staff()) as session:  # whoever asks was found to take part
+        made = await build(
+            session,
+            standing.package,
+            keyring=services.keyring,
+            origin=services.agreements.origin,
+            now=services.clock.now(),
+        )
+    return Response(
+        canonical_json(made),
+        media_type="application/json",
+        headers={"content-disposition": f'attachment; filename="signed-{standing.order_number}.json"'},
     )
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from accounts.model import MemberRole
 from agreements.package_model import Package
 from agreements.package_states import PackageState
+from agreements.verify_package import verify_package
 from checkout.model import Order
 from kernel.db import for_accounts, for_staff
 from kernel.mail import OutgoingMail
@@ -110,6 +111,8 @@ async def test_two_buyers_and_the_seller_sign_and_get_one_sealed_document(shop: 
     seen = (await first.get(f"/orders/{order.number}")).text
     assert f"{path}/signed.pdf" in seen
     assert "receipt.json" not in seen
+    evidence = await first.get(f"{path}/evidence.json")
+    assert {each.outcome for each in verify_package(evidence.content)} == {"passed", "skipped"}
     [copy] = [mail for mail in await letters(shop, "package_executed") if mail.recipient == "archive@acme.example"]
     by_link = re.search(r"/signing/\S+", copy.text)
     assert by_link

@@ -64,6 +64,11 @@ async def signed_pdf(request: AnyRequest, package_id: FromPath[uuid.UUID]) -> Re
     return await signing.pdf(request, lambda: packages.find(principal_of(request), package_id))
 
 
+@get("/desk/signatures/{package_id:uuid}/evidence.json", include_in_schema=False, summary="The signatures' evidence")
+async def evidence(request: AnyRequest, package_id: FromPath[uuid.UUID]) -> Response[bytes]:
+    return await signing.evidence(request, package_id)
+
+
 async def _list(
     request: AnyRequest, *, form: Form | None = None, errors: dict[str, str] | None = None, status: int = 200
 ) -> Html:
@@ -103,4 +108,5 @@ HANDLERS: list[ControllerRouterHandler] = [
     counter_sign,
     decline,
     signed_pdf,
+    evidence,
 ]

@@ -117,6 +117,11 @@ async def signed_pdf(request: AnyRequest, package_id: FromPath[uuid.UUID]) -> Re
     return await signing.pdf(request, lambda: packages.find(principal_of(request), package_id))
 
 
+@get("/account/packages/{package_id:uuid}/evidence.json", include_in_schema=False, summary="The signatures' evidence")
+async def evidence(request: AnyRequest, package_id: FromPath[uuid.UUID]) -> Response[bytes]:
+    return await signing.evidence(request, package_id)
+
+
 @get("/signing/{token:str}", include_in_schema=False, summary="What somebody is asked to sign, read-only")
 async def signing_page(request: AnyRequest, token: FromPath[str]) -> Html:
     standing = await services_of(request).packages.read(token)
@@ -158,6 +163,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     withdraw,
     invite_anew,
     signed_pdf,
+    evidence,
     signing_page,
     signed_pdf_by_link,
 ]
