@@ -128,6 +128,14 @@ async def check_ledger(session: AsyncSession, *, batch: int = 1000) -> LedgerSta
     return LedgerState(size=tail.size, root=tree.fold((0, tail.size), nodes), broken_at=None)
 
 
+async def grew_from(session: AsyncSession, size: int, root: bytes, now_size: int) -> bool:
+    """Whether the first *size* rows of a ledger that holds in itself make the tree of *root*."""
+    if size > now_size:
+        return False
+    (found,) = await spans_hashed(session, [(0, size)])
+    return found == root
+
+
 def _follows(row: LedgerEntry, previous: bytes) -> bool:
     leaf = leaf_hash(canonical_json(row.content))
     return (

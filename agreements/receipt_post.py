@@ -18,7 +18,7 @@ from agreements import bundles, ledger, store
 from agreements.bundles import Bundle
 from agreements.model import Acceptance, Receipt
 from agreements.service import SEND_RECEIPT, Agreements
-from agreements.verify import sha256
+from agreements.verify import read_zip, sha256
 from kernel.db import Database, for_staff
 from kernel.failpoints import Failpoint
 from kernel.jobs import Handler
@@ -141,6 +141,11 @@ class ReceiptPost:
         message["Message-ID"] = f"<{acceptance.id}@{self._sender.partition('@')[2] or 'localhost'}>"
         message["X-Tarifa-Kind"] = "receipt"
         message.set_content(_TEXTS[language].format(number=number, base_url=self._base_url))
-        for content, kind, name in ((bundle.pdf, "pdf", "receipt.pdf"), (bundle.content, "zip", "bundle.zip")):
+        receipt = read_zip(bundle.content)["receipt.json"]
+        for content, kind, name in (
+            (bundle.pdf, "pdf", "receipt.pdf"),
+            (receipt, "json", "receipt.json"),
+            (bundle.content, "zip", "bundle.zip"),
+        ):
             message.add_attachment(content, maintype="application", subtype=kind, filename=name)
         return message

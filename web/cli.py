@@ -25,6 +25,7 @@ KINDS: Final = ("row", "list", "derivation", "adjustment", "bound", "quantity_ru
 PRICES: Final = "web.price_commands"
 HISTORY: Final = "web.history_commands"
 KEYS: Final = "web.key_commands"
+LEDGER: Final = "web.ledger_commands"
 
 
 class CommandFailed(Exception):
@@ -137,6 +138,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _for_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ledger = commands.add_parser("ledger", help="recompute the ledger of agreements, and hold it against kept heads")
+    ledger.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a checkpoint, receipt or bundle from before; again for more",
+    )
+    ledger.set_defaults(run=_asynchronous("check_ledger", LEDGER))
     keys = commands.add_parser("keys", help="list the keys of the keyring, or exchange one (docs/evidence.md)")
     _as_json(keys)
     keys.set_defaults(run=_asynchronous("list_keys", KEYS))

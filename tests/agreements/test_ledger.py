@@ -2,7 +2,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from agreements.model import Acceptance
+from agreements.model import Acceptance, LedgerStamp
 from kernel.db import Database, for_staff
 from kernel.ids import new_id
 from tests.agreements.conftest import Step
@@ -12,6 +12,7 @@ EVIDENCE = {
     "acceptance_ledger": "content",
     "acceptance_ledger_node": "hash",
     "acceptance_ledger_checkpoint": "root",
+    "acceptance_ledger_stamp": "answer",
 }
 
 
@@ -31,6 +32,16 @@ async def broken_at(step: Step) -> int | None:
 async def test_the_runtime_role_cannot_change_or_remove_evidence(step: Step, database_url: str) -> None:
     (acceptance,) = await accept_some(step, 1)
     await step.receipt(acceptance.order_id)
+    async with step.database.begin(for_staff()) as session:
+        session.add(
+            LedgerStamp(
+                size=1,
+                authority="-",
+                answer=b"-",
+                stamped_at=acceptance.accepted_at,
+                received_at=acceptance.accepted_at,
+            )
+        )
 
     with psycopg.connect(database_url) as connection:
         connection.execute("select set_config('tarifa.scope', 'staff', false)")

@@ -1,6 +1,12 @@
 """Stamps of checkpoints by somebody else, against OpenSSL; without them orders go on as they do."""
 
+import ast
+import asyncio
+import json
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,15 +16,16 @@ import pytest
 import sqlalchemy as sa
 
 from agreements import bundles
-from agreements.checkpoints import Checkpoints
-from agreements.model import LedgerStamp
-from agreements.stamps import TIMEOUT_SECONDS, WORTH_ASKING, Stamps, certificates
+from agreements.checkpoints import SIGN, Checkpoints
+from agreements.model import LedgerCheckpoint, LedgerStamp
+from agreements.stamps import ASK, KEEP, TIMEOUT_SECONDS, WORTH_ASKING, Stamps, certificates
 from agreements.verify import exit_code, read_zip, verify_bundle
 from kernel.clock import FixedClock
 from kernel.db import for_staff
+from kernel.failpoints import VARIABLE, registered
 from kernel.ids import new_id
 from kernel.settings import Settings, SettingsError
-from kernel.signing import Purpose
+from kernel.signing import Purpose, complete
 from tests.agreements.conftest import Step
 from tests.agreements.stamping import Authority, make_certificates, require_openssl, running_authority
 from tests.agreements.test_receipt import outcomes
@@ -151,3 +158,79 @@ def test_who_stamps_must_be_vouched_for_by_somebody() -> None:
         Settings.from_environment({"TIMESTAMP_URL": "https://stamps.example/"})
     plain = Settings.from_environment({})
     assert (plain.timestamp_url, plain.timestamp_certificates) == (None, None)
+
+
+PROGRAM = """
+import asyncio, json, sys
+from datetime import datetime
+from pathlib import Path
+from agreements.checkpoints import Checkpoints
+from agreements.stamps import Stamps, certificates
+from kernel.clock import FixedClock
+from kernel.db import Database
+from kernel.signing import Keyring
+
+async def main():
+    what = json.load(sys.stdin)
+    db, clock = Database.connect(what["url"]), FixedClock(datetime.fromisoformat(what["at"]))
+    keyring = Keyring.read(Path(what["keyring"]))
+    await Checkpoints(db, clock, keyring, origin="shop.example/agreements").sign()
+    await Stamps(db, clock, url=what["authority"], trusted=certificates(Path(what["roots"]))).run()
+    await db.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failpoint", [*registered(SIGN.name), *registered(ASK.name), *registered(KEEP.name)])
+async def test_a_head_whose_signer_or_stamper_was_killed_is_signed_and_stamped_once(
+    step: Step, authority: Authority, tmp_path: Path, database_url: str, failpoint: str
+) -> None:
+    complete(tmp_path / "keyring.json", now=step.agreements.clock.now())
+    acceptance = await step.accept(await step.present())
+    what = {
+        "url": database_url,
+        "at": acceptance.accepted_at.isoformat(),
+        "keyring": str(tmp_path / "keyring.json"),
+        "authority": authority.url,
+        "roots": str(authority.roots),
+    }
+
+    assert await run_program(what, failpoint) == -signal.SIGKILL
+    assert await run_program(what) == 0
+
+    (stamp,) = await kept(step)
+    assert stamp.size == 1
+    async with step.database.begin(for_staff()) as session:
+        assert len(list(await session.scalars(sa.select(LedgerCheckpoint)))) == 1
+
+
+async def run_program(what: dict[str, str], failpoint: str = "") -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", PROGRAM),
+        cwd=Path(__file__).parents[2],
+        stdin=asyncio.subprocess.PIPE,
+        env={**os.environ, VARIABLE: failpoint},
+    )
+    await process.communicate(json.dumps(what).encode())
+    assert process.returncode is not None
+    return process.returncode
+
+
+READING = {"keys.py:rotate", "receipt_post.py:send", "stamps.py:run", "bundles.py:of_order"}
+"""Functions that open a transaction without a failpoint because it only reads."""
+
+
+def test_every_transaction_of_the_evidence_that_writes_names_its_failpoint() -> None:
+    seen = set()
+    for name in ("keys.py", "checkpoints.py", "receipt_post.py", "stamps.py", "bundles.py"):
+        tree = ast.parse((Path(__file__).parents[2] / "agreements" / name).read_text(encoding="utf-8"))
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)):
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "begin":
+                    where = f"{name}:{function.name}"
+                    seen.add(where)
+                    assert len(call.args) == 2 or where in READING, f"{where} has no failpoint"
+    assert seen >= READING

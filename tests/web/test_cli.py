@@ -30,6 +30,7 @@ COMMANDS = (
     "publications",
     "history",
     "keys",
+    "ledger",
     "compare",
     "why",
     "impact",

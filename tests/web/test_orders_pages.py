@@ -170,7 +170,7 @@ async def test_the_receipt_is_sent_to_its_signer_and_the_page_says_what_became_o
     (letter,) = (letter for letter in letters if str(letter["Message-ID"]) in unescape(page))
     assert number in str(letter["Subject"])
     files = {part.get_filename(): part.get_content() for part in letter.iter_attachments()}
-    assert set(files) == {"receipt.pdf", "bundle.zip"}
+    assert set(files) == {"receipt.pdf", "receipt.json", "bundle.zip"}
     keys = trusted_ledger_keys((await browser.get("/.well-known/tarifa-keys.json")).content)
     assert exit_code(verify_bundle(files["bundle.zip"], keys)) == 0
 
