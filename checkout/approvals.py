@@ -29,6 +29,7 @@ from checkout.checkouts import BEGIN, PAY_WITHIN, Checkouts, buyer_of, whole
 from checkout.model import Cart, Checkout, Order
 from checkout.needs import SignaturesNeeded, needs_of
 from checkout.states import Event, advance
+from checkout.stripe_tax import calculating
 from checkout.totals import Totals
 from checkout.views import CheckoutView, PricedCart
 from kernel import events
@@ -148,9 +149,11 @@ class Approvals:
         self.clock = checkouts.clock
         self.agreements = checkouts.agreements
         self.base_url = checkouts.base_url
+        self.stripe_tax = checkouts.stripe_tax
 
     # the buyer
 
+    @calculating
     async def look(self, principal: Principal, *, locale: str) -> Proposal:
         """What the buyer would send: priced as of now. Changes nothing but that the checkout is there.
 
@@ -165,6 +168,7 @@ class Approvals:
             proposal, _, _ = await self._proposal(session, principal, company, cart, checkout)
         return proposal
 
+    @calculating
     async def send(self, principal: Principal, *, note: str, locale: str) -> ApprovalRequest:
         """Row 3: freeze the checkout and write to everybody who may approve it. Sent twice it is one request.
 
@@ -289,6 +293,7 @@ class Approvals:
             for_me=_waits_for(request, reader, self.clock.now()),
         )
 
+    @calculating
     async def open(
         self, principal: Principal, request_id: uuid.UUID, *, locale: str, template_digest: str, stylesheet_digest: str
     ) -> Opened:

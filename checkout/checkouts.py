@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from agreements.asking import Asked, Quoted, choose
 from agreements.model import DeclineReason, LegalReview, Presentation
 from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
-from checkout import canonical, freezing, quoted, store
+from checkout import canonical, freezing, quoted, store, tax
 from checkout import credit as credit_control
 from checkout.carts import delivery_to
 from checkout.charging import check_chargeable
@@ -38,6 +39,9 @@ from checkout.offer import DEFAULT_TABLES, Books, Tables, base_quantities, base_
 from checkout.order_news import announce_created
 from checkout.settlement import finish_sale
 from checkout.states import Event, State, advance
+from checkout.stripe_tax import StripeTax, calculating
+from checkout.tax import TaxDecision
+from checkout.tax_calculation import asked_of_stripe
 from checkout.totals import Totals
 from checkout.views import CheckoutView, Details, PricedCart, Review
 from kernel import events
@@ -136,6 +140,7 @@ class Checkouts:
         *,
         base_url: str,
         tables: Tables = DEFAULT_TABLES,
+        stripe_tax: StripeTax | None = None,
     ) -> None:
         self.db = db
         self.clock = clock
@@ -144,6 +149,7 @@ class Checkouts:
         self.agreements = agreements
         self.base_url = base_url
         self.tables = tables
+        self.stripe_tax = stripe_tax
 
     async def find(self, principal: Principal) -> CheckoutView | None:
         """Find the checkout of the open cart."""
@@ -204,6 +210,7 @@ class Checkouts:
             checkout.paying = paying
         return CheckoutView.of(checkout)
 
+    @calculating
     async def review(
         self, principal: Principal, *, locale: str, template_digest: str, stylesheet_digest: str
     ) -> Review:
@@ -322,6 +329,42 @@ class Checkouts:
             categories=tuple(sorted(categories)),
             quoted=quoted_by(priced),
         )
+
+    async def _calculated(
+        self,
+        session: AsyncSession,
+        company: BuyerCompany,
+        checkout: Checkout,
+        ship_to: ShipTo,
+        tax_id: str | None,
+        priced: PricedCart,
+    ) -> TaxDecision:
+        """Stripe's word on the tax of *priced*, kept from when it was asked.
+
+        :raises TaxNotCalculated: when it was not asked about exactly this
+        """
+        assert self.stripe_tax is not None, "the house has chosen it"
+        _, freight = whole(priced)
+        number = tax.vat_number(tax_id)
+        address = {
+            "line1": ship_to.line1,
+            "line2": ship_to.line2,
+            "city": ship_to.city,
+            "postal_code": ship_to.postal_code,
+            "state": ship_to.region,
+            "country": ship_to.country,
+        }
+        request = asked_of_stripe(
+            priced.quote,
+            freight.freight,
+            address={name: text for name, text in address.items() if text},
+            vat_number=number,
+            exempt=priced.tax.certificate is not None,
+        )
+        found = await self.stripe_tax.find(
+            session, checkout_id=checkout.id, company_id=company.id, request=request, quote=priced.quote
+        )
+        return tax.calculated(priced.tax, found, tax_id=tax_id)
 
     async def place(
         self,
@@ -539,7 +582,8 @@ class Checkouts:
         skus = await self.catalog.find_skus_in(session, {line.sku for line in cart.lines})
         delivery = delivery_to(view.ship_to, view.tax_id)
         asked = await quoted.terms_for(session, cart, company=company, delivery=delivery, books=self.books, now=now)
-        priced = price_cart(
+        price = partial(
+            price_cart,
             cart,
             cart.lines,
             skus,
@@ -552,12 +596,17 @@ class Checkouts:
             taxed_at=now,
             signed_quote=asked.quote,
         )
+        priced = price()
         if any(line.refused is not None or line.names is None for line in priced.lines):
             raise CartNotOrderable(
                 "Some lines cannot be ordered as they are; the cart says why.", lines=_problems(priced)
             )
         if priced.freight_refusal is not None:
             raise FreightNotKnown(priced.freight_refusal)
+        if self.stripe_tax is not None:
+            priced = price(
+                decided=await self._calculated(session, company, checkout, view.ship_to, view.tax_id, priced)
+            )
         totals, freight = whole(priced)
         terms = canonical.order_terms(
             checkout_id=checkout.id,

@@ -12,7 +12,8 @@ from catalog.views import SkuView
 from checkout import freight, tax
 from checkout.freight import FreightDecision, FreightTable
 from checkout.model import Cart, CartLine
-from checkout.tax import TaxTable
+from checkout.tax import TaxDecision, TaxTable
+from checkout.tax_calculation import with_taxes
 from checkout.totals import add_up
 from checkout.views import CartQuote, PricedCart, PricedCartLine
 from kernel.money import Money, normal
@@ -71,12 +72,14 @@ def price_cart(
     at: datetime,
     taxed_at: datetime,
     signed_quote: CartQuote | None = None,
+    decided: TaxDecision | None = None,
 ) -> PricedCart:
     """Price *lines* (of *cart*) for *company*, None being a guest, at *at*, and tax them as of *taxed_at*.
 
+    :param decided: the tax, where it was calculated elsewhere; else the tables decide it
     :param skus: the catalogue's facts of the lines' SKUs; unknown ones are absent
     """
-    decision = tax.decide(
+    decision = decided or tax.decide(
         country=delivery.country,
         postal_code=delivery.postal_code,
         tax_id=delivery.tax_id,
@@ -101,6 +104,8 @@ def price_cart(
         book=book,
         at=at,
     )
+    if decision.calculation is not None:
+        answer = with_taxes(answer, decision.calculation)
     consignment, refusal = None, None
     if lines and answer.net is not None:
         try:

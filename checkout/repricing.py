@@ -7,6 +7,7 @@ import msgspec
 
 from checkout.model import Order, OrderLine
 from checkout.tax import TaxDecision
+from checkout.tax_calculation import with_taxes
 from pricing.engine import Book, Buyer, LineRequest, QuoteRequest, quote
 from pricing.engine.request import PricedLine, RefusedLine, Trace
 
@@ -28,6 +29,7 @@ class LineAgain(msgspec.Struct, frozen=True, kw_only=True):
 def price_again(order: Order, book: Book) -> tuple[LineAgain, ...]:
     """By position. *book*: that of the order's root."""
     buyer = order.canonical["buyer"]
+    decision = msgspec.convert(order.tax_inputs, TaxDecision)
     answer = quote(
         QuoteRequest(
             buyer=Buyer(company=buyer["company"], segments=tuple(buyer["segments"]), country=buyer["country"]),
@@ -36,11 +38,13 @@ def price_again(order: Order, book: Book) -> tuple[LineAgain, ...]:
                 LineRequest(sku=line["sku"], unit=line["unit"], quantity=line["quantity"])
                 for line in order.canonical["lines"]
             ),
-            tax=msgspec.convert(order.tax_inputs, TaxDecision).input(),
+            tax=decision.input(),
         ),
         book=book,
         at=order.priced_at,
     )
+    if decision.calculation is not None and answer.net is not None:
+        answer = with_taxes(answer, decision.calculation)
     return tuple(_compared(line, now) for line, now in zip(order.lines, answer.lines, strict=True))
 
 

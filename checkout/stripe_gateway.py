@@ -19,6 +19,7 @@ from stripe import StripeClient, StripeError, WebhookSignature
 
 from checkout.charging import from_stripe
 from checkout.model import CallOutcome
+from checkout.tax import TaxNotKnown
 from kernel.clock import Clock
 from kernel.errors import Malformed, Unavailable
 from kernel.failpoints import Failpoint
@@ -50,6 +51,7 @@ LIST_REFUNDS: Final = Failpoint("checkout.stripe.list_refunds", call=True)
 RETRIEVE_DISPUTE: Final = Failpoint("checkout.stripe.retrieve_dispute", call=True)
 UPDATE_DISPUTE: Final = Failpoint("checkout.stripe.update_dispute", call=True)
 CLOSE_DISPUTE: Final = Failpoint("checkout.stripe.close_dispute", call=True)
+CALCULATE_TAX: Final = Failpoint("checkout.stripe.calculate_tax", call=True)
 LIST_DISPUTES: Final = Failpoint("checkout.stripe.list_disputes", call=True)
 
 log = structlog.get_logger(__name__)
@@ -365,6 +367,20 @@ class StripeGateway:
                 return
             params["starting_after"] = found[-1].id
         raise StripeUnavailable("There are too many refunds to look through.")
+
+    async def calculate_tax(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Have Stripe Tax calculate; None when it doesn't in time. Made twice, it is only made twice: it needs no key.
+
+        :raises TaxNotKnown: when Stripe refuses what was asked, as it does an address it cannot place
+        """
+        calculations = self._client.v1.tax.calculations
+        try:
+            return await _called(CALCULATE_TAX, lambda: calculations.create_async(cast("Any", request)))
+        except (StripeError, TimeoutError) as error:
+            if isinstance(error, stripe.InvalidRequestError):
+                log.warning("stripe tax refused a calculation", detail=error.user_message)
+                raise TaxNotKnown("The tax for this delivery could not be calculated: check the address.") from error
+            return None
 
     async def retrieve_dispute(self, dispute_id: str) -> DisputeSeen | None:
         """Fetch a dispute with its payment; None when Stripe knows none of that id.

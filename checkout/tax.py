@@ -16,6 +16,7 @@ from stdnum.eu import vat
 from stdnum.exceptions import ValidationError
 
 from accounts.exemption_model import Exemption
+from checkout.tax_calculation import TaxCalculation
 from kernel.canonical import digest
 from kernel.errors import Refused
 from pricing.engine.request import TaxInput, TaxRate, Treatment
@@ -70,13 +71,19 @@ class TaxDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     table_digest: str
     certificate: Exemption | None = None
     """By which nothing is charged, where the treatment rests on it."""
+    calculation: TaxCalculation | None = None
+    """What Stripe Tax said, where the house has chosen it: the amounts are then its own."""
 
     @property
     def charged(self) -> bool:
+        if self.calculation is not None:
+            return any(rate.percent != "0" for rate in self.calculation.rates)
         return self.treatment in {TaxTreatment.HOME, TaxTreatment.DESTINATION}
 
     def percent(self, category: str) -> str:
         """What *category* bears: `"21"`; `"0"` where nothing is charged."""
+        if self.calculation is not None:
+            return self.calculation.percent(category)
         if not self.charged:
             return "0"
         percents = {rate.category: rate.percent for rate in self.rates}
@@ -95,6 +102,23 @@ class TaxDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class TaxNotKnown(Refused):
     problem = "tax-not-known"
     title = "We do not know the tax for this delivery"
+
+
+_REASONS: Final = {"reverse_charge": TaxTreatment.REVERSE_CHARGE, "customer_exempt": TaxTreatment.EXEMPT}
+
+
+def calculated(decision: TaxDecision, calculation: TaxCalculation, *, tax_id: str | None) -> TaxDecision:
+    """*decision* with Stripe's word in place of the tables'. *tax_id* as the buyer gave it."""
+    treatment = _REASONS.get(calculation.reason, decision.treatment)
+    if calculation.reason not in _REASONS and decision.treatment in _REASONS.values():
+        treatment = TaxTreatment.HOME if decision.country == HOME else TaxTreatment.DESTINATION
+    return msgspec.structs.replace(
+        decision,
+        treatment=treatment,
+        vat_number=vat_number(tax_id) if treatment is TaxTreatment.REVERSE_CHARGE else None,
+        certificate=decision.certificate if treatment is TaxTreatment.EXEMPT else None,
+        calculation=calculation,
+    )
 
 
 def vat_number(text: str | None) -> str | None:

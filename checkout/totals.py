@@ -47,9 +47,13 @@ def add_up(quote: Quote, tax: TaxDecision, freight: FreightDecision) -> Totals:
     percent = normal(tax.percent(STANDARD))
     numerator, denominator = ratio(percent)
     freight_tax = Money(divide(freight.freight.minor * numerator, denominator * _HUNDRED, Mode.HALF_UP), quote.currency)
+    computed = freight_tax
     lines = [line for line in quote.lines if isinstance(line, PricedLine)]
     rows = _rows(lines, tax, quote.net, quote.tax)
     rows[percent] = _plus(rows.get(percent), percent, freight.freight, freight_tax)
+    if tax.calculation is not None:
+        freight_tax = Money.parse(tax.calculation.freight_tax, quote.currency)
+        rows[percent] = msgspec.structs.replace(rows[percent], tax=rows[percent].tax - computed + freight_tax)
     total_tax = quote.tax + freight_tax
     return Totals(
         goods=quote.net,

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_webhook_secrets: tuple[str, ...]
     stripe_api_base: str | None
     smtp_url: str | None
+    tax_by_stripe: bool
+    """Whether Stripe Tax calculates the tax of an order, instead of our rule tables."""
     lead_time_seconds: float
     price_approval: bool
     second_approval_percent: str | None
@@ -105,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             stripe_webhook_secrets=secrets,
             stripe_api_base=env.get("STRIPE_API_BASE") or None,
             smtp_url=env.get("SMTP_URL") or None,
+            tax_by_stripe=_tax(env),
             price_approval=_approval(env, mode),
             second_approval_percent=_percent(env, "PRICE_SECOND_APPROVAL_PERCENT", minimum=0, below=None),
             second_approval_skus=(
@@ -172,6 +175,13 @@ def _approval(env: Mapping[str, str], mode: str) -> bool:
     if text not in {"required", "off"}:
         raise SettingsError(f"PRICE_APPROVAL is {text!r}; it must be required or off")
     return text == "required"
+
+
+def _tax(env: Mapping[str, str]) -> bool:
+    text = env.get("TAX") or "rules"
+    if text not in {"rules", "stripe"}:
+        raise SettingsError(f"TAX is {text!r}; it must be rules or stripe")
+    return text == "stripe"
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:

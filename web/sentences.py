@@ -150,6 +150,9 @@ SENTENCES: Final[dict[str, str]] = {
     "certificate-unknown": N_("There is no such certificate. Look at the list again."),
     "certificate-reviewed": N_("Somebody has looked at this certificate already. Look at the list again."),
     "day-malformed": N_("Write the day as 2027-12-31."),
+    "tax-unavailable": N_(
+        "The tax cannot be calculated at the moment. Nothing was ordered and nothing is lost; please try again."
+    ),
     "liability-unknown": N_("There is no such case. Look at the order again."),
     "payment-provider-unavailable": N_("The payment provider does not answer at the moment. Try again in a minute."),
     "credit-limit-exceeded": N_(

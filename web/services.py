@@ -55,6 +55,7 @@ from checkout.sold_lines import read_open_quotes, read_orders
 from checkout.store import find_order_number
 from checkout.stripe_gateway import StripeGateway
 from checkout.stripe_log import StripeLog
+from checkout.stripe_tax import StripeTax
 from kernel.clock import Clock, SystemClock
 from kernel.db import Database, for_accounts
 from kernel.jobs import Jobs
@@ -211,7 +212,15 @@ def build(
         FolderTransport(settings.var / "mail") if settings.smtp_url is None else SmtpTransport(settings.smtp_url)
     )
     pricing = Pricing(db, clock, books, keyring, catalog, approval_required=settings.price_approval, policy=policy)
-    checkouts = Checkouts(db, clock, books, catalog, agreements, base_url=settings.base_url)
+    checkouts = Checkouts(
+        db,
+        clock,
+        books,
+        catalog,
+        agreements,
+        base_url=settings.base_url,
+        stripe_tax=StripeTax(db, clock, gateway) if settings.tax_by_stripe else None,
+    )
     post_office = PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}")
     rooms = rooms_of(keyring)
     erasures = Erasures(db, clock, rooms, forget_letter=post_office.forget)

@@ -33,6 +33,8 @@ _PREFIXES = {
     "price": ("price_", 24),
     "product": ("prod_", 14),
     "refund": ("re_", 24),
+    "tax.calculation": ("taxcalc_", 24),
+    "tax.calculation_line_item": ("tax_li_", 24),
     "webhook_endpoint": ("we_", 24),
 }
 _LETTERS = string.ascii_letters + string.digits

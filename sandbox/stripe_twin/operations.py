@@ -12,6 +12,7 @@ from sandbox.stripe_twin import (
     payments,
     refunds,
     sessions,
+    tax,
 )
 from sandbox.stripe_twin.account import Account
 from sandbox.stripe_twin.errors import JsonObject
@@ -70,6 +71,7 @@ OPERATIONS: Mapping[str, Callable[[Account, tuple[str, ...], JsonObject], JsonOb
     "Refunds.retrieve": refunds.retrieve,
     "Refunds.update": refunds.update,
     "TestHelpers.Customers.fundCashBalance": cash.fund,
+    "Tax.Calculations.create": tax.create,
     "WebhookEndpoints.create": endpoints.create,
     "WebhookEndpoints.del": endpoints.delete,
     "WebhookEndpoints.list": endpoints.list_endpoints,

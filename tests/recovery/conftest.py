@@ -136,8 +136,16 @@ class World:
     after one that ended badly the world is made anew, so that one fault is reported once.
     """
 
-    def __init__(self, server: EmbeddedServer, demo_template: str, folder: Path, truth: type[Truth] = Truth) -> None:
+    def __init__(
+        self,
+        server: EmbeddedServer,
+        demo_template: str,
+        folder: Path,
+        truth: type[Truth] = Truth,
+        settings: dict[str, str] | None = None,
+    ) -> None:
         self._server = server
+        self._settings = settings or {}
         self._template = demo_template
         self._folder = folder
         self._truth = truth
@@ -179,6 +187,7 @@ class World:
                 "STRIPE_API_KEY": "sk_test_of_the_recovery_tests",
                 "STRIPE_API_BASE": twin.base_url,
                 "STRIPE_WEBHOOK_SECRET": SECRET,
+                **self._settings,
             }
             app = App(environment, clock, self._folder / f"app-{number}.log")
             truth = self._truth(self._server.url(name, "postgres"), twin)

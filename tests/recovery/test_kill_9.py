@@ -441,8 +441,12 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
 }
 
 
+TAXED = (*points(CALL, "stripe.calculate_tax"), *points(COMMIT, "tax.calculated"))
+"""Come by where Stripe calculates the tax: test_stripe_tax.py."""
+
+
 def test_no_failpoint_of_checkout_is_left_out() -> None:
-    journeys = (*JOURNEYS.values(), *OF_INVOICES.values())
+    journeys = (*JOURNEYS.values(), *OF_INVOICES.values(), TAXED)
     assert {point for reached in journeys for point in reached} == set(registered("checkout."))
 
 
