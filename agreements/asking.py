@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import legal_store, store, wording
 from agreements.model import DocumentKind, DocumentVersion, PresentedDocument
-from agreements.rules import OrderFacts, asked_for
+from agreements.rules import OrderFacts, asked_for, may_concern
 from kernel.money import Money
 
 LEAVES_MOST: Final = 200
@@ -74,6 +74,42 @@ async def choose(
         versions=tuple(versions),
         rules={code: tuple(rule.name for rule in rules[code]) for code in by_code},
         readable=tuple(readable),
+    )
+
+
+async def choose_all(session: AsyncSession, asked: Asked, locale: str, *, now: datetime) -> Chosen:
+    """Every document that some order of the company may be asked for, whatever it holds and comes to."""
+    readable = await store.list_versions_in_force(session, now, texts=False)
+    rules = await legal_store.list_rules(session)
+    wanted = may_concern(rules, country=asked.country, company=asked.company or "", at=now)
+    by_code: dict[str, list[DocumentVersion]] = {}
+    for version in readable:
+        if version.document.code in wanted:
+            by_code.setdefault(version.document.code, []).append(version)
+    return Chosen(
+        versions=tuple(
+            _in_language([each for each in published if each.label == published[0].label], locale)
+            for published in by_code.values()
+        ),
+        rules={code: tuple(rule.name for rule in rules if rule.document == code) for code in by_code},
+        readable=tuple(readable),
+    )
+
+
+def uncovered(presented: Sequence[PresentedDocument], chosen: Chosen) -> tuple[str, ...]:
+    """Codes of contracts among those chosen that were not presented, or of which a material version came since."""
+    known = {document.code: document for document in presented}
+    return tuple(
+        version.document.code
+        for version in chosen.versions
+        if version.document.kind is DocumentKind.AGREE
+        and (
+            version.document.code not in known
+            or not (
+                known[version.document.code].label == version.label
+                or _followed_by_minor_ones(known[version.document.code], chosen.readable)
+            )
+        )
     )
 
 

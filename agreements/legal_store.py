@@ -19,6 +19,7 @@ from agreements.legal_model import (
     DraftState,
     DraftText,
     FrameworkAgreement,
+    FrameworkOrder,
     VersionPdf,
 )
 from agreements.model import Document, DocumentVersion, LedgerEntry
@@ -254,6 +255,45 @@ async def find_standing_framework(session: AsyncSession, company_id: uuid.UUID) 
             FrameworkAgreement.company_id == company_id, FrameworkAgreement.ended_at.is_(None)
         )
     )
+
+
+async def lock_standing_framework(session: AsyncSession, company_id: uuid.UUID) -> FrameworkAgreement | None:
+    return await session.scalar(
+        sa.select(FrameworkAgreement)
+        .where(FrameworkAgreement.company_id == company_id, FrameworkAgreement.ended_at.is_(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+async def find_framework(session: AsyncSession, framework_id: uuid.UUID) -> FrameworkAgreement | None:
+    return await session.get(FrameworkAgreement, framework_id)
+
+
+async def lock_framework(session: AsyncSession, framework_id: uuid.UUID) -> FrameworkAgreement | None:
+    return await session.get(FrameworkAgreement, framework_id, with_for_update=True, populate_existing=True)
+
+
+async def list_frameworks(
+    session: AsyncSession,
+) -> list[tuple[FrameworkAgreement, str, str, list[dict[str, Any]], int]]:
+    """Each with the names of company and signatory, the documents accepted and how many orders cite it: standing ones
+    first, then the newest.
+    """
+    orders = (
+        sa.select(sa.func.count())
+        .where(FrameworkOrder.framework_id == FrameworkAgreement.id)
+        .correlate(FrameworkAgreement)
+        .scalar_subquery()
+    )
+    rows = await session.execute(
+        sa.select(FrameworkAgreement, Company.name, Person.name, LedgerEntry.content["documents"], orders)
+        .join(Company, Company.id == FrameworkAgreement.company_id)
+        .join(Person, Person.id == FrameworkAgreement.actor_id)
+        .join(LedgerEntry, LedgerEntry.seq == FrameworkAgreement.ledger_seq)
+        .order_by(FrameworkAgreement.ended_at.is_not(None), FrameworkAgreement.accepted_at.desc())
+    )
+    return [(framework, company, person, documents, count) for framework, company, person, documents, count in rows]
 
 
 def _drafts() -> sa.Select[DocumentDraft]:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import ledger, store, tree, wording
 from agreements.ledger import LedgerBroken
+from agreements.legal_model import FrameworkAgreement
 from agreements.model import Acceptance, DocumentVersion, PresentedDocument
 from agreements.verify import RECEIPT_TYPE
 from kernel.canonical import canonical_json
@@ -16,9 +17,16 @@ from kernel.signing import Keyring, PublicKey, Purpose
 
 
 async def build(
-    session: AsyncSession, acceptance: Acceptance, *, keyring: Keyring, origin: str, now: datetime
+    session: AsyncSession,
+    acceptance: Acceptance | FrameworkAgreement,
+    *,
+    keyring: Keyring,
+    origin: str,
+    now: datetime,
 ) -> dict[str, Any]:
-    """The receipt of *acceptance*. Openings that were erased since are left out."""
+    """The receipt of *acceptance*; of a framework agreement, what was agreed stands for the order. Openings that were
+    erased since are left out.
+    """
     entry = await store.find_entry(session, acceptance.ledger_seq)
     presentation = await store.find_presentation(session, acceptance.presentation_id)
     if entry is None or presentation is None:

@@ -10,6 +10,7 @@ import msgspec
 
 from agreements.legal_model import CountryProfile
 from agreements.model import DocumentKind, DocumentVersion, Segment, Statement, Verb
+from kernel.money import Money
 
 DEFAULT_LOCALE: Final = "en"
 AGREE: Final = "agree"
@@ -24,6 +25,10 @@ class _Wording(msgspec.Struct, frozen=True, kw_only=True):
     place_order: str
     agree: tuple[str, str]
     """Before and after the documents."""
+    framework_button: str
+    framework: tuple[str, str]
+    """As *agree*, for the orders of the company's programs."""
+    framework_limit: str
     and_: str
     onerous: tuple[str, str, str]
     """Before the clauses of the first document, between document and clauses, at the end."""
@@ -48,6 +53,12 @@ _WORDINGS: Final = {
     "en": _Wording(
         place_order="Place order - obligation to pay",
         agree=("By ticking this box and selecting “{button}”, {company} agrees to the ", "."),
+        framework_button="Accept for orders by our programs",
+        framework=(
+            "By ticking this box and selecting “{button}”, {company} agrees to the ",
+            " for every order that its programs place by API or punch-out, until this agreement ends.",
+        ),
+        framework_limit="It covers orders of up to {limit} each: what you may sign for your company.",
         and_=" and the ",
         onerous=(
             "By ticking this second box, {company} specifically approves, under {reference}, these clauses: of the ",
@@ -87,6 +98,12 @@ _WORDINGS: Final = {
     "es": _Wording(
         place_order="Pedido con obligación de pago",
         agree=("Al marcar esta casilla y pulsar «{button}», {company} acepta los siguientes documentos: ", "."),
+        framework_button="Aceptar para los pedidos de nuestros programas",
+        framework=(
+            "Al marcar esta casilla y pulsar «{button}», {company} acepta los siguientes documentos: ",
+            ", para todos los pedidos que sus programas hagan por API o punch-out, hasta que termine este acuerdo.",
+        ),
+        framework_limit="Cubre pedidos de hasta {limit} cada uno: lo que usted puede firmar por su empresa.",
         and_=" y ",
         onerous=(
             "Al marcar esta segunda casilla, {company} aprueba en particular, según {reference}, estas cláusulas: de ",
@@ -134,6 +151,38 @@ _WORDINGS: Final = {
 def button_label(locale: str) -> str:
     """What the order button says: that pressing it obliges to pay."""
     return _wording(locale).place_order
+
+
+def framework_button(locale: str) -> str:
+    return _wording(locale).framework_button
+
+
+def framework_statements(
+    locale: str,
+    versions: Sequence[DocumentVersion],
+    *,
+    button: str,
+    company: str,
+    seller: str,
+    self_declared: bool,
+    profile: CountryProfile | None,
+) -> tuple[Statement, ...]:
+    """As `statements`, of a framework agreement: without the optional consent, which has nothing to do with it."""
+    words = _wording(locale)
+    agreed = [version for version in versions if version.document.kind is DocumentKind.AGREE]
+    before, after = (piece.format(button=button, company=company) for piece in words.framework)
+    first = _statement(AGREE, Verb.AGREE, (before, *_list(agreed, words), after))
+    others = statements(
+        locale, versions, button=button, company=company, seller=seller, self_declared=self_declared, profile=profile
+    )
+    return (first, *(each for each in others if each.id not in {AGREE, MARKETING}))
+
+
+def framework_notices(locale: str, versions: Sequence[DocumentVersion], *, limit: Money | None) -> tuple[str, ...]:
+    """What the page says beside the sentences: up to what it covers orders, and which language applies."""
+    words = _wording(locale)
+    covers = () if limit is None else (words.framework_limit.format(limit=limit),)
+    return (*covers, *_languages(words, versions, locale))
 
 
 def statements(
@@ -195,8 +244,13 @@ def notices(
     hours = round(pay_within / timedelta(hours=1))
     number, forms = (hours // 24, words.day) if hours % 24 == 0 else (hours, words.hour)
     period = forms[number != 1].format(n=number)
+    said = (words.lapse if net_days is None else words.on_terms).format(period=period)
+    return (said, *_languages(words, versions, locale))
+
+
+def _languages(words: _Wording, versions: Sequence[DocumentVersion], locale: str) -> tuple[str, ...]:
+    """Which documents are not in this language, and whose translations yield to which text."""
     return (
-        (words.lapse if net_days is None else words.on_terms).format(period=period),
         *(
             words.other_language.format(
                 title=version.title, language=words.languages.get(version.locale, version.locale)

@@ -109,6 +109,14 @@ SENTENCES: Final[dict[str, str]] = {
     "agreement-needs-account": N_("Log in first: an order needs somebody who accepts it."),
     "document-not-found": N_("There is no such document or version."),
     "ledger-size-unknown": N_("The ledger has no such size, or no head of it was signed."),
+    "framework-not-found": N_("There is no such framework agreement, or it is not yours to see."),
+    "framework-ended": N_("This framework agreement has ended already."),
+    "framework-ending-unusable": N_("Say why it ends, in up to 2,000 characters."),
+    "framework-missing": N_("No framework agreement covers orders by your programs. A signatory can accept one."),
+    "framework-outdated": N_(
+        "The documents changed since the framework agreement was accepted. A signatory has to accept it anew."
+    ),
+    "framework-exceeded": N_("The order comes to more than the framework agreement covers."),
     "document-rule-not-found": N_("There is no such rule."),
     "document-rule-moved": N_("Somebody else changed this since you opened the page. Look at it again."),
     "document-rule-unusable": N_("Something in the rule cannot be kept. Mend the marked fields."),

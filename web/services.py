@@ -33,6 +33,7 @@ from accounts.webhooks.service import Webhooks
 from agreements import holdings as agreement_holdings
 from agreements.checkpoints import Checkpoints
 from agreements.consents import Consents
+from agreements.frameworks import Frameworks
 from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
@@ -50,6 +51,7 @@ from checkout.order_files import OrderFiles
 from checkout.orders import Orders
 from checkout.packages import Packages
 from checkout.payments import Payments
+from checkout.program_orders import ProgramOrders
 from checkout.reconciliations import Reconciliations
 from checkout.sold_lines import read_open_quotes, read_orders
 from checkout.store import find_order_number
@@ -137,6 +139,8 @@ class Services(msgspec.Struct, kw_only=True):
     receipt_post: ReceiptPost
     stamps: Stamps
     rule_desk: RuleDesk
+    frameworks: Frameworks
+    program_orders: ProgramOrders
     carts: Carts
     checkouts: Checkouts
     credit: CreditControl
@@ -224,6 +228,7 @@ def build(
     post_office = PostOffice(db, clock, transport, sender=f"orders@{host.partition(':')[0]}")
     rooms = rooms_of(keyring)
     erasures = Erasures(db, clock, rooms, forget_letter=post_office.forget)
+    frameworks = Frameworks(db, clock, agreements)
     services = Services(
         settings=settings,
         clock=clock,
@@ -264,6 +269,8 @@ def build(
             number_of=find_order_number,
         ),
         rule_desk=RuleDesk(db, clock),
+        frameworks=frameworks,
+        program_orders=ProgramOrders(db, clock, checkouts, frameworks),
         carts=Carts(db, clock, books, catalog),
         credit=CreditControl(db, clock),
         checkouts=checkouts,

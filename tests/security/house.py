@@ -92,6 +92,7 @@ class Belongings(msgspec.Struct, kw_only=True):
     key: str
     card: str
     signed_quote: str
+    framework: str
     webhook_endpoint: str
     webhook_message: str
     data_export: str
@@ -138,6 +139,7 @@ class House(msgspec.Struct, kw_only=True):
             "key": self.acme.key,
             "key_id": self.acme.key,
             "quote_id": self.acme.signed_quote,
+            "framework": self.acme.framework,
             "endpoint_id": self.acme.webhook_endpoint,
             "message_id": self.acme.webhook_message,
             "export": self.acme.data_export,
@@ -382,6 +384,7 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         key=key.key_id,
         card=card,
         signed_quote=str(signed.id),
+        framework=await _framework(services, principal, word),
         webhook_endpoint=str(message.endpoint_id),
         webhook_message=str(message.id),
         data_export=str(copy.id),
@@ -391,6 +394,15 @@ async def _belongings(services: Services, who: str, code: str) -> Belongings:
         ids=frozenset(ids | {paying, unpaid}),
         words=frozenset({word, paying, unpaid, str(principal.company_id), f"invited-{word}@{code}.example"}),
     )
+
+
+async def _framework(services: Services, principal: Principal, word: str) -> str:
+    """Accepted by the company's signatory; returns its id."""
+    shown = await services.frameworks.present(principal, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
+    made = await services.frameworks.accept(
+        principal, presentation_id=shown.id, ticked=BOXES, job_title=f"Buyer {word}"
+    )
+    return str(made.id)
 
 
 async def _kept_card(services: Services, principal: Principal, word: str) -> str:

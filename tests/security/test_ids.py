@@ -24,6 +24,7 @@ from tests.security.wire import Answer
 OWNED = {
     "number": ("order", "open_order"),
     "quote_id": ("signed_quote",),
+    "framework": ("framework",),
     "endpoint_id": ("webhook_endpoint",),
     "message_id": ("webhook_message",),
     "invitation": ("invitation",),

@@ -81,11 +81,11 @@ async def save_facts(request: AnyRequest, draft: FromPath[str]) -> Html:
     return await _draft(request, view, values=form.as_dict(), errors=typed.errors)
 
 
-@get("/desk/agreements/drafts/{draft:str}/texts/{language:str}", include_in_schema=False, summary="Edit a text")
-async def text_page(request: AnyRequest, draft: FromPath[str], language: FromPath[str]) -> Html:
+@get("/desk/agreements/drafts/{draft:str}/texts/{text_locale:str}", include_in_schema=False, summary="Edit a text")
+async def text_page(request: AnyRequest, draft: FromPath[str], text_locale: FromPath[str]) -> Html:
     view = await _find(request, draft)
-    text = next((each for each in view.texts if each.locale == language), None)
-    if text is None and LANGUAGE.fullmatch(language) is None:
+    text = next((each for each in view.texts if each.locale == text_locale), None)
+    if text is None and LANGUAGE.fullmatch(text_locale) is None:
         raise DraftNotFound("There is no such language.")
     values = {"title": "", "source": "", "onerous_clauses": ""}
     if text is not None:
@@ -94,11 +94,11 @@ async def text_page(request: AnyRequest, draft: FromPath[str], language: FromPat
             "source": text.source_markdown,
             "onerous_clauses": "\n".join(text.onerous_clauses),
         }
-    return await _text(request, view, language, values=values)
+    return await _text(request, view, text_locale, values=values)
 
 
-@post("/desk/agreements/drafts/{draft:str}/texts/{language:str}", include_in_schema=False, summary="Save a text")
-async def save_text(request: AnyRequest, draft: FromPath[str], language: FromPath[str]) -> Html:
+@post("/desk/agreements/drafts/{draft:str}/texts/{text_locale:str}", include_in_schema=False, summary="Save a text")
+async def save_text(request: AnyRequest, draft: FromPath[str], text_locale: FromPath[str]) -> Html:
     """Or, with `action` preview, show it as buyers will; with `action` remove, take the language out."""
     form, locale, publishing = await read_form(request), locale_of(request), services_of(request).publishing
     view, by = await _find(request, draft), _person(request)
@@ -107,14 +107,14 @@ async def save_text(request: AnyRequest, draft: FromPath[str], language: FromPat
     values = {**form.as_dict(), "source": source}
     try:
         if form.get("action") == "remove":
-            await publishing.remove_text(view.draft.id, language, version=_version(form), by=by)
+            await publishing.remove_text(view.draft.id, text_locale, version=_version(form), by=by)
             return redirect(f"/desk/agreements/drafts/{view.draft.id}")
         if form.get("action") == "preview":
-            html = check_text(language, form.get("title"), source, clauses)
-            return await _text(request, view, language, values=values, html=html)
+            html = check_text(text_locale, form.get("title"), source, clauses)
+            return await _text(request, view, text_locale, values=values, html=html)
         await publishing.put_text(
             view.draft.id,
-            language,
+            text_locale,
             title=form.get("title"),
             source=source,
             onerous_clauses=clauses,
@@ -122,22 +122,22 @@ async def save_text(request: AnyRequest, draft: FromPath[str], language: FromPat
             by=by,
         )
     except DraftUnusable as error:
-        return await _text(request, view, language, values=values, errors=errors_of(error.fields, locale))
+        return await _text(request, view, text_locale, values=values, errors=errors_of(error.fields, locale))
     except UnusableSource as error:
-        return await _text(request, view, language, values=values, errors={"source": sentence(error, locale)})
+        return await _text(request, view, text_locale, values=values, errors={"source": sentence(error, locale)})
     except (DraftMoved, DraftClosed) as error:
-        return await _text(request, await _find(request, draft), language, values=values, refused=error)
+        return await _text(request, await _find(request, draft), text_locale, values=values, refused=error)
     return redirect(f"/desk/agreements/drafts/{view.draft.id}")
 
 
 @get(
-    "/desk/agreements/drafts/{draft:str}/texts/{language:str}/pdf",
+    "/desk/agreements/drafts/{draft:str}/texts/{text_locale:str}/pdf",
     include_in_schema=False,
     summary="A draft's text as the PDF it would become",
 )
-async def text_pdf(request: AnyRequest, draft: FromPath[str], language: FromPath[str]) -> Response[bytes]:
+async def text_pdf(request: AnyRequest, draft: FromPath[str], text_locale: FromPath[str]) -> Response[bytes]:
     view = await _find(request, draft)
-    text = next((each for each in view.texts if each.locale == language), None)
+    text = next((each for each in view.texts if each.locale == text_locale), None)
     if text is None:
         raise DraftNotFound("The draft has no text in this language.")
     made = pdf(

@@ -1,10 +1,15 @@
-"""Whom we told of material versions, and when."""
+"""Whom we told of material versions, and the framework agreements that companies accepted."""
 
-from litestar import get
+import uuid
+
+from litestar import get, post
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from web.http import AnyRequest, Html, services_of
-from web.pages import page
+from agreements.frameworks import EndingUnusable, FrameworkEnded, FrameworkNotFound
+from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
+from web.pages import page, redirect
+from web.sentences import sentence
 
 
 @get("/desk/agreements/notices", include_in_schema=False, summary="Letters about material versions")
@@ -22,4 +27,33 @@ async def notices(request: AnyRequest) -> Html:
     )
 
 
-HANDLERS: list[ControllerRouterHandler] = [notices]
+@get("/desk/agreements/frameworks", include_in_schema=False, summary="Framework agreements")
+async def frameworks(request: AnyRequest) -> Html:
+    return await _frameworks(request, None)
+
+
+@post("/desk/agreements/frameworks/{framework:str}/end", include_in_schema=False, summary="End a framework agreement")
+async def end_framework(request: AnyRequest, framework: FromPath[str]) -> Html:
+    form = await read_form(request)
+    try:
+        framework_id = uuid.UUID(framework)
+    except ValueError:
+        raise FrameworkNotFound("There is no such framework agreement.") from None
+    try:
+        await services_of(request).frameworks.end(principal_of(request), framework_id, note=form.get("note"))
+    except (EndingUnusable, FrameworkEnded) as error:
+        return await _frameworks(request, sentence(error, locale_of(request)))
+    return redirect("/desk/agreements/frameworks")
+
+
+HANDLERS: list[ControllerRouterHandler] = [notices, frameworks, end_framework]
+
+
+async def _frameworks(request: AnyRequest, refused: str | None) -> Html:
+    return page(
+        request,
+        "desk/agreement_frameworks.html",
+        status=422 if refused else 200,
+        frameworks=await services_of(request).frameworks.list_all(),
+        refused=refused,
+    )

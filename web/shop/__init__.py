@@ -12,6 +12,7 @@ from web.shop import (
     document_versions,
     documents,
     entrance,
+    framework,
     invoices,
     ledger,
     orders,
@@ -41,6 +42,7 @@ def routes() -> list[ControllerRouterHandler]:
         *account.HANDLERS,
         *privacy.HANDLERS,
         *invoices.HANDLERS,
+        *framework.HANDLERS,
         *buying_policy.HANDLERS,
         *tax_papers.HANDLERS,
     ]
