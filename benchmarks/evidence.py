@@ -19,6 +19,7 @@ from typing import Any, Final
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from sqlalchemy.engine import make_url
 
 from agreements import bundles, ledger, tree
@@ -135,7 +136,7 @@ def fill(superuser_url: str, rows: int) -> int:
                     nodes[place] = value
                     made.append((*place, value))
                 chained = hashlib.sha256(previous + leaf).digest()
-                copy.write_row((seq, "filler", content, leaf, previous, chained, at))
+                copy.write_row((seq, "filler", Jsonb(content, dumps=str), leaf, previous, chained, at))
                 previous = chained
         with connection.cursor().copy("copy acceptance_ledger_node from stdin (format binary)") as copy:
             copy.set_types(["int8", "int8", "bytea"])

@@ -14,7 +14,7 @@ from kernel.signing import Keyring, Purpose
 
 def detached_signature(keyring: Keyring, payload: bytes) -> str:
     """`HEADER..SIGNATURE` over *payload*, by the active ES256 key of the house."""
-    active = next(key for key in keyring.public_keys(Purpose.QUOTES) if key.retired is None)
+    active = keyring.active_key(Purpose.QUOTES)
     header = _base64url(msgspec.json.encode({"alg": "ES256", "kid": active.id}))
     signature = keyring.sign(Purpose.QUOTES, f"{header}.{_base64url(payload)}".encode())
     return f"{header}..{_base64url(signature.signature)}"
