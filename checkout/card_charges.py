@@ -69,7 +69,13 @@ class CardCharges:
         self.base_url = base_url
 
     async def write(
-        self, session: AsyncSession, order: Order, card_id: uuid.UUID, principal: Principal
+        self,
+        session: AsyncSession,
+        order: Order,
+        card_id: uuid.UUID,
+        principal: Principal,
+        *,
+        captured_later: bool = False,
     ) -> PaymentAttempt:
         """Row 9 with a kept card: the attempt and its call; nothing is sent yet.
 
@@ -100,7 +106,9 @@ class CardCharges:
                 company_id=order.company_id,
                 step=CallStep.CHARGE_CARD,
                 idempotency_key=f"tarifa-{attempt.id}-charge",
-                request=msgspec.json.encode(_request(order, attempt, card, customer_id)).decode(),
+                request=msgspec.json.encode(
+                    _request(order, attempt, card, customer_id, captured_later=captured_later)
+                ).decode(),
                 created_at=now,
                 sent_at=now,
                 sent_times=0,
@@ -206,7 +214,9 @@ async def refuse(
         await queue_mail(session, order_mail("order_confirm_payment", order, base_url=base_url), now=now)
 
 
-def _request(order: Order, attempt: PaymentAttempt, card: SavedCard, customer_id: str | None) -> dict[str, Any]:
+def _request(
+    order: Order, attempt: PaymentAttempt, card: SavedCard, customer_id: str | None, *, captured_later: bool
+) -> dict[str, Any]:
     references = {"order_id": str(order.id), "order_number": order.number, "attempt_id": str(attempt.id)}
     return {
         "amount": to_stripe(order.total),
@@ -214,6 +224,7 @@ def _request(order: Order, attempt: PaymentAttempt, card: SavedCard, customer_id
         "customer": customer_id,
         "payment_method": card.payment_method_id,
         "allowed_payment_method_types": ["card"],
+        **({"payment_method_options": {"card": {"capture_method": "manual"}}} if captured_later else {}),
         "confirm": True,
         "off_session": True,
         "description": f"Order {order.number}",

@@ -24,6 +24,14 @@ _SUBJECTS: Final = {
         "en": "Order {number}: received, {total} by invoice",
         "es": "Pedido {number}: recibido, {total} mediante factura",
     },
+    "order_authorised": {
+        "en": "Order {number}: {total} are reserved on your card",
+        "es": "Pedido {number}: {total} reservados en su tarjeta",
+    },
+    "order_hold_ended": {
+        "en": "Order {number}: your card was not charged, please pay again",
+        "es": "Pedido {number}: no se ha cobrado en su tarjeta, pague de nuevo",
+    },
     "order_confirm_payment": {
         "en": "Order {number}: your bank asks you to confirm the payment",
         "es": "Pedido {number}: su banco le pide que confirme el pago",
@@ -69,6 +77,24 @@ _TEXTS: Final = {
         "es": "Hemos recibido su pedido vinculante {number} del {placed_at}.\n\n"
         "Próximo paso: preparamos la mercancía, que le hemos reservado, y le enviamos la factura. Vence a los\n"
         "{net_days} días de su fecha; en ella consta cómo pagarla.",
+    },
+    "order_authorised": {
+        "en": "Your bank has reserved {total} on your card for order {number}. Nothing has been charged yet.\n\n"
+        "What happens next: we look at your order, charge the card, and ship. The goods are reserved for you. There is "
+        "nothing you need to do.",
+        "es": "Su banco ha reservado {total} en su tarjeta para el pedido {number}. Aún no se ha cobrado nada.\n\n"
+        "Próximo paso: revisamos su pedido, cobramos en la tarjeta y lo enviamos. Le hemos reservado la mercancía. No "
+        "tiene que hacer nada.",
+    },
+    "order_hold_ended": {
+        "en": "The amount reserved on your card for order {number} was not taken and is free again. Your order "
+        "stands.\n\n"
+        "What happens next: pay by {pay_by} here:\n{pay_url}\n"
+        "The goods are reserved for you until then. Unpaid, the order lapses and nothing is owed.",
+        "es": "El importe reservado en su tarjeta para el pedido {number} no se ha cobrado y vuelve a estar libre. Su "
+        "pedido sigue en pie.\n\n"
+        "Próximo paso: pague antes del {pay_by} aquí:\n{pay_url}\n"
+        "Hasta entonces le reservamos la mercancía. Sin pago, el pedido caduca y no se debe nada.",
     },
     "order_confirm_payment": {
         "en": "Your bank did not let us charge the card you chose for order {number} without you. Nothing was paid.\n\n"

@@ -7,7 +7,7 @@ order's state, from the webhook's job, the return page and the sweep alike.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from checkout.card_charges import CardCharges
 from checkout.charging import payment_methods, to_stripe
 from checkout.checkouts import CLOSE_TASK
 from checkout.disputes import ASK_EVERY, Disputes
+from checkout.holds import WRITE, Holds, NothingHeld
 from checkout.invoice_gateway import InvoiceGateway
 from checkout.invoicing import EVENTS as INVOICE_EVENTS
 from checkout.invoicing import Invoices
@@ -47,7 +48,7 @@ from checkout.states import Event, State, may
 from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, RESEND_WITHIN, SENDS_MOST, must_search, write_answer
 from checkout.stripe_customers import StripeCustomers
 from checkout.stripe_gateway import Answer, IntentSeen, Session, StripeGateway, StripeUnavailable, session_of
-from checkout.waiting import ASK_AGAIN_AFTER, hear_of_waiting
+from checkout.waiting import ASK_AGAIN_AFTER, hear_of_waiting, pay_anew
 from kernel import events
 from kernel.clock import Clock
 from kernel.db import Database, for_company, for_staff, for_visitor
@@ -75,7 +76,8 @@ SESSION_EVENTS: Final = frozenset(
 CHARGE_PREFIX: Final = "pi_"
 """Of what a charge is at Stripe; a payment page's id begins otherwise."""
 DECLINED: Final = "payment_intent.payment_failed"
-INTENT_EVENTS: Final = frozenset({"payment_intent.succeeded", DECLINED, "payment_intent.canceled"})
+HOLD_EVENTS: Final = frozenset({"payment_intent.canceled", "payment_intent.amount_capturable_updated"})
+INTENT_EVENTS: Final = HOLD_EVENTS | {"payment_intent.succeeded", DECLINED}
 LOOKS_MOST: Final = 16
 LOOK_SECONDS: Final = 0.25
 """How long a second click waits for what the first one's charge comes to."""
@@ -147,7 +149,17 @@ class SessionForeign(NotFound):
 class Payments:
     """Every public use case is safe to call again: it finds what it did before."""
 
-    def __init__(self, db: Database, clock: Clock, catalog: Catalog, gateway: StripeGateway, *, base_url: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        catalog: Catalog,
+        gateway: StripeGateway,
+        *,
+        base_url: str,
+        capture_later_from: Mapping[str, Money] | None = None,
+    ) -> None:
+        """*capture_later_from*: by currency, the order total from which cards are charged only once staff captures."""
         self.db = db
         self.clock = clock
         self.catalog = catalog
@@ -159,6 +171,8 @@ class Payments:
         self.invoices = Invoices(db, clock, catalog, InvoiceGateway(gateway), self.customers, base_url=base_url)
         self.cards = SavedCards(db, clock, gateway)
         self.charges = CardCharges(db, clock, gateway, base_url=base_url)
+        self.holds = Holds(db, clock, gateway)
+        self.capture_later_from = capture_later_from or {}
 
     def job_handlers(self) -> dict[str, Callable[..., Awaitable[None]]]:
         """What a worker registers by name; `sweep` runs every minute, and once at start-up as `recover`."""
@@ -223,6 +237,26 @@ class Payments:
             raise PaymentUncertain("We do not know yet whether your card was charged, and are looking at it.")
         async with self.db.begin(principal.db_scope()) as session:
             return await visible_order(session, principal, number)
+
+    async def capture(self, principal: Principal, number: str) -> Order:
+        """Take the amount that is held for an order, all of it, and return the order as it is then. Callers have
+        checked that staff asks.
+
+        :raises OrderUnknown: when there is no such order
+        :raises NothingHeld: when nothing is held for it, or no longer
+        :raises StripeUnavailable: when nobody knows whether it was taken; asking again is safe
+        """
+        async with self.db.begin(for_staff(), WRITE) as session:
+            order = await store.lock_order(session, (await visible_order(session, principal, number)).id)
+            attempt = await store.find_open_attempt(session, order.id)
+            if order.state is not State.AUTHORISED or attempt is None or attempt.state is not AttemptState.PENDING:
+                raise NothingHeld(f"Order {number} is {order.state.value.replace('_', ' ')}: nothing is held for it.")
+            call = await self.holds.write(session, attempt, CallStep.CAPTURE)
+        answer = await self.holds.send(call)
+        order = await self.settle(order.id)
+        if order.state is State.AUTHORISED:
+            raise StripeUnavailable(f"It is not known whether the amount was taken: {answer.detail or answer.status}")
+        return order
 
     async def charging(self, principal: Principal, number: str) -> bool:
         """Whether a kept card is being charged for the order, or may have been: nobody pays it meanwhile.
@@ -475,7 +509,7 @@ class Payments:
             **_buyer(order, customer_id),
             "locale": "es" if spanish else "en",
             "allowed_payment_method_types": methods,
-            **_method_options(methods),
+            **_method_options(methods, captured_later=self._captures_later(order)),
             "line_items": [
                 {
                     "quantity": 1,
@@ -494,6 +528,10 @@ class Payments:
             "metadata": references,
             "payment_intent_data": {"metadata": references, "description": f"Order {order.number}"},
         }
+
+    def _captures_later(self, order: Order) -> bool:
+        least = self.capture_later_from.get(order.currency)
+        return least is not None and order.total >= least
 
     async def _obtain(self, attempt: PaymentAttempt) -> str | None:
         """Bring a NEW or UNCERTAIN attempt to its payment page; None when it turned out dead.
@@ -611,7 +649,8 @@ class Payments:
             _refuse_unpayable(order, self.clock.now())
             attempt = await store.find_open_attempt(session, order.id)
             if attempt is None:
-                return await self.charges.write(session, order, card_id, principal)
+                later = self._captures_later(order)
+                return await self.charges.write(session, order, card_id, principal, captured_later=later)
             if attempt.kind is AttemptKind.CARD_SESSION:
                 raise PaymentUnavailable("A payment page of this order is open. Pay there, or try again in a minute.")
             return attempt  # the same click, sent twice, or a colleague's
@@ -653,7 +692,7 @@ class Payments:
             if attempt.kind is AttemptKind.SAVED_CARD:
                 if not isinstance(found, Session):
                     await self._apply_charge(session, order, attempt, found, now)
-            elif not isinstance(found, IntentSeen):
+            elif attempt.kind is AttemptKind.CARD_SESSION and not isinstance(found, IntentSeen):
                 await self._apply_page(session, order, attempt, found, now)
         if order.state is State.CLOSING:
             attempts = await store.list_attempts(session, order.id)
@@ -673,8 +712,7 @@ class Payments:
         if found.status == "complete" and found.intent is not None and found.intent.card is not None:
             await keep_card(session, order, found.intent.card, now=now)
         if found.paid:
-            money = found.total or Money.zero(order.currency)
-            await self._money_came(session, order, attempt, money, found.payment_intent_id, now)
+            await self._money_came(session, order, attempt, found.money(order.currency), found.payment_intent_id, now)
         elif found.expired:
             bury(session, order, attempt, "expired", now)
         elif found.left_unpaid and found.intent is not None:
@@ -691,7 +729,7 @@ class Payments:
             attempt.state = AttemptState.LIVE
         if found.status == "succeeded":
             await self._money_came(session, order, attempt, found.received, found.id, now)
-        elif attempt.state is AttemptState.PENDING or found.status == "processing":
+        elif attempt.state is AttemptState.PENDING or found.held or found.status == "processing":
             await hear_of_waiting(session, order, attempt, found, now=now, base_url=self.base_url)
         elif found.failed and attempt.state is AttemptState.LIVE:
             reason = found.failure or found.status
@@ -710,6 +748,7 @@ class Payments:
         if attempt.state is AttemptState.SUCCEEDED:
             return
         assert attempt.session_id is not None, "money comes by something that Stripe has"
+        waited_for = attempt.state is AttemptState.PENDING
         attempt.state, attempt.closed_at = AttemptState.SUCCEEDED, now
         attempt.payment_intent_id = intent_id
         reason = _misfit(order, money)
@@ -732,6 +771,8 @@ class Payments:
             now=now,
         )
         log.error("money fits no open order", order=order.number, reason=reason.value, detail=detail)
+        if waited_for and order.state in {State.PROCESSING, State.AUTHORISED}:
+            await pay_anew(session, order, detail=detail, now=now, base_url=self.base_url)
 
     async def _handle_session_event(self, event: StripeEvent) -> tuple[EventOutcome, str]:
         session_id = _object_of(event).get("id")
@@ -775,6 +816,10 @@ class Payments:
         if attempt is not None and attempt.kind is AttemptKind.SAVED_CARD:
             await self.settle(attempt.order_id, [str(thing.get("id"))])
             return EventOutcome.SETTLED, ""
+        on_page = attempt is not None and attempt.kind is AttemptKind.CARD_SESSION
+        if attempt is not None and on_page and event.type in HOLD_EVENTS and attempt.session_id is not None:
+            await self.settle(attempt.order_id, [attempt.session_id])  # an expired hold has no event of its Session
+            return EventOutcome.SETTLED, ""
         if event.type == DECLINED:
             return await self._handle_decline(event)
         return EventOutcome.NOTHING_TO_DO, ""
@@ -800,9 +845,20 @@ class Payments:
         :raises StripeUnavailable: while something is open
         """
         await self._close_pages(company_id, order_id)
+        await self._let_go(company_id, order_id)
         order = await self.settle(order_id)
         if order.state is State.CLOSING:
             raise StripeUnavailable(f"Order {order.number} is still open at Stripe; we will try again.")
+
+    async def _let_go(self, company_id: uuid.UUID, order_id: uuid.UUID) -> None:
+        """Ask Stripe to let go what is held for an order that is being closed."""
+        async with self.db.begin(for_company(company_id), WRITE) as session:
+            order = await store.lock_order(session, order_id)
+            attempt = await store.find_open_attempt(session, order_id)
+            if order.state is not State.CLOSING or attempt is None or attempt.state is not AttemptState.PENDING:
+                return
+            call = await self.holds.write(session, attempt, CallStep.CANCEL_INTENT)
+        await self.holds.send(call)
 
     async def _close_pages(self, company_id: uuid.UUID, order_id: uuid.UUID) -> None:
         """Ask Stripe to close the order's payment pages. What it made of that is `settle`'s to find out."""
@@ -905,11 +961,14 @@ def _buyer(order: Order, customer_id: str | None) -> dict[str, Any]:
     return {"customer": customer_id, "saved_payment_method_options": {"payment_method_save": "enabled"}}
 
 
-def _method_options(methods: list[str]) -> dict[str, Any]:
+def _method_options(methods: list[str], *, captured_later: bool) -> dict[str, Any]:
     """A US account is confirmed at once or not at all: two small transfers first would keep the buyer for days."""
-    if "us_bank_account" not in methods:
-        return {}
-    return {"payment_method_options": {"us_bank_account": {"verification_method": "instant"}}}
+    options: dict[str, Any] = {}
+    if captured_later:
+        options["card"] = {"capture_method": "manual"}
+    if "us_bank_account" in methods:
+        options["us_bank_account"] = {"verification_method": "instant"}
+    return {"payment_method_options": options} if options else {}
 
 
 def _shortened(text: str) -> str:

@@ -48,6 +48,8 @@ class ToLookAt(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Sequence[tuple[Refund, str | None]]
     """Those under way."""
     parked: Sequence[StripeEvent]
+    held: Sequence[tuple[PaymentAttempt, str]]
+    """Amounts on cards that wait to be captured, with their orders' numbers, those that end first first."""
     charges: Sequence[tuple[PaymentAttempt, str]]
     """Of kept cards, of which nobody knows what became; with their orders' numbers."""
 
@@ -122,6 +124,7 @@ class Reconciliations:
                 cases=await store.list_open_liabilities(session),
                 refunds=await store.list_refunds_under_way(session, limit=SHOWN),
                 parked=await store.list_parked_events(session, limit=SHOWN),
+                held=await store.list_held(session, limit=SHOWN),
                 charges=await store.list_uncertain_charges(session),
             )
 

@@ -332,6 +332,17 @@ async def list_uncertain_charges(session: AsyncSession) -> list[tuple[PaymentAtt
     return [(row[0], row[1]) for row in rows]
 
 
+async def list_held(session: AsyncSession, *, limit: int) -> list[tuple[PaymentAttempt, str]]:
+    """Attempts whose amount is held on a card, with their orders' numbers, the oldest first."""
+    query = sa.select(PaymentAttempt, Order.number).join(Order, Order.id == PaymentAttempt.order_id)
+    rows = await session.execute(
+        query.where(Order.state == State.AUTHORISED, PaymentAttempt.state == AttemptState.PENDING)
+        .order_by(PaymentAttempt.created_at)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 async def find_attempt_of_intent(
     session: AsyncSession, intent_id: str, hint: uuid.UUID | None
 ) -> PaymentAttempt | None:

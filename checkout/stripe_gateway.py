@@ -42,6 +42,8 @@ EXPIRE: Final = Failpoint("checkout.stripe.expire_session", call=True)
 LIST: Final = Failpoint("checkout.stripe.list_sessions", call=True)
 CUSTOMER: Final = Failpoint("checkout.stripe.create_customer", call=True)
 CHARGE: Final = Failpoint("checkout.stripe.charge_card", call=True)
+CAPTURE_INTENT: Final = Failpoint("checkout.stripe.capture_intent", call=True)
+CANCEL_INTENT: Final = Failpoint("checkout.stripe.cancel_intent", call=True)
 RETRIEVE_INTENT: Final = Failpoint("checkout.stripe.retrieve_intent", call=True)
 LIST_INTENTS: Final = Failpoint("checkout.stripe.list_intents", call=True)
 DETACH: Final = Failpoint("checkout.stripe.detach_card", call=True)
@@ -105,6 +107,11 @@ class IntentSeen(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
     @property
+    def held(self) -> bool:
+        """Its amount is held on the card until it is captured."""
+        return self.status == "requires_capture"
+
+    @property
     def failed(self) -> bool:
         """Nothing will come of it any more, though the buyer did their part."""
         return self.status in {"requires_payment_method", "canceled"}
@@ -136,6 +143,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def expired(self) -> bool:
         return self.status == "expired"
+
+    def money(self, currency: str) -> Money:
+        """What came by it: less than *total* where a part of what was held was captured elsewhere."""
+        if self.intent is not None and self.intent.status == "succeeded":
+            return self.intent.received
+        return self.total or Money.zero(currency)
 
 
 class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,6 +287,16 @@ class StripeGateway:
         """Send a `payment_intents.create`, which moves money; never raises for what Stripe or the network does."""
         intents = self._client.v1.payment_intents
         return await self._write(CHARGE, lambda: intents.create_async(cast("Any", request), {"idempotency_key": key}))
+
+    async def capture_intent(self, intent_id: str, *, key: str) -> Answer:
+        """Take all of the amount that is held; never raises for what Stripe or the network does."""
+        intents = self._client.v1.payment_intents
+        return await self._write(CAPTURE_INTENT, lambda: intents.capture_async(intent_id, {}, {"idempotency_key": key}))
+
+    async def cancel_intent(self, intent_id: str, *, key: str) -> Answer:
+        """Let the amount that is held go; never raises for what Stripe or the network does."""
+        intents = self._client.v1.payment_intents
+        return await self._write(CANCEL_INTENT, lambda: intents.cancel_async(intent_id, {}, {"idempotency_key": key}))
 
     async def detach_card(self, payment_method_id: str, *, key: str) -> Answer:
         """Have Stripe forget a kept card; REFUSED when it has already."""

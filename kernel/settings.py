@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 import msgspec
 
-from kernel.money import MalformedDecimal, normal
+from kernel.errors import Malformed
+from kernel.money import MalformedDecimal, Money, normal
 
 DEFAULT_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - production refuses it
 SKUS_MAXIMUM = 100_000_000
@@ -38,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: str | None
     tax_by_stripe: bool
     """Whether Stripe Tax calculates the tax of an order, instead of our rule tables."""
+    capture_later_from: tuple[Money, ...]
+    """In each of these currencies, the order total from which a card is charged only once staff captures."""
     lead_time_seconds: float
     price_approval: bool
     second_approval_percent: str | None
@@ -116,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 else None
             ),
             second_approval_margin=_percent(env, "PRICE_SECOND_APPROVAL_MARGIN", minimum=None, below=100),
+            capture_later_from=_amounts(env, "CAPTURE_LATER_FROM"),
             lead_time_seconds=_number(env, "PRICE_LEAD_TIME", 10.0, minimum=0.1, maximum=86400.0),
             workers=_integer(env, "WORKERS", 1, minimum=1, maximum=64),
             quote_days_most=_integer(env, "QUOTE_DAYS_MOST", 90, minimum=1, maximum=3650),
@@ -204,6 +208,21 @@ def _percent(env: Mapping[str, str], name: str, *, minimum: int | None, below: i
         limits = [f"at least {minimum}" if minimum is not None else "", f"below {below}" if below is not None else ""]
         raise SettingsError(f"{name} is {text}; it must be {' and '.join(filter(None, limits))}")
     return value
+
+
+def _amounts(env: Mapping[str, str], name: str) -> tuple[Money, ...]:
+    """One amount at most of a currency, such as `5000 EUR, 6000 USD`."""
+    found: dict[str, Money] = {}
+    for part in filter(None, (each.strip() for each in env.get(name, "").split(","))):
+        number, _, currency = part.partition(" ")
+        try:
+            amount = Money.parse(number, currency.strip())
+        except Malformed:
+            raise SettingsError(f"{name} is {env[name]!r}; it must be amounts like 5000 EUR, 6000 USD") from None
+        if amount.minor < 0 or amount.currency in found:
+            raise SettingsError(f"{name} is {env[name]!r}; it must name each currency once, with no amount below 0")
+        found[amount.currency] = amount
+    return tuple(found.values())
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, *, minimum: int, maximum: int) -> int:

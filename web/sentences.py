@@ -185,6 +185,7 @@ SENTENCES: Final[dict[str, str]] = {
         "We do not know yet whether your card was charged, and are looking at it. Nobody can pay this order twice "
         "meanwhile; look here again in a minute."
     ),
+    "nothing-held": N_("Nothing is held for this order any more: it was taken, let go, or has expired."),
     "charge-not-open": N_("No charge of this order waits for a person any more."),
     "payment-unavailable": N_("The payment page cannot be reached. Your order stands; try again in a minute."),
     # catalogue and prices

@@ -282,7 +282,14 @@ def build(
         order_files=OrderFiles(db),
         stripe_log=StripeLog(db),
         gateway=gateway,
-        payments=Payments(db, clock, catalog, gateway, base_url=settings.base_url),
+        payments=Payments(
+            db,
+            clock,
+            catalog,
+            gateway,
+            base_url=settings.base_url,
+            capture_later_from={each.currency: each for each in settings.capture_later_from},
+        ),
         reconciliations=Reconciliations(db, clock, gateway, agreements, base_url=settings.base_url),
         webhooks=Webhooks(db, clock, keyring, loopback=settings.webhooks_to_loopback),
         deliveries=Deliveries(

@@ -11,6 +11,8 @@ from sandbox.stripe_twin.store import Record
 
 DISPUTED_AFTER_SECONDS = 60
 """From a charge to its dispute, with a test card that disputes."""
+HELD_SECONDS = 7 * 24 * 60 * 60
+"""How long a card's bank holds an amount that nobody captures."""
 _CONFIRMABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
 _CANCELABLE = _CONFIRMABLE | {"requires_capture", "processing"}
 
@@ -116,7 +118,14 @@ def authenticate(account: Account, intent: Record, entry_card: TestCard, *, pass
     _charge(account, intent, method, entry_card)
 
 
+def expire_hold(account: Account, intent: Record) -> None:
+    """The card's bank has let the amount go: the charge has expired and with it its PaymentIntent."""
+    account.emit("charge.expired", account.load("charge", intent.body["latest_charge"], param="charge"))
+    cancel_intent(account, intent, reason="automatic")
+
+
 def cancel_intent(account: Account, intent: Record, *, reason: str | None) -> None:
+    intent.private.pop("turns_at", None)
     intent.body.update(
         status="canceled",
         canceled_at=account.now(),
@@ -161,9 +170,9 @@ def create(account: Account, _ids: tuple[str, ...], params: JsonObject) -> JsonO
     manual = params.get("payment_method_options", {}).get("card", {}).get("capture_method") == "manual"
     intent = account.create(
         "payment_intent",
-        private={"card": card.number},
+        private={"card": card.number, "capture": "manual" if manual else None},
         amount=params["amount"],
-        capture_method="manual" if manual else "automatic_async",
+        capture_method="automatic_async",
         currency=params["currency"],
         customer=customer.id,
         description=params.get("description"),
@@ -259,6 +268,11 @@ def capture(account: Account, ids: tuple[str, ...], params: JsonObject) -> JsonO
     charge.body["balance_transaction"] = balance_transaction(account, charge, amount, "charge").id
     account.save(charge)
     intent.body.update(status="succeeded", amount_received=amount, amount_capturable=0)
+    intent.private.pop("turns_at", None)
+    session = account.store.find(intent.private.get("session", ""), "checkout.session")
+    if session is not None:
+        session.body["payment_status"] = "paid"
+        account.save(session)
     intent.body["metadata"] = merged_metadata(intent.body["metadata"], params.get("metadata"))
     account.save(intent)
     account.emit("charge.captured", charge, previous={"captured": False})
@@ -327,7 +341,7 @@ def _payment_method(account: Account, intent: Record, entry: CardEntry) -> Recor
 
 def _charge(account: Account, intent: Record, method: Record, card: TestCard) -> None:
     declined = card.behaviour in {"decline", "authenticate_then_decline"}
-    manual = intent.body["capture_method"] == "manual"
+    manual = "manual" in {intent.body["capture_method"], intent.private.get("capture")}
     amount = intent.body["amount"]
     charge = account.create(
         "charge",
@@ -370,6 +384,7 @@ def _charge(account: Account, intent: Record, method: Record, card: TestCard) ->
         account.emit("payment_method.attached", method)
     if manual:
         intent.body.update(status="requires_capture", amount_capturable=amount)
+        intent.private["turns_at"] = account.now() + HELD_SECONDS
         account.save(intent)
         account.emit("charge.succeeded", charge)
         account.emit("payment_intent.amount_capturable_updated", intent)

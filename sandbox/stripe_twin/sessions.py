@@ -164,6 +164,8 @@ def pay(account: Account, session: Record, entry: CardEntry | DebitEntry) -> Att
     session.private["buyer"] = {"email": entry.email, "name": entry.name}
     account.save(session)
     intent = account.load("payment_intent", session.body["payment_intent"], param="intent")
+    if isinstance(entry, CardEntry):
+        intent.private["capture"] = session.body["payment_method_options"].get("card", {}).get("capture_method")
     intent.private["save"] = entry.save and may_save(session) if isinstance(entry, CardEntry) else False
     if isinstance(entry, DebitEntry):
         debits.confirm(account, intent, entry)
@@ -192,6 +194,14 @@ def may_save(session: Record) -> bool:
     """Whether the page asks the buyer to keep the card."""
     options = session.body["saved_payment_method_options"] or {}
     return bool(options.get("payment_method_save") == "enabled")
+
+
+def turn_intent(account: Account, intent: Record) -> None:
+    """What time does to a payment that waits: a bank decides on a debit, a hold nobody captured is let go."""
+    if "failure" in intent.private:
+        finish_debit(account, intent)
+    else:
+        payments.expire_hold(account, intent)
 
 
 def finish_debit(account: Account, intent: Record) -> None:
@@ -334,9 +344,13 @@ def _amounts(given: JsonObject, quantity: int, param: str) -> tuple[Decimal, int
 
 def _method_options(params: JsonObject, methods: list[str]) -> JsonObject:
     given: JsonObject = params.get("payment_method_options", {})
-    only(given, ("us_bank_account",), "Checkout.Sessions.create payment_method_options")
+    only(given, ("card", "us_bank_account"), "Checkout.Sessions.create payment_method_options")
+    only(given.get("card", {}), ("capture_method",), "payment_method_options card")
     only(given.get("us_bank_account", {}), ("verification_method",), "payment_method_options us_bank_account")
-    return {name: options for name, options in given.items() if name in methods}
+    options = {name: options for name, options in given.items() if name in methods}
+    if "card" in options:
+        options["card"] = {"request_three_d_secure": "automatic", **options["card"]}
+    return options
 
 
 def _saving(params: JsonObject, customer: str | None) -> JsonObject | None:

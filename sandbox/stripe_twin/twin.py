@@ -87,7 +87,7 @@ class Twin:
             return attempt, session
 
     def let_time_pass(self) -> None:
-        """Do what is due: Sessions expire, banks decide on debits and disputes, refunds come to their end."""
+        """Do what is due: Sessions expire, banks decide on debits and disputes, holds and refunds end."""
         now = self.clock.seconds()
         due = (
             self.store.list_due_sessions,
@@ -103,7 +103,7 @@ class Twin:
             for session in self.store.list_due_sessions(now):
                 sessions.close(self.account, session)
             for intent in self.store.list_due_intents(now):
-                sessions.finish_debit(self.account, intent)
+                sessions.turn_intent(self.account, intent)
             for refund in self.store.list_due_refunds(now):
                 refunds.turn(self.account, refund)
             for charge in self.store.list_due_charges(now):

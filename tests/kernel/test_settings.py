@@ -63,6 +63,10 @@ def test_production_refuses_each_default(name: str, value: str, sentence: str) -
         ("PRICE_SECOND_APPROVAL_SKUS", "many"),
         ("PRICE_SECOND_APPROVAL_MARGIN", "100"),
         ("WEBHOOKS_TO_LOOPBACK", "yes"),
+        ("CAPTURE_LATER_FROM", "5000"),
+        ("CAPTURE_LATER_FROM", "5000 EURO"),
+        ("CAPTURE_LATER_FROM", "-1 EUR"),
+        ("CAPTURE_LATER_FROM", "5000 EUR, 1 EUR"),
         ("TARIFA_MODE", "staging"),
     ],
 )

@@ -187,6 +187,7 @@ class World:
                 "STRIPE_API_KEY": "sk_test_of_the_recovery_tests",
                 "STRIPE_API_BASE": twin.base_url,
                 "STRIPE_WEBHOOK_SECRET": SECRET,
+                "CAPTURE_LATER_FROM": "200 EUR",  # of these journeys, two order for more
                 **self._settings,
             }
             app = App(environment, clock, self._folder / f"app-{number}.log")

@@ -262,6 +262,11 @@ async def remove_card(services: Services, token: str, payment_method: str) -> No
             await services.payments.cards.remove(principal, card.id)
 
 
+async def capture(services: Services, number: str) -> str:
+    """The clerk takes the amount that is held for an order."""
+    return (await services.payments.capture(await _clerk(services), number)).state.value
+
+
 async def give_up(services: Services, number: str) -> None:
     """The clerk has made sure that a charge nobody answered was not made."""
     order = (await services.order_files.open(number)).order
@@ -473,6 +478,7 @@ CASES: Final = (
     pay_with_card,
     remove_card,
     give_up,
+    capture,
     come_back,
     cancel,
     refund,

@@ -11,7 +11,12 @@ from sandbox.stripe_twin import RunningTwin
 Row = dict[str, Any]
 CLOSED = {"lapsed", "cancelled"}
 SOLD = {"paid", "cancelling"}
-LETTERS = {"completed_unpaid": "order_processing", "async_failed": "order_payment_failed"}
+LETTERS = {
+    "completed_unpaid": "order_processing",
+    "async_failed": "order_payment_failed",
+    "authorised": "order_authorised",
+    "authorisation_expired": "order_hold_ended",
+}
 """What the buyer is written at a step of the order, besides its beginning and its end."""
 
 
@@ -75,7 +80,7 @@ class Truth:
             assert bool(sessions) or order["state"] not in SOLD
             assert {session["amount_total"] for session in sessions} <= {order["total_minor"]}
         charges = [charge for charge in self._twin.control.objects("charge") if charge["status"] == "succeeded"]
-        assert sum(charge["amount"] for charge in charges) == sum(
+        assert sum(charge["amount_captured"] for charge in charges) == sum(
             order["total_minor"] for order in orders.values() if order["paid_at"] is not None
         )
 

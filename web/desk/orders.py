@@ -44,31 +44,7 @@ async def orders(request: AnyRequest) -> Html:
 
 @get("/desk/orders/{number:str}", include_in_schema=False, summary="An order's whole file")
 async def order(request: AnyRequest, number: FromPath[str]) -> Html:
-    services, locale = services_of(request), locale_of(request)
-    file = await services.order_files.open(number)
-    async with services.db.begin(for_staff()) as session:
-        acceptance = await services.agreements.acceptance(session, file.order.id)
-    return page(
-        request,
-        "desk/order.html",
-        file=file,
-        order=file.order,
-        lines=explained(file.order, locale),
-        acceptance=acceptance,
-        publication=publication_of(services, file.order),
-        names=await names_of(
-            services,
-            [file.order.person_id]
-            + [event.person_id for event in file.events]
-            + [refund.requested_by for refund in file.refunds]
-            + ([] if acceptance is None else [acceptance.actor_id]),
-        ),
-        finance=allows(Access.FINANCE, principal_of(request)),
-        refundable=any(parts_left(file.order, file.refunds, file.disputes)),
-        cancellable=file.order.state is State.PAID and any(parts_left(file.order, file.refunds, file.disputes)),
-        money=Money,
-        words=Words(locale),
-    )
+    return await show_order(request, number)
 
 
 @get("/desk/orders/{number:str}/prices", include_in_schema=False, summary="Why an order's lines cost what they do")
@@ -87,3 +63,35 @@ async def order_prices(request: AnyRequest, number: FromPath[str]) -> Html:
 
 
 HANDLERS: list[ControllerRouterHandler] = [orders, order, order_prices]
+
+
+async def show_order(request: AnyRequest, number: str, *, refusal: str = "", status: int = 200) -> Html:
+    """An order's whole file; with *refusal*, why an act on it was not done."""
+    services, locale = services_of(request), locale_of(request)
+    file = await services.order_files.open(number)
+    async with services.db.begin(for_staff()) as session:
+        acceptance = await services.agreements.acceptance(session, file.order.id)
+    return page(
+        request,
+        "desk/order.html",
+        status=status,
+        refusal=refusal,
+        held=file.order.state is State.AUTHORISED,
+        file=file,
+        order=file.order,
+        lines=explained(file.order, locale),
+        acceptance=acceptance,
+        publication=publication_of(services, file.order),
+        names=await names_of(
+            services,
+            [file.order.person_id]
+            + [event.person_id for event in file.events]
+            + [refund.requested_by for refund in file.refunds]
+            + ([] if acceptance is None else [acceptance.actor_id]),
+        ),
+        finance=allows(Access.FINANCE, principal_of(request)),
+        refundable=any(parts_left(file.order, file.refunds, file.disputes)),
+        cancellable=file.order.state is State.PAID and any(parts_left(file.order, file.refunds, file.disputes)),
+        money=Money,
+        words=Words(locale),
+    )

@@ -65,6 +65,8 @@ EVENT_WORDS: Final[dict[str, str]] = {
     Event.ATTEMPT_DEAD.value: N_("A payment page was closed without payment"),
     Event.COMPLETED_UNPAID.value: N_("Paid by direct debit; the bank works on it"),
     Event.ASYNC_FAILED.value: N_("The bank refused the direct debit; nothing was paid"),
+    Event.AUTHORISED.value: N_("Amount reserved on your card; nothing charged yet"),
+    Event.AUTHORISATION_EXPIRED.value: N_("The reserved amount was not taken and is free again"),
     Event.PAID.value: N_("Payment received"),
     Event.PAY_BY_PASSED.value: N_("The time to pay passed"),
     Event.CANCEL.value: N_("Cancellation asked for"),
