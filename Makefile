@@ -10,7 +10,7 @@ JOBS ?= 2
 export PORT VAR WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine fuzz bench lock journeys clean
+.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine fuzz bench lock journeys renderings clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ run: $(VENV)/run.stamp ## Serve the whole shop with demo data and test payments 
 
 test: $(VENV)/dev.stamp ## Run all tests on a real PostgreSQL, in parallel
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+renderings: $(VENV)/dev.stamp ## Keep how the agreement step looks, by its template's digest, where the shop shows it
+	RENDERINGS=$(abspath $(or $(VAR),var))/renderings $(BIN)/python -m pytest -q tests/journeys/test_agreement_step.py
 
 fast: $(VENV)/dev.stamp ## Run the tests that take milliseconds
 	$(BIN)/python -m pytest -n $(JOBS) -q -m "not slow and not browser"

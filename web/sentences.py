@@ -233,6 +233,7 @@ SENTENCES: Final[dict[str, str]] = {
     "price-publication-not-found": N_("There is no such publication."),
     "price-object-not-found": N_("There is no such object in this draft. It may have been removed."),
     "price-change-gone": N_("This change is not in the draft any more, or somebody has edited it. Look at it again."),
+    "rendering-unknown": N_("No picture of this step was kept."),
     # privacy
     "erasure-subject-unknown": N_("Nobody has this e-mail address or code. Check it."),
     "erasure-plan-unknown": N_("There is no such plan."),

@@ -37,6 +37,7 @@ from agreements.frameworks import Frameworks
 from agreements.notices import TELL_TASK, Notices
 from agreements.publishing import Publishing
 from agreements.receipt_post import ReceiptPost
+from agreements.renderings import Renderings
 from agreements.rule_desk import RuleDesk
 from agreements.selling_policies import SellingPolicies
 from agreements.service import Agreements
@@ -160,6 +161,7 @@ class Services(msgspec.Struct, kw_only=True):
     erasures: Erasures
     retention: Retention
     consents: Consents
+    renderings: Renderings
     data_exports: DataExports
     jobs: Jobs
     post_office: PostOffice
@@ -299,6 +301,7 @@ def build(
         jobs=Jobs(settings.database_url, queues={QUEUE: WEBHOOKS_AT_ONCE}),
         erasures=erasures,
         retention=Retention(db, clock, rooms),
+        renderings=Renderings(settings.var / "renderings"),
         consents=Consents(db, clock, keyring, base_url=settings.base_url),
         data_exports=DataExports(db, clock, keyring, erasures, rooms),
         post_office=post_office,

@@ -86,15 +86,20 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture
 def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = launched(playwright)
+    yield browser
+    browser.close()
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Chromium; without one the test is skipped, on CI it fails."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         sentence = "No Chromium: install it (apt-get install chromium), or name the program in CHROMIUM."
         if os.environ.get("CI"):
             pytest.fail(sentence)
         pytest.skip(sentence)
-    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-    yield browser
-    browser.close()
+    return playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
 
 class Visit:

@@ -39,7 +39,11 @@ OWNED = {
 """What of a company's belongings the parameter names."""
 EVERYBODYS = {"root", "kind", "sku", "category", "code", "label", "language", "slug", "digest", "name", "size"}
 """The same for every company: what of it each may see is another question, asked below."""
-HELD = {"position": "a line of the caller's own cart", "token": "whoever holds the letter may read it"}
+HELD = {
+    "rendering": "a name in the manifest of a template, which belongs to the house",
+    "position": "a line of the caller's own cart",
+    "token": "whoever holds the letter may read it",
+}
 """No id of anybody's rows."""
 HOUSE = ("/desk/", "/api/v1/desk/")
 """Where staff see every company, and nobody else sees anything."""

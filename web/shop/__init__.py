@@ -20,6 +20,7 @@ from web.shop import (
     privacy,
     quotes,
     receipts,
+    renderings,
     tax_papers,
 )
 
@@ -39,6 +40,7 @@ def routes() -> list[ControllerRouterHandler]:
         *document_versions.HANDLERS,
         *ledger.HANDLERS,
         *receipts.HANDLERS,
+        *renderings.HANDLERS,
         *account.HANDLERS,
         *privacy.HANDLERS,
         *invoices.HANDLERS,

@@ -191,6 +191,9 @@ async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
         order=order,
         receipt=receipt,
         content=receipt["presentation"]["content"],
+        renderings=services_of(request).renderings.find(
+            receipt["presentation"]["content"]["template_digest"], receipt["presentation"]["content"]["locale"]
+        ),
         recorded_at=datetime.fromisoformat(receipt["acceptance"]["recorded_at"]),
         checks=_checks(request, receipt),
         ledger_keys=services_of(request).keyring.public_keys(Purpose.LEDGER),

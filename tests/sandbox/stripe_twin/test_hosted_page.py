@@ -137,3 +137,7 @@ def test_the_goods_are_described(client: stripe.StripeClient) -> None:
     page = httpx.get(new_session(client, line_items=[{"quantity": 1, "price_data": priced}])).text
     assert "Order T-1001" in page
     assert "2 x CRUNCHY-ARMCHAIR" in page
+
+
+def test_every_test_card_has_a_spanish_title() -> None:
+    assert {card.title for card in TEST_CARDS} - set(SPANISH) == set()
