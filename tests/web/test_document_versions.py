@@ -27,6 +27,15 @@ async def test_anybody_downloads_a_version_as_the_pdf_whose_digest_was_presented
     assert (await browser.get("/documents/master-terms/9/en/pdf")).status_code == 404
 
 
+async def test_documents_that_some_orders_are_asked_for_are_listed_apart(shop: Shop) -> None:
+    text = (await shop.client().get("/documents")).text
+
+    always, some = text.split("Asked for with some orders")
+    assert "Master Terms of Sale" in always
+    assert "Conditions for Dangerous Goods v1.0" in some
+    assert "Conditions for Dangerous Goods" not in always
+
+
 async def test_a_first_version_has_nothing_to_be_compared_with(shop: Shop) -> None:
     browser = shop.client()
 

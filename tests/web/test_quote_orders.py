@@ -3,8 +3,10 @@
 import json
 from collections.abc import Awaitable, Callable
 
+from tests.agreements.legal import make_staff, publish_version
 from tests.web.api.partners import ACME, GLOBEX, Program, key_of
 from tests.web.conftest import Browser, Shop
+from tests.web.test_checkout_pages import ADDRESS
 
 LINES = [{"sku": "CRUNCHY-ARMCHAIR", "quantity": "12"}]
 Quoted = Callable[..., Awaitable[str]]
@@ -46,3 +48,22 @@ async def test_a_number_that_is_none_or_another_companys_is_said_to_be_none(shop
 async def test_a_visitor_is_not_asked_for_a_quote(shop: Shop, browser: Browser) -> None:
     assert "signed quote" not in (await browser.get("/cart")).text
     assert (await browser.submit("/cart/quote", {"quote": await quoted(shop)}, page="/cart")).status_code == 303
+
+
+async def test_an_order_by_a_quote_is_asked_for_the_versions_it_was_issued_with(shop: Shop, browser: Browser) -> None:
+    quote_id = await quoted(shop)
+    shop.clock.advance(minutes=1)
+    author, approver = [await make_staff(shop.services.db, shop.clock.now()) for _ in range(2)]
+    await publish_version(shop.services.publishing, author, approver)
+    shop.clock.advance(minutes=1)
+    await browser.log_in(ACME)
+    await browser.submit("/cart/quote", {"quote": quote_id}, page="/cart")
+    saved = await browser.submit("/checkout/details", ADDRESS, page="/cart")
+    assert saved.status_code == 303, saved.text
+
+    by_quote = await browser.get("/checkout/review")
+    assert "Master Terms of Sale v3.1" in by_quote.text
+    assert "Master Terms of Sale v4.0" not in by_quote.text
+    await shop.services.publishing.withdraw("master-terms", "3.1", reason="A wrong court", by=author)
+    shop.clock.advance(minutes=1)
+    assert "Master Terms of Sale v4.0" in (await browser.get("/checkout/review")).text

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Annotated, Final
 
@@ -71,7 +72,7 @@ async def sign_quote(request: AnyRequest) -> Response[bytes]:
         country_assumed=context.country_assumed,
         language=asked.language,
         quote_id=None if claim is None else claim.id,
-        agreements=await _agreements(request, asked.language),
+        agreements=await _agreements(request, asked.language, {line.sku for line in asked.lines}),
     )
     services.journey.note(
         "priced", journey=principal_of(request).visitor_id, page="signed-quote", lines=len(asked.lines)
@@ -219,11 +220,17 @@ async def package_answer(request: AnyRequest, signed: SignedQuote) -> Response[b
     )
 
 
-async def _agreements(request: AnyRequest, language: str) -> tuple[QuotedAgreement, ...]:
-    """The documents that a checkout of today would ask for."""
-    services = services_of(request)
+async def _agreements(request: AnyRequest, language: str, skus: Collection[str]) -> tuple[QuotedAgreement, ...]:
+    """The documents that a checkout of today would ask for, but for those that depend on its total with freight."""
+    services, company = services_of(request), _company(request)
     async with services.db.begin(for_staff()) as session:
-        versions = await services.agreements.required(session, _company(request).country, language)
+        versions = await services.agreements.required(
+            session,
+            company.country,
+            language,
+            company=company.code,
+            categories=await services.catalog.categories_of(session, skus),
+        )
         return tuple(
             QuotedAgreement(
                 code=version.document.code, version=version.label, language=version.locale, sha256=version.source_sha256

@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 import agreements.verify
 import pricing.verify_quote
+from agreements.asking import Asked, choose_all
 from agreements.keys import published
 from checkout.tax import HOME
 from kernel.canonical import canonical_json
@@ -30,7 +31,15 @@ async def document_list(request: AnyRequest) -> Html:
     country = HOME if company is None else company.country
     async with services.db.begin(for_staff()) as session:
         versions = await services.agreements.required(session, country, locale_of(request))
-    return page(request, "documents/list.html", versions=versions)
+        every = await choose_all(
+            session,
+            Asked(country=country, company=None if company is None else company.code),
+            locale_of(request),
+            now=services.clock.now(),
+        )
+    always = {version.document.code for version in versions}
+    some = [version for version in every.versions if version.document.code not in always]
+    return page(request, "documents/list.html", versions=versions, some=some)
 
 
 @get(
