@@ -37,9 +37,10 @@ async def list_requests(session: AsyncSession, company_id: uuid.UUID, *, limit: 
     return (await session.scalars(query.order_by(*order).limit(limit))).all()
 
 
-async def count_waiting(session: AsyncSession, company_id: uuid.UUID) -> int:
+async def count_waiting(session: AsyncSession, company_id: uuid.UUID, asker: uuid.UUID | None) -> int:
+    """Of the company, or of one who asked."""
     query = sa.select(sa.func.count()).where(ApprovalRequest.company_id == company_id, _WAITING)
-    return await session.scalar(query) or 0
+    return await session.scalar(query if asker is None else query.where(ApprovalRequest.requested_by == asker)) or 0
 
 
 async def list_expired(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[tuple[uuid.UUID, uuid.UUID]]:

@@ -263,11 +263,12 @@ class Approvals:
         )
 
     async def count_waiting(self, principal: Principal) -> int:
-        """How many of the company's requests wait."""
+        """How many requests wait: for approvers the company's, for others their own."""
+        if principal.company_id is None:
+            return 0
+        asker = None if principal.role in APPROVING else principal.person_id
         async with self.db.begin(principal.db_scope()) as session:
-            return (
-                0 if principal.company_id is None else await approval_store.count_waiting(session, principal.company_id)
-            )
+            return await approval_store.count_waiting(session, principal.company_id, asker)
 
     async def find(self, principal: Principal, request_id: uuid.UUID) -> Listed:
         """One of the list.

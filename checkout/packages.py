@@ -208,7 +208,7 @@ class Packages:
             found = await packages.list_packages(session, company_id, limit=LISTED_MOST)
             return tuple(
                 [
-                    await self._standing(session, principal, package)
+                    await self._standing(session, principal, package, brief=True)
                     for package in found
                     if _takes_part(principal, package)
                 ]
@@ -415,9 +415,15 @@ class Packages:
         return party
 
     async def _standing(
-        self, session: AsyncSession, principal: Principal, package: Package, *, fresh: bool = False
+        self,
+        session: AsyncSession,
+        principal: Principal,
+        package: Package,
+        *,
+        fresh: bool = False,
+        brief: bool = False,
     ) -> Standing:
-        """*fresh*: say what changed since it was drawn up."""
+        """*fresh*: say what changed since it was drawn up. *brief*: without signatures and order, for a list."""
         changed: tuple[str, ...] = ()
         total_now = None
         if fresh and package.state in OPEN:
@@ -426,6 +432,17 @@ class Packages:
             turn = None if changed else await self._turn(session, principal, package)
         except SignatoryRequired:
             turn = None
+        if brief:
+            return Standing(
+                package=package,
+                parties=(),
+                company_name=package.content["company_name"],
+                mine=package.created_by == principal.person_id,
+                turn=turn,
+                changed=(),
+                total_now=None,
+                order_number=None,
+            )
         order = None if package.order_id is None else await store.find_order_by_id(session, package.order_id)
         signatures = {each.party_id: each for each in await packages.list_signatures(session, package)}
         typed = {

@@ -16,6 +16,8 @@ from web.pages import page, redirect
 from web.sentences import N_, field_errors, sentence
 from web.shop.account import LimitMalformed
 
+MINOR_MOST: Final = 10**15
+"""More than any order, and less than the database takes."""
 RULE_WORDS: Final[dict[ApprovalRule, str]] = {
     ApprovalRule.NEVER: N_("Signatories order alone, up to their limits"),
     ApprovalRule.ABOVE: N_("Above an amount, somebody else approves"),
@@ -116,7 +118,7 @@ def _amount(text: str, currency: str) -> Money | None:
         amount = Money.parse(text, currency)
     except (DomainError, msgspec.ValidationError):
         raise LimitMalformed from None
-    if amount.minor < 0:
+    if not 0 <= amount.minor < MINOR_MOST:
         raise LimitMalformed
     return amount
 
