@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from checkout.dispute_model import UNDECIDED, Dispute, DisputeEvent
 from checkout.model import AttemptState, CallOutcome, Liability, Order, PaymentAttempt, StripeCall
+from checkout.terms_model import CreditNote, CreditNoteState, Invoice, InvoiceReceipt
 
 
 async def find(session: AsyncSession, stripe_dispute_id: str) -> Dispute | None:
@@ -57,8 +58,15 @@ async def lock_cases(session: AsyncSession, dispute: Dispute) -> Sequence[Liabil
 async def find_attempt(
     session: AsyncSession, payment_intent_id: str | None, reference: str | None
 ) -> PaymentAttempt | None:
-    """By Stripe's PaymentIntent, else by our id that it carries."""
-    query = sa.select(PaymentAttempt).where(PaymentAttempt.payment_intent_id == payment_intent_id)
+    """By Stripe's PaymentIntent, the attempt's own or one that paid its invoice, else by our id that it carries."""
+    paid_invoice = (
+        sa.select(Invoice.attempt_id)
+        .join(InvoiceReceipt, InvoiceReceipt.invoice_id == Invoice.id)
+        .where(InvoiceReceipt.payment_intent_id == payment_intent_id)
+    )
+    query = sa.select(PaymentAttempt).where(
+        sa.or_(PaymentAttempt.payment_intent_id == payment_intent_id, PaymentAttempt.id.in_(paid_invoice))
+    )
     found = (await session.scalars(query.limit(1))).first()
     if found is not None or reference is None:
         return found
@@ -74,6 +82,12 @@ async def find_case_of_unknown(session: AsyncSession, payment_intent_id: str | N
         Liability.payment_intent_id == payment_intent_id, Liability.order_id.is_(None), Liability.refund_id.is_(None)
     )
     return (await session.scalars(query.limit(1))).first()
+
+
+async def list_credits(session: AsyncSession, order_id: uuid.UUID) -> Sequence[CreditNote]:
+    """What credit notes have taken back of an order on terms, or are taking."""
+    query = sa.select(CreditNote).where(CreditNote.order_id == order_id, CreditNote.state != CreditNoteState.REFUSED)
+    return (await session.scalars(query.execution_options(populate_existing=True))).all()
 
 
 def succeeded(attempt: PaymentAttempt) -> bool:

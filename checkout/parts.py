@@ -17,6 +17,7 @@ from checkout import dispute_store, store
 from checkout.dispute_model import Dispute, DisputeEvent, DisputeEventKind, DisputeState
 from checkout.model import Account, Liability, Order, Refund, RefundState
 from checkout.settlement import post
+from checkout.terms_model import CreditNote
 from kernel.money import Money
 
 LOST_DISPUTE: Final = "lost dispute"
@@ -25,14 +26,16 @@ LOST_DISPUTE: Final = "lost dispute"
 log = structlog.get_logger(__name__)
 
 
-def parts_left(order: Order, refunds: Sequence[Refund], disputes: Sequence[Dispute] = ()) -> tuple[Money, Money, Money]:
-    """Goods, freight and tax of the order that no refund and no lost dispute has taken back. A refund that failed is
-    owed, not left.
+def parts_left(
+    order: Order, refunds: Sequence[Refund], others: Sequence[Dispute | CreditNote] = ()
+) -> tuple[Money, Money, Money]:
+    """Goods, freight and tax of the order that no refund, lost dispute or credit note has taken back. A refund that
+    failed is owed, not left.
     """
-    taken: list[Refund | Dispute] = [
+    taken: list[Refund | Dispute | CreditNote] = [
         refund for refund in refunds if refund.liability_id is None and refund.state is not RefundState.REFUSED
     ]
-    taken += disputes
+    taken += others
     return (
         Money(order.goods_minor - sum(each.goods_minor for each in taken), order.currency),
         Money(order.freight_minor - sum(each.freight_minor for each in taken), order.currency),
@@ -107,7 +110,8 @@ async def share_out(
         if dispute.state is DisputeState.LOST:
             left = None
             if order is not None and case is None and same_currency:
-                left = parts_left(order, refunds, disputes)
+                credits_ = await dispute_store.list_credits(session, order.id)
+                left = parts_left(order, refunds, [*disputes, *credits_])
             _give(dispute, cases if same_currency else [], left, now)
     for dispute in disputes:
         _post_difference(session, order, dispute, before[dispute.id], now)

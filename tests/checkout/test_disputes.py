@@ -21,6 +21,7 @@ from kernel.money import Money
 from sandbox.stripe_twin.disputes import WINNING
 from sandbox.stripe_twin.faults import Fault
 from tests.checkout.conftest import House
+from tests.checkout.test_invoices import deliver_all, released
 from tests.checkout.test_refunds import balances, breaks, paid, pass_time, states, wish
 
 PAID = {"stripe_clearing": 25761, "sales": -20000, "freight": -1290, "tax_payable": -4471}
@@ -465,3 +466,21 @@ async def test_a_buyer_sees_no_dispute_of_another_company(house: House, order_of
 @pytest.fixture
 async def order_of_acme(house: House) -> Order:
     return await paid(house)
+
+
+# --- Invoices ---
+
+
+async def test_a_disputed_payment_of_an_invoice_is_its_orders(house: House) -> None:
+    order, invoice = await released(house)
+    assert house.twin.control.pay_invoice(str(invoice.stripe_invoice_id)).outcome == "paid"
+    await deliver_all(house)
+
+    dispute_id = await disputed(house)
+    found = await only_dispute(house)
+    assert (found.order_id, found.counted_minor) == (order.id, order.total_minor)
+    house.twin.control.decide_dispute(dispute_id, won=False)
+    await hear(house)
+
+    assert await balances(house, order) == FEE
+    assert [each for each in await breaks(house) if "dispute" in each] == []
