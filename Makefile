@@ -10,7 +10,7 @@ JOBS ?= 2
 export PORT VAR WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine fuzz bench lock journeys renderings clean
+.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine machine-mutants stripe-sandbox fuzz bench lock journeys renderings clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -71,6 +71,12 @@ mutants: $(VENV)/dev.stamp ## Change the money's code in thousands of small ways
 
 machine: $(VENV)/dev.stamp ## Live the whole life of orders and money in ways nobody thought of (LIVES=500 STEPS=60 LIFE_SEED=1)
 	LIVES=$${LIVES:-500} STEPS=$${STEPS:-60} LIFE_SEED=$${LIFE_SEED:-any} $(BIN)/python -m pytest -q -s -p no:randomly tests/life/test_life.py
+
+machine-mutants: $(VENV)/dev.stamp ## Make mistakes with money in a copy of the tree; the machine must fall over each (NAMES="a b")
+	$(BIN)/python -m tests.life.mutants --write $(NAMES)
+
+stripe-sandbox: $(VENV)/dev.stamp ## Ask Stripe itself what the twin is asked (STRIPE_API_KEY=sk_test_...); docs/stripe-sandbox.md
+	@$(BIN)/python -m tests.stripe_cases.sandbox
 
 fuzz: $(VENV)/dev.stamp ## Ask the API some ten thousand things that its document allows or forbids, links followed
 	$(BIN)/python -m pytest -q -s -p no:randomly tests/contract/fuzz.py
