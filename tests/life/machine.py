@@ -163,7 +163,7 @@ class Base(RuleBasedStateMachine):
         found = {"lives": 1, "deaths": self.world.deaths}
         for what, column in (
             ("order_event", "event"), ("payment_attempt", "state"), ("refund", "state"), ("liability", "reason"),
-            ("stripe_event", "outcome"), ("stripe_call", "outcome"),
+            ("stripe_event", "outcome"), ("dispute", "state"), ("stripe_call", "outcome"),
         ):  # fmt: skip
             for row in self.truth.rows(f"select {column} as word, count(*) as many from {what} group by 1"):
                 found[f"{what} {row['word']}"] = row["many"]
@@ -518,6 +518,8 @@ class Hearing(Base):
         thing: dict[str, Any] = event["data"]["object"]
         if thing["object"] == "refund":
             return bool(event["type"] != "refund.failed" and thing["status"] != "failed")
+        if thing["object"] == "dispute":
+            return False
         known = {row["session_id"] for row in self.truth.rows("select session_id from payment_attempt")}
         return bool(thing["object"] != "checkout.session" or thing["id"] in known)
 
@@ -588,6 +590,38 @@ class Refunding(Buying):
         )
 
 
+class Disputing(Base):
+    """Money that a buyer's bank takes back."""
+
+    @rule(which=ANY, inquiry=st.booleans())
+    @precondition(lambda self: self._disputable())
+    def the_bank_disputes(self, which: int, inquiry: bool) -> None:
+        charge = self.pick(which, self._disputable())
+        assert charge is not None
+        self.stripe.dispute(charge["id"], inquiry=inquiry)
+
+    @rule(which=ANY, won=st.booleans())
+    @precondition(lambda self: self._undecided())
+    def the_bank_decides(self, which: int, won: bool) -> None:
+        dispute = self.pick(which, self._undecided())
+        assert dispute is not None
+        self.stripe.decide_dispute(dispute["id"], won=won)
+
+    def _disputable(self) -> list[dict[str, Any]]:
+        """Of our own payments: a dispute of any other is parked for a person, and posted nowhere."""
+        ours = {each["id"] for each in self.stripe.objects("payment_intent") if each["metadata"].get("attempt_id")}
+        return [
+            each
+            for each in self.stripe.objects("charge")
+            if each["paid"] and each["payment_intent"] in ours and not each["disputed"] and not each["amount_refunded"]
+        ]
+
+    def _undecided(self) -> list[dict[str, Any]]:
+        return [
+            each for each in self.stripe.objects("dispute") if each["status"] not in {"won", "lost", "warning_closed"}
+        ]
+
+
 class Time(Base):
     """The clock, the house's own jobs, its deaths, and Stripe's bad days."""
 
@@ -620,7 +654,7 @@ class Time(Base):
             self.stripe.add_fault(_fault(kind, method))
 
 
-class Life(Paying, Hearing, Refunding, Time):
+class Life(Paying, Hearing, Refunding, Disputing, Time):
     """Everything that happens."""
 
 
