@@ -10,7 +10,7 @@ JOBS ?= 2
 export PORT VAR WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine machine-mutants stripe-sandbox fuzz bench lock journeys renderings clean
+.PHONY: help run test check fast lint types contracts openapi openapi-check messages messages-check mutants machine machine-mutants stripe-sandbox stripe-cli stripe-triggers fuzz bench lock journeys renderings clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -77,6 +77,13 @@ machine-mutants: $(VENV)/dev.stamp ## Make mistakes with money in a copy of the 
 
 stripe-sandbox: $(VENV)/dev.stamp ## Ask Stripe itself what the twin is asked (STRIPE_API_KEY=sk_test_...); docs/stripe-sandbox.md
 	@$(BIN)/python -m tests.stripe_cases.sandbox
+
+stripe-cli: ## Install Stripe's own command line from npm into VAR, pinned by version and hash
+	@mkdir -p $(VAR)/stripe_cli && cp tests/stripe_cli/package.json tests/stripe_cli/package-lock.json $(VAR)/stripe_cli/
+	@cd $(VAR)/stripe_cli && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
+
+stripe-triggers: $(VENV)/dev.stamp stripe-cli ## Have Stripe's own command line drive the twin, event by event
+	$(BIN)/python -m pytest -q -p no:randomly tests/stripe_cli
 
 fuzz: $(VENV)/dev.stamp ## Ask the API some ten thousand things that its document allows or forbids, links followed
 	$(BIN)/python -m pytest -q -s -p no:randomly tests/contract/fuzz.py

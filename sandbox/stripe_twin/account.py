@@ -35,6 +35,7 @@ _PREFIXES = {
     "refund": ("re_", 24),
     "tax.calculation": ("taxcalc_", 24),
     "tax.calculation_line_item": ("tax_li_", 24),
+    "setup_intent": ("seti_", 24),
     "webhook_endpoint": ("we_", 24),
 }
 _LETTERS = string.ascii_letters + string.digits

@@ -76,7 +76,7 @@ def confirm(account: Account, intent: Record, entry: CardEntry, *, return_url: s
     """
     if intent.body["status"] not in _CONFIRMABLE:
         raise _unexpected_state("confirm", intent)
-    method = _payment_method(account, intent, entry)
+    method = payment_method(account, intent, entry)
     intent.body.update(payment_method=method.id, last_payment_error=None, next_action=None)
     intent.private["card"] = entry.card.number
     if entry.card.behaviour in {"authenticate", "authenticate_then_decline"}:
@@ -310,7 +310,7 @@ def retrieve_payment_method(account: Account, ids: tuple[str, ...], params: Json
 # Helpers, in call order
 
 
-def _payment_method(account: Account, intent: Record, entry: CardEntry) -> Record:
+def payment_method(account: Account, intent: Record, entry: CardEntry) -> Record:
     card = entry.card
     return account.create(
         "payment_method",
