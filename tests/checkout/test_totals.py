@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkout import freight, tax
-from checkout.charging import TotalNotChargeable, check_chargeable, from_stripe, to_stripe
+from checkout.charging import TotalNotChargeable, check_chargeable, from_stripe, payment_methods, to_stripe
+from checkout.stripe_gateway import intent_of
 from checkout.totals import Totals, add_up
 from kernel.money import Money, currencies
 from pricing.engine import quote
@@ -110,6 +111,32 @@ def test_a_quote_with_a_refused_line_has_no_totals() -> None:
 
     with pytest.raises(ValueError, match="no totals"):
         add_up(answer, decision, consignment)
+
+
+def test_debits_are_offered_in_their_schemes_currency_alone() -> None:
+    assert {currency: payment_methods(currency) for currency in ("EUR", "USD", "JPY", "KWD")} == {
+        "EUR": ("card", "sepa_debit"),
+        "USD": ("card", "us_bank_account"),
+        "JPY": ("card",),
+        "KWD": ("card",),
+    }
+
+
+@pytest.mark.parametrize(("amount", "currency", "money"), [(1234, "jpy", "1234"), (12340, "kwd", "12.340")])
+def test_what_a_charge_took_or_holds_is_read_in_its_currencys_decimals(amount: int, currency: str, money: str) -> None:
+    """However a card is charged, what came is compared with the order in the currency's own minor units."""
+    seen = intent_of(
+        {
+            "id": "pi_1",
+            "status": "succeeded",
+            "amount": amount,
+            "amount_received": amount,
+            "currency": currency,
+            "created": 1,
+        }
+    )
+
+    assert seen.amount == seen.received == Money.parse(money, currency.upper())
 
 
 def test_jpy_and_kwd_amounts_and_minimum_charge() -> None:

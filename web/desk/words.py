@@ -30,6 +30,7 @@ TONES: Final = {
 }
 WORDS: Final = {
     "card_session": N_("payment page"),
+    "saved_card": N_("kept card"),
     "settled": N_("settled"),
     "nothing_to_do": N_("nothing to do"),
     "parked": N_("parked: it fits no order"),
