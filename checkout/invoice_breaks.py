@@ -7,8 +7,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from checkout.invoice_gateway import InvoiceSeen
-from checkout.terms_model import Invoice, InvoiceState
+from checkout.invoice_gateway import CreditNoteSeen, InvoiceSeen
+from checkout.terms_model import CreditNote, CreditNoteState, Invoice, InvoiceState
 
 AT_STRIPE: Final = {
     InvoiceState.OPEN: {"open"},
@@ -43,6 +43,28 @@ def compare(
     for seen in theirs:
         if seen.id not in known and seen.created_at >= since.timestamp():
             yield "invoice_not_ours", seen.id, str(seen.total)
+
+
+def compare_notes(
+    ours: Sequence[tuple[CreditNote, str]], theirs: Sequence[CreditNoteSeen], since: datetime
+) -> Iterator[tuple[str, str, str]]:
+    """Likewise of credit notes."""
+    by_id = {seen.id: seen for seen in theirs}
+    by_reference = {seen.reference: seen for seen in theirs}
+    known = set()
+    for note, number in ours:
+        seen = by_id.get(note.stripe_credit_note_id or "") or by_reference.get(str(note.id))
+        about = f"credit note {note.number or note.id}, {note.amount}, {note.state.value} here"
+        if seen is None:
+            if note.stripe_credit_note_id is not None and note.requested_at >= since:
+                yield "credit_note_unknown_to_stripe", number, about
+            continue
+        known.add(seen.id)
+        if seen.amount != note.amount or (seen.status, note.state) != ("issued", CreditNoteState.ISSUED):
+            yield "credit_note_state_differs", number, f"{about}, {seen.status} at Stripe over {seen.amount}"
+    for seen in theirs:
+        if seen.id not in known and seen.created_at >= since.timestamp():
+            yield "credit_note_not_ours", seen.id, str(seen.amount)
 
 
 async def list_own(session: AsyncSession) -> list[tuple[str, str, str]]:

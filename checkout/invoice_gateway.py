@@ -20,6 +20,7 @@ RETRIEVE_INVOICE: Final = Failpoint("checkout.stripe.retrieve_invoice", call=Tru
 LIST_INVOICES: Final = Failpoint("checkout.stripe.list_invoices", call=True)
 LIST_PAYMENTS: Final = Failpoint("checkout.stripe.list_invoice_payments", call=True)
 LIST_CASH: Final = Failpoint("checkout.stripe.list_cash", call=True)
+LIST_CREDIT_NOTES: Final = Failpoint("checkout.stripe.list_credit_notes", call=True)
 
 _Send: TypeAlias = Callable[[Any, str, dict[str, Any], dict[str, Any]], Any]
 _List: TypeAlias = Callable[..., Any]
@@ -50,6 +51,10 @@ _CALLS: Final[dict[CallStep, tuple[Failpoint, _Send]]] = {
     CallStep.PAY_OUT_OF_BAND: (
         Failpoint("checkout.stripe.pay_out_of_band", call=True),
         lambda v1, at, params, options: v1.invoices.pay_async(at, params, options),
+    ),
+    CallStep.CREATE_CREDIT_NOTE: (
+        Failpoint("checkout.stripe.create_credit_note", call=True),
+        lambda v1, _id, params, options: v1.credit_notes.create_async(params, options),
     ),
 }
 
@@ -87,6 +92,17 @@ class CashSeen(msgspec.Struct, frozen=True, kw_only=True):
     net: Money
     payment_intent_id: str | None
     moved_at: int
+
+
+class CreditNoteSeen(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    status: str
+    amount: Money
+    number: str
+    pdf_url: str
+    invoice_id: str
+    reference: str | None
+    created_at: int
 
 
 class InvoiceGateway:
@@ -132,6 +148,16 @@ class InvoiceGateway:
         )
         return [_understood(_cash_of, data) for data in reversed(found)]
 
+    async def list_credit_notes_of(self, invoice_id: str) -> list[CreditNoteSeen]:
+        return await self._credit_notes({"invoice": invoice_id})
+
+    async def list_credit_notes(self, *, since: datetime, until: datetime) -> list[CreditNoteSeen]:
+        return await self._credit_notes({"created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())}})
+
+    async def _credit_notes(self, filters: dict[str, Any]) -> list[CreditNoteSeen]:
+        found = await self._list(LIST_CREDIT_NOTES, lambda v1, params: v1.credit_notes.list_async(params), filters)
+        return [_understood(credit_note_of, data) for data in found]
+
     async def _list(self, point: Failpoint, call: _List, filters: dict[str, Any]) -> list[dict[str, Any]]:
         """Every page, newest first."""
         params, found = {**filters, "limit": PAGE}, []
@@ -165,6 +191,21 @@ def invoice_of(data: dict[str, Any]) -> InvoiceSeen:
     )
 
 
+def credit_note_of(data: dict[str, Any]) -> CreditNoteSeen:
+    """:raises msgspec.ValidationError: when it lacks what every Credit Note has"""
+    raw = msgspec.convert(data, _RawCreditNote)
+    return CreditNoteSeen(
+        id=raw.id,
+        status=raw.status,
+        amount=from_stripe(raw.amount, raw.currency),
+        number=raw.number,
+        pdf_url=raw.pdf,
+        invoice_id=_id_of(raw.invoice) or "",
+        reference=(raw.metadata or {}).get("credit_note_id"),
+        created_at=raw.created,
+    )
+
+
 class _RawInvoice(msgspec.Struct):
     id: str
     total: int
@@ -179,6 +220,18 @@ class _RawInvoice(msgspec.Struct):
     invoice_pdf: str | None = None
     metadata: dict[str, str] | None = None
     customer: str | dict[str, Any] | None = None
+
+
+class _RawCreditNote(msgspec.Struct):
+    id: str
+    status: str
+    amount: int
+    currency: str
+    created: int
+    number: str
+    pdf: str
+    invoice: str | dict[str, Any]
+    metadata: dict[str, str] | None = None
 
 
 def _payment_of(data: dict[str, Any]) -> PaymentSeen:

@@ -21,6 +21,7 @@ from checkout import card_charges, dispute_store, store, terms_store
 from checkout.card_charges import CardCharges
 from checkout.charging import payment_methods, to_stripe
 from checkout.checkouts import CLOSE_TASK
+from checkout.credit_notes import CreditNotes
 from checkout.disputes import ASK_EVERY, Disputes
 from checkout.holds import WRITE, Holds, NothingHeld
 from checkout.invoice_gateway import InvoiceGateway
@@ -169,6 +170,7 @@ class Payments:
         self.disputes = Disputes(db, clock, gateway, self.refunds, base_url=base_url)
         self.customers = StripeCustomers(db, clock, gateway)
         self.invoices = Invoices(db, clock, catalog, InvoiceGateway(gateway), self.customers, base_url=base_url)
+        self.credit_notes = CreditNotes(db, clock, catalog, InvoiceGateway(gateway), self.invoices, base_url=base_url)
         self.cards = SavedCards(db, clock, gateway)
         self.charges = CardCharges(db, clock, gateway, base_url=base_url)
         self.holds = Holds(db, clock, gateway)
@@ -432,6 +434,7 @@ class Payments:
             overdue = await store.list_overdue_orders(session, now=now, limit=SWEEP_BATCH)
             refunds = await store.list_unfinished_refunds(session, before=now - grace, limit=SWEEP_BATCH)
             invoices = await terms_store.list_unfinished_invoices(session, before=now - grace, limit=SWEEP_BATCH)
+            notes = await terms_store.list_unfinished_credit_notes(session, before=now - grace, limit=SWEEP_BATCH)
             answers = await dispute_store.list_unfinished_calls(session, before=now - grace, limit=SWEEP_BATCH)
             disputes = await dispute_store.list_to_ask(session, asked_before=now - ASK_EVERY, limit=SWEEP_BATCH)
         for event_id in event_ids:
@@ -442,6 +445,8 @@ class Payments:
             await _patiently(self.settle(order_id), order_id=str(order_id))
         for order_id in overdue:
             await _patiently(self.lapse(order_id), order_id=str(order_id))
+        for note_id in notes:
+            await _patiently(self.credit_notes.go_on(note_id), credit_note_id=str(note_id))
         for invoice_id in invoices:
             await _patiently(self.invoices.go_on(invoice_id), invoice_id=str(invoice_id))
         for refund_id in refunds:

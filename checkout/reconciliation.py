@@ -42,6 +42,7 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
         disputes = await dispute_store.list_since(session, since - SENT_LATE)
         invoices = await terms_store.list_invoices_since(session, since - SENT_LATE)
         own = await store.list_book_breaks(session, unhandled_before=now - UNHANDLED_AFTER)
+        notes = await terms_store.list_credit_notes_since(session, since - SENT_LATE)
         own += await invoice_breaks.list_own(session)
     charges = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.SAVED_CARD]
     attempts = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.CARD_SESSION]
@@ -50,7 +51,9 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
     disputed = await gateway.list_disputes(since=since - SKEW, until=now + SKEW)
     billed = await InvoiceGateway(gateway).list_invoices(since=since - SKEW, until=now + SKEW)
+    credited = await InvoiceGateway(gateway).list_credit_notes(since=since - SKEW, until=now + SKEW)
     breaks = [Break(*row) for row in (*own, *invoice_breaks.compare(invoices, billed, since))]
+    breaks += [Break(*row) for row in invoice_breaks.compare_notes(notes, credited, since)]
     breaks += _dispute_breaks(disputes, disputed, since)
     breaks += _charge_breaks(charges, intents, since)
     breaks += _refund_breaks(refunds, given, since)

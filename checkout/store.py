@@ -573,6 +573,8 @@ _BOOK_BREAKS: Final = sa.text(
             UNION ALL SELECT order_id, 0, amount_minor - disputed_minor FROM liability WHERE resolved_at IS NULL
             UNION ALL SELECT order_id, 0, amount_minor FROM refund
             WHERE liability_id IS NULL AND state IN ('new', 'uncertain', 'pending')
+            UNION ALL SELECT order_id, 0, amount_minor FROM credit_note
+            WHERE settles <> 'due' AND state IN ('new', 'uncertain')
         ) each GROUP BY order_id HAVING sum(posted) <> sum(cases)
     ) owed LEFT JOIN customer_order o ON o.id = owed.order_id
     UNION ALL

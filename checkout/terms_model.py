@@ -55,12 +55,9 @@ UNFINISHED_CREDIT_NOTE = (CreditNoteState.NEW, CreditNoteState.UNCERTAIN)
 
 
 class CreditSettles(StrEnum):
-    """What a credit note does with its amount: less is DUE, it is sent back by Stripe (REFUND), or it is paid back by
-    the house itself (OUT_OF_BAND).
-    """
+    """What a credit note does with its amount: less is DUE, or the house itself pays it back (OUT_OF_BAND)."""
 
     DUE = "due"
-    REFUND = "refund"
     OUT_OF_BAND = "out_of_band"
 
 

@@ -168,6 +168,10 @@ SENTENCES: Final[dict[str, str]] = {
         "less, or ask us for a higher limit."
     ),
     "order-not-releasable": N_("This order waits for no release. Look at it again."),
+    "nothing-to-credit": N_(
+        "Nothing of this can be credited now. Credit what is due first, or look at the order again."
+    ),
+    "credit-too-large": N_("At most %(left)s %(currency)s can be credited. To credit all of it, cancel the order."),
     "invoice-not-open": N_("This order has no open invoice. Look at it again."),
     "credit-unavailable": N_("Your company cannot pay this order by invoice. Pay it now, or ask us for terms."),
     "credit-company-unknown": N_("There is no such company."),

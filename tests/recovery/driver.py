@@ -23,6 +23,7 @@ import uvicorn
 from accounts.principal import Principal
 from agreements.packages import Selling, Signer
 from checkout.credit import Terms
+from checkout.credit_notes import CreditWish
 from checkout.disputes import Evidence
 from checkout.model import Paying, RefundReason, ShipTo
 from checkout.refunds import Wish
@@ -349,6 +350,14 @@ async def write_off(services: Services, number: str) -> None:
     await services.payments.invoices.write_off(await _clerk(services), number, reason="Insolvent")
 
 
+async def credit(services: Services, number: str, request_id: uuid.UUID, amount: str | None) -> str:
+    """*amount* of the invoice is taken back, or with None all of it with the order."""
+    wish = CreditWish(
+        request_id=request_id, note="Loose", amount=None if amount is None else Money.parse(amount, "EUR")
+    )
+    return (await services.payments.credit_notes.credit(await _clerk(services), number, wish)).state.value
+
+
 async def remind(services: Services) -> None:
     await services.payments.invoices.remind()
 
@@ -490,6 +499,7 @@ CASES: Final = (
     cancel_unreleased,
     note_paid_elsewhere,
     write_off,
+    credit,
     remind,
     reconcile,
     sweep,

@@ -1,5 +1,6 @@
 """Journeys of orders that are paid later, with the points at which the shop is killed on each."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -140,6 +141,26 @@ def lose_the_invoice_until_its_key_is_forgotten(journey: Journey) -> str:
     return "paid"
 
 
+def credit_a_part_and_then_all(journey: Journey) -> str:
+    number = released(journey)
+    assert journey.ask("credit", number=number, request_id=uuid.uuid4(), amount="1.00") == "issued"
+    assert journey.ask("credit", number=number, request_id=uuid.uuid4(), amount=None) == "issued"
+    journey.deliver_webhooks()
+    return "cancelled"
+
+
+def lose_the_note_until_its_key_is_forgotten(journey: Journey) -> str:
+    """Nothing may be sent again, so the note is looked up among the Invoice's."""
+    number = released(journey)
+    journey.twin.control.add_fault(Fault("lose_answer", method="POST", path="/v1/credit_notes"))
+    with journey.immortal():
+        assert journey.ask("credit", number=number, request_id=uuid.uuid4(), amount=None) == "uncertain"
+    journey.pass_time(timedelta(hours=23, minutes=30))
+    journey.ask("sweep")
+    journey.deliver_webhooks()
+    return "cancelled"
+
+
 def place_on_terms(journey: Journey) -> str:
     with journey.immortal():
         journey.ask("give_terms")
@@ -201,4 +222,9 @@ JOURNEYS: dict[Callable[[Journey], str], tuple[str, ...]] = {
         *points(COMMIT, "invoice.step"),
         *points(CALL, "stripe.list_invoices"),
     ),
+    credit_a_part_and_then_all: (
+        *points(COMMIT, "credit_note.begin", "credit_note.resend", "credit_note.answer"),
+        *points(CALL, "stripe.create_credit_note"),
+    ),
+    lose_the_note_until_its_key_is_forgotten: points(CALL, "stripe.list_credit_notes"),
 }

@@ -1,5 +1,6 @@
 """Orders on terms at the desk: what waits for release, what is owed and since when, and what is done about it."""
 
+import uuid
 from typing import Final
 
 from litestar import get, post
@@ -7,10 +8,14 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from checkout import terms_store
+from checkout.credit_notes import CreditTooLarge, CreditWish, NothingToCredit
 from checkout.invoicing import LISTED_MOST, InvoiceNotOpen, NotReleasable
 from checkout.order_files import OrderFile
+from checkout.states import State
 from checkout.terms_model import Invoice, InvoiceState
 from kernel.db import for_staff
+from kernel.ids import new_id
+from kernel.money import MalformedDecimal, Money
 from web.access import Access, allows
 from web.desk.fields import Typed
 from web.desk.words import Words
@@ -57,19 +62,24 @@ async def invoice_page(request: AnyRequest, number: FromPath[str]) -> Html:
 
 @post("/desk/orders/{number:str}/invoice", include_in_schema=False, summary="Say what became of an invoice")
 async def decide(request: AnyRequest, number: FromPath[str]) -> Html:
-    """That it was paid past Stripe, or that what is due will not come."""
+    """That it was paid past Stripe, that what is due will not come, or that a part or all of it is credited."""
     services = services_of(request)
     typed = Typed(await read_form(request), locale_of(request))
-    action = typed.choice("action", ("paid", "write_off"))
-    reason = typed.text("reason", required=action == "write_off", most=NOTE_LONGEST)
+    action = typed.choice("action", ("paid", "write_off", "credit", "cancel"))
+    reason = typed.text("reason", required=action != "paid", most=NOTE_LONGEST)
+    wish = None
+    if action in {"credit", "cancel"}:
+        wish = await _wish(request, number, typed, reason)
     if typed.errors:
         return await _show(request, number, typed=typed, status=422)
     try:
-        if action == "paid":
+        if wish is not None:
+            await services.payments.credit_notes.credit(principal_of(request), number, wish)
+        elif action == "paid":
             await services.payments.invoices.note_paid_elsewhere(principal_of(request), number)
         else:
             await services.payments.invoices.write_off(principal_of(request), number, reason=reason)
-    except InvoiceNotOpen as error:
+    except (InvoiceNotOpen, NothingToCredit, CreditTooLarge) as error:
         return await _show(request, number, refusal=sentence(error, typed.locale), status=409)
     return redirect(f"/desk/orders/{number}/invoice")
 
@@ -92,6 +102,11 @@ async def _show(
         company=file.company,
         invoice=invoice,
         receipts=receipts,
+        notes=await services.payments.credit_notes.of_order(principal_of(request), number),
+        creditable=invoice is not None
+        and invoice.state in {InvoiceState.OPEN, InvoiceState.PAID}
+        and file.order.state in {State.ON_TERMS, State.PAID},
+        request_id=typed.form.get("request_id") or new_id(),
         late=_late(request, invoice),
         decidable=invoice is not None and invoice.state is InvoiceState.OPEN,
         finance=allows(Access.FINANCE, principal_of(request)),
@@ -100,6 +115,25 @@ async def _show(
         refusal=refusal,
         words=Words(typed.locale),
     )
+
+
+async def _wish(request: AnyRequest, number: str, typed: Typed, reason: str) -> CreditWish | None:
+    """What is to be credited; None where something is wrong, which *typed* says then."""
+    try:
+        request_id = uuid.UUID(typed.form.get("request_id"))
+    except ValueError:
+        request_id = new_id()
+    if typed.form.get("action") == "cancel":
+        return CreditWish(request_id=request_id, note=reason)
+    order = (await services_of(request).order_files.open(number)).order
+    amount = typed.decimal("amount", required=True, positive=True)
+    if amount is None:
+        return None
+    try:
+        return CreditWish(request_id=request_id, note=reason, amount=Money.parse(amount, order.currency))
+    except MalformedDecimal:
+        typed.refuse("amount", "too_fine", currency=order.currency)
+        return None
 
 
 def _late(request: AnyRequest, invoice: Invoice | None) -> bool:

@@ -52,6 +52,11 @@ MEANINGS: Final = {
         N_("An invoice at Stripe is over another total than its order"),
         N_("Void it in Stripe's dashboard, and write a new one by hand. Money on it is a case."),
     ),
+    "credit_note_state_differs": Meaning(
+        N_("A credit note is further at Stripe than here, or of another amount"), _SOON
+    ),
+    "credit_note_unknown_to_stripe": Meaning(N_("Stripe does not know a credit note of ours"), _PERSON),
+    "credit_note_not_ours": Meaning(N_("A credit note at Stripe was not asked for here"), _PERSON),
     "invoice_not_ours": Meaning(N_("An invoice at Stripe is of no order of ours"), _PERSON),
     "invoice_receipts_differ": Meaning(N_("An invoice's receipts differ from what it says is paid"), _OURS),
     "receivable_differs": Meaning(N_("What an invoice is to bring differs from what is posted"), _OURS),

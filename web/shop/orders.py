@@ -246,6 +246,7 @@ async def _show(
         status=status,
         order=order,
         invoice=invoice,
+        credit_notes=await services.payments.credit_notes.of_order(principal, number),
         late=invoice is not None and invoice.due_at is not None and invoice.due_at < now,
         ship_to=ship_to,
         country_name=names.get(ship_to.country, ship_to.country),

@@ -75,3 +75,22 @@ async def test_a_buyer_cancels_before_the_release_and_not_after(paying_shop: Pay
     assert "cancelled" in await seen(buyer, f"/orders/{order.number}")
     refused = await clerk.browser.submit(f"/desk/orders/{order.number}/release", {}, page="/desk/invoices")
     assert refused.status_code == 409
+
+
+async def test_a_part_is_credited_and_then_all_of_it_with_the_order(paying_shop: PayingShop) -> None:
+    clerk = await clerk_of(paying_shop)
+    buyer, order = await ordered(paying_shop, clerk)
+    path = f"/desk/orders/{order.number}/invoice"
+    await clerk.browser.submit(f"/desk/orders/{order.number}/release", {}, page="/desk/invoices")
+    for amount in ("", "1.234", "99999"):
+        wrong = await clerk.browser.submit(
+            path, {"action": "credit", "amount": amount, "reason": "Loose arm"}, page=path
+        )
+        assert wrong.status_code in {409, 422}, amount
+    done = await clerk.browser.submit(path, {"action": "credit", "amount": "1.00", "reason": "Loose arm"}, page=path)
+    assert done.status_code == 303, done.text
+    assert "TWIN-0001-CN-01" in await seen(clerk.browser, path)
+    assert "Credit note TWIN-0001-CN-01: €1.00" in await seen(buyer, f"/orders/{order.number}")
+    done = await clerk.browser.submit(path, {"action": "cancel", "reason": "Sent back"}, page=path)
+    assert done.status_code == 303, done.text
+    assert "cancelled" in await seen(buyer, f"/orders/{order.number}")
