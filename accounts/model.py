@@ -29,6 +29,10 @@ class TaxIdCheck(StrEnum):
     """Given, but of a country whose format we do not know."""
     WELL_FORMED = "well_formed"
     """Format and check digits hold; nobody was asked whether it exists."""
+    CONFIRMED = "confirmed"
+    """VIES knows it."""
+    REFUTED = "refuted"
+    """VIES does not know it: it counts as none."""
 
 
 class MemberRole(StrEnum):

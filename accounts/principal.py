@@ -16,6 +16,7 @@ from accounts.model import (
     Membership,
     Person,
     StaffRole,
+    TaxIdCheck,
     TaxStatus,
 )
 from kernel.db import Scope, for_company, for_staff, for_visitor
@@ -46,6 +47,12 @@ class BuyerCompany(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[str, ...]
     exemptions: tuple[Exemption, ...] = ()
     """Accepted certificates; which of them hold, the instant of a price decides."""
+    refuted_tax_id: str | None = None
+    """The company's own, which VIES does not know."""
+
+    def counting_tax_id(self, tax_id: str | None) -> str | None:
+        """*tax_id*, unless it is the one that VIES does not know."""
+        return None if tax_id is not None and tax_id == self.refuted_tax_id else tax_id
 
     def exemption(self, country: str, on: date) -> Exemption | None:
         """The certificate by which the company buys without tax in *country* on a day."""
@@ -128,5 +135,6 @@ def buyer_company(company: Company) -> BuyerCompany:
         tax_status=company.tax_status,
         currency=company.currency,
         segments=tuple(company.segments),
+        refuted_tax_id=company.tax_id if company.tax_id_check is TaxIdCheck.REFUTED else None,
         exemptions=msgspec.convert(company.exemptions, tuple[Exemption, ...]),
     )

@@ -345,6 +345,7 @@ class Checkouts:
         """
         assert self.stripe_tax is not None, "the house has chosen it"
         _, freight = whole(priced)
+        tax_id = company.counting_tax_id(tax_id)
         number = tax.vat_number(tax_id)
         address = {
             "line1": ship_to.line1,

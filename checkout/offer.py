@@ -54,7 +54,7 @@ def delivery_for(company: BuyerCompany | None, country: str | None) -> Delivery:
     return Delivery(
         country=country or (company.country if company is not None else tax.HOME),
         postal_code="",
-        tax_id=None if company is None else company.tax_id,
+        tax_id=None if company is None else company.counting_tax_id(company.tax_id),
         assumed=country is None,
     )
 
@@ -82,7 +82,7 @@ def price_cart(
     decision = decided or tax.decide(
         country=delivery.country,
         postal_code=delivery.postal_code,
-        tax_id=delivery.tax_id,
+        tax_id=delivery.tax_id if company is None else company.counting_tax_id(delivery.tax_id),
         certificate=None if company is None else company.exemption(delivery.country, taxed_at.date()),
         categories=frozenset(skus[line.sku].tax_category for line in lines if line.sku in skus),
         on=taxed_at.date(),

@@ -11,6 +11,7 @@ import msgspec
 from kernel.errors import Malformed
 from kernel.money import MalformedDecimal, Money, normal
 
+VIES_URL = "https://ec.europa.eu/taxation_customs/vies/rest-api"
 DEFAULT_SECRET = "demo-secret-key-not-for-production"  # noqa: S105 - production refuses it
 SKUS_MAXIMUM = 100_000_000
 SECRET_MINIMUM = 32
@@ -37,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_webhook_secrets: tuple[str, ...]
     stripe_api_base: str | None
     smtp_url: str | None
+    vies_url: str | None
+    """Where VAT numbers are asked about; None: nobody is asked."""
     tax_by_stripe: bool
     """Whether Stripe Tax calculates the tax of an order, instead of our rule tables."""
     capture_later_from: tuple[Money, ...]
@@ -110,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             stripe_webhook_secrets=secrets,
             stripe_api_base=env.get("STRIPE_API_BASE") or None,
             smtp_url=env.get("SMTP_URL") or None,
+            vies_url=_vies(env),
             tax_by_stripe=_tax(env),
             price_approval=_approval(env, mode),
             second_approval_percent=_percent(env, "PRICE_SECOND_APPROVAL_PERCENT", minimum=0, below=None),
@@ -179,6 +183,13 @@ def _approval(env: Mapping[str, str], mode: str) -> bool:
     if text not in {"required", "off"}:
         raise SettingsError(f"PRICE_APPROVAL is {text!r}; it must be required or off")
     return text == "required"
+
+
+def _vies(env: Mapping[str, str]) -> str | None:
+    text = env.get("TAX_ID_CHECK") or "format"
+    if text not in {"format", "vies"}:
+        raise SettingsError(f"TAX_ID_CHECK is {text!r}; it must be format or vies")
+    return (env.get("VIES_URL") or VIES_URL).rstrip("/") if text == "vies" else None
 
 
 def _tax(env: Mapping[str, str]) -> bool:

@@ -120,6 +120,7 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/account/privacy/exports/{export}", Access.MEMBER),
     ("GET", "/account/tax", Access.MEMBER),
     ("POST", "/account/tax/certificates", Access.MEMBER),
+    ("POST", "/account/tax/check", Access.MEMBER),
     ("GET", "/api-reference", Access.ANYONE),
     ("GET", "/api/v1/desk/companies", Access.DESK_READ_KEY),
     ("GET", "/api/v1/desk/comparison", Access.DESK_READ_KEY),

@@ -158,6 +158,7 @@ SENTENCES: Final[dict[str, str]] = {
     "certificate-unknown": N_("There is no such certificate. Look at the list again."),
     "certificate-reviewed": N_("Somebody has looked at this certificate already. Look at the list again."),
     "day-malformed": N_("Write the day as 2027-12-31."),
+    "vat-number-not-asked": N_("There is no VAT number that we ask the tax office about."),
     "tax-unavailable": N_(
         "The tax cannot be calculated at the moment. Nothing was ordered and nothing is lost; please try again."
     ),

@@ -27,6 +27,7 @@ from accounts.retention import Retention
 from accounts.segments import Segments
 from accounts.service import Accounts
 from accounts.staff_keys import StaffKeys
+from accounts.vies import Vies
 from accounts.webhooks.delivery import Deliveries
 from accounts.webhooks.outbox import QUEUE
 from accounts.webhooks.service import Webhooks
@@ -118,6 +119,7 @@ class Services(msgspec.Struct, kw_only=True):
     members: Members
     segments: Segments
     exemptions: Exemptions
+    vies: Vies
     api_keys: ApiKeys
     staff_keys: StaffKeys
     repeated_calls: RepeatedCalls
@@ -240,6 +242,7 @@ def build(
         members=Members(db, clock, passwords, base_url=settings.base_url),
         segments=Segments(db, clock),
         exemptions=Exemptions(db, clock),
+        vies=Vies(db, clock, url=settings.vies_url),
         api_keys=api_keys,
         staff_keys=StaffKeys(db, clock, api_keys),
         repeated_calls=RepeatedCalls(db, clock, keyring),

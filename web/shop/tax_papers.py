@@ -10,6 +10,7 @@ from accounts.exemption_model import CertificateState
 from accounts.exemptions import NUMBER_LONGEST, CertificateUnusable
 from accounts.model import TaxIdCheck
 from accounts.tax import UnknownCountry, check_tax_id
+from accounts.vies import NothingToAsk
 from kernel.errors import DomainError, Refused
 from web.countries import country_options
 from web.http import AnyRequest, Form, Html, locale_of, principal_of, read_form, services_of
@@ -27,7 +28,7 @@ STATE_WORDS: Final = {
 CHECK_WORDS: Final = {
     TaxIdCheck.ABSENT: N_("None is given: deliveries within the EU bear tax."),
     TaxIdCheck.UNCHECKED: N_("Given, and not checked: we do not know the form of that country's ids."),
-    TaxIdCheck.WELL_FORMED: N_("Its form and check digits hold. The tax office (VIES) was not asked."),
+    TaxIdCheck.WELL_FORMED: N_("Its form and check digits hold."),
 }
 
 
@@ -61,7 +62,18 @@ async def submit(request: AnyRequest) -> Html:
     return redirect("/account/tax#certificates")
 
 
-HANDLERS: Final[list[ControllerRouterHandler]] = [tax_page, submit]
+@post("/account/tax/check", include_in_schema=False, summary="Ask the tax office about the VAT number")
+async def ask(request: AnyRequest) -> Html:
+    services = services_of(request)
+    await read_form(request)
+    try:
+        await services.vies.ask(principal_of(request), requester=services.merchant.tax_id)
+    except NothingToAsk as error:
+        return await _show(request, Form([]), {"tax_id": error})
+    return redirect("/account/tax")
+
+
+HANDLERS: Final[list[ControllerRouterHandler]] = [tax_page, submit, ask]
 
 
 async def _show(request: AnyRequest, form: Form, errors: dict[str, DomainError]) -> Html:
@@ -73,6 +85,8 @@ async def _show(request: AnyRequest, form: Form, errors: dict[str, DomainError])
         "account/tax.html",
         status=422 if errors else 200,
         check=CHECK_WORDS[check_tax_id(principal.company.tax_id, principal.company.country).check],
+        asked=await services.vies.last(principal),
+        asks=services.vies.url is not None,
         certificates=await services.exemptions.of_company(principal),
         state_words=STATE_WORDS,
         today=services.clock.now().date(),
