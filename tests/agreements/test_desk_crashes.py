@@ -127,11 +127,17 @@ async def test_a_killed_act_is_whole_or_never_was_and_can_be_done_then(
     act, moment = point.split(":")
     desk, covered = Publishing(step.database, clock, step.agreements), Frameworks(step.database, clock, step.agreements)
     author, approver = [await make_staff(step.database, clock.now()) for _ in range(2)]
-    what = {
-        "act": act, "url": database_url, "keyring": str(keyring_file), "at": clock.now().isoformat(),
-        "id": str(new_id()), "person": str(author), "principal": msgspec.json.encode(step.principal).decode(), "ticked": sorted(BOXES),
+    what: dict[str, Any] = {
+        "act": act,
+        "url": database_url,
+        "keyring": str(keyring_file),
+        "at": clock.now().isoformat(),
+        "id": str(new_id()),
+        "person": str(author),
+        "principal": msgspec.json.encode(step.principal).decode(),
+        "ticked": sorted(BOXES),
         "version": 0,
-    }  # fmt: skip
+    }
     if act == "agreements.publish":
         draft = await draft_version(desk, author)
         what |= {"id": str(draft.id), "version": draft.version}
