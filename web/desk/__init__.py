@@ -12,6 +12,7 @@ from web.desk import (
     credit,
     disputes,
     drafts,
+    evidence,
     exemptions,
     history,
     holds,
@@ -71,4 +72,5 @@ def routes() -> list[ControllerRouterHandler]:
         *agreement_notices.HANDLERS,
         *keys.HANDLERS,
         *privacy.HANDLERS,
+        *evidence.HANDLERS,
     ]
