@@ -13,12 +13,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from accounts.policies import ApprovalRule, Policy
 from accounts.principal import BuyerCompany, Principal
 from agreements.frameworks import FrameworkMissing, FrameworkOutdated
 from agreements.legal_model import FrameworkOrder
 from agreements.model import Acceptance
 from checkout.checkouts import CartNotOrderable, PriceChanged
 from checkout.model import Order, ShipTo
+from checkout.needs import ApprovalNeeded, SignaturesNeeded
 from checkout.program_orders import PLACE, AskedLine, AskedOrder
 from kernel.canonical import digest
 from kernel.db import for_staff
@@ -119,6 +121,25 @@ async def test_a_total_that_the_program_does_not_expect_is_refused(program: Prog
     assert again.total == order.total
 
 
+@pytest.mark.parametrize(
+    ("policy", "refusal"),
+    [
+        (Policy(approval=ApprovalRule.ALWAYS), ApprovalNeeded),
+        (Policy(two_signatures_above=Money(100, "EUR")), SignaturesNeeded),
+    ],
+)
+async def test_a_program_is_no_way_around_approval_and_signatures(
+    program: Program, policy: Policy, refusal: type[Exception]
+) -> None:
+    await program.agree()
+    await program.shop.services.buying_policies.change(program.signatory, policy)
+
+    with pytest.raises(refusal):
+        await program.order()
+
+    assert await program.count(Order) == 0
+
+
 async def test_what_cannot_be_priced_is_refused_whole(program: Program) -> None:
     await program.agree()
 
@@ -146,6 +167,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 from checkout.model import ShipTo
+from checkout.needs import ApprovalNeeded, SignaturesNeeded
 from checkout.program_orders import AskedLine, AskedOrder
 from kernel.clock import FixedClock
 from tests.web.conftest import FAST_PASSWORDS, PASSWORD, demo_settings, standing_still
