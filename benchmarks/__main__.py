@@ -30,7 +30,7 @@ from typing import Final
 import msgspec
 import psycopg
 
-from benchmarks import evidence, feed, taking_effect
+from benchmarks import evidence, feed, settling, taking_effect
 from benchmarks.aims import Aim, by_http, measured_aims
 from benchmarks.aims import table as table_of_aims
 from benchmarks.importing import imported
@@ -69,6 +69,7 @@ def main() -> int:
         timings = in_process(book) + asyncio.run(over_http(book, url)) + asyncio.run(orders(url, owner_url))
         timings += asyncio.run(feed.revalidated(benchmark_file(feed.ROWS), url))
         told += taking_effect.lines(asyncio.run(taking_effect.measured(url)))
+        told += settling.lines(server, url, owner_url, orders=ORDERS)
     finally:
         server.stop()
     print(
