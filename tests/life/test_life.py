@@ -23,7 +23,7 @@ REACHED = {
     "deaths",
     *(f"order_event {event}" for event in (
         "accept", "attempt_dead", "cancel", "closed_as_cancelled", "closed_as_lapsed", "paid", "pay_by_passed",
-        "refund", "refunded", "unmatched_money",
+        "refund", "refunded",
     )),
     "liability refund_failed", "liability unknown_order",
     "refund failed", "refund succeeded",
