@@ -255,6 +255,16 @@ async def furnish(app: Litestar, services: Services, clock: FixedClock, twin: Ru
         token=None,
         address="192.0.2.7",
     )
+    services.renderings.keep(
+        DIGEST,
+        channel="web",
+        locale="en",
+        width=1280,
+        form="png",
+        content=b"how it looked",
+        stylesheet_digest=DIGEST,
+        captured_at=clock.now().isoformat(),
+    )
     acme = await _belongings(services, "admin", "acme")
     globex = await _belongings(services, "globex", "globex")
     _, boss = await log_in(services, MEMBERS["admin"])
