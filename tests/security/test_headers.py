@@ -16,6 +16,7 @@ from tests.security.wire import FORM, PROBLEM, REQUIRED_HEADERS, Answer, faults,
 from web.app import create_app
 from web.assets import asset_url, assets
 from web.http import session_cookie, session_cookie_name
+from web.shop.renderings import NO_SCRIPT
 
 CSP = {
     "default-src": "'none'",
@@ -26,8 +27,19 @@ CSP = {
     "frame-ancestors": "'none'",
     "base-uri": "'none'",
 }
-MAY_BE_KEPT = {"/static/{digest}/{name}", "/openapi.json", "/prices/audit.json"}
-"""By anybody. Prices may be kept too, but are asked for again before each use."""
+MAY_BE_KEPT = {
+    "/.well-known/tarifa-ledger/checkpoint",
+    "/.well-known/tarifa-ledger/checkpoints/{size}",
+    "/.well-known/tarifa-ledger/consistency",
+    "/.well-known/tarifa-ledger/inclusion",
+    "/documents/{code}/{label}/{language}/pdf",
+    "/openapi.json",
+    "/prices/audit.json",
+    "/static/{digest}/{name}",
+}
+"""By anybody: a published text or a proof never changes, a head is asked for every few seconds.
+
+Prices may be kept too, but are asked for again before each use."""
 
 
 def check(house: House, answer: Answer, *, https: bool = False) -> None:
@@ -50,6 +62,9 @@ async def test_every_answer_carries_the_headers(house: House, routes: list[Route
         for who in ("visitor", "finance" if route.template.startswith("/desk") else "admin"):
             caller = await house.caller(who)
             answer = await caller.send(route.method, route.target(house.value))
+            if route.template.endswith("/renderings/{rendering}") and answer.status == 200:
+                assert answer.header("content-security-policy") == NO_SCRIPT  # stricter: a sandbox without a script
+                continue
             check(house, answer)
             if route.template not in MAY_BE_KEPT and "no-store" not in answer.header("cache-control"):
                 assert route.is_api, (route, answer.header("cache-control"))

@@ -14,6 +14,7 @@ from tests.security.forms import PageForm, forms_of
 from tests.security.house import House
 from tests.security.routes import Route
 from tests.security.wire import FORM, ROOT, encoded
+from web.access import Access
 from web.http import session_cookie_name
 
 MARKUP = '"><script>alert(9317)</script><img src=x:9317>\'onmouseover=alert(9317) "onmouseover=alert(9317) {{9317*7}}'
@@ -44,7 +45,7 @@ RAW = {
 SLOW = re.compile("publication|rollback")
 """What does much work when it is let through."""
 SHORT = ("markup", "everything odd", "last date", "exponent")
-ASKERS = ("visitor", "admin", "finance")
+ASKERS = ("visitor", "admin", "finance", "legal")
 DOORS = ("/login", "/signup", "/password-reset", "/invitation", "/logout", "/cart/currency")
 FIELD = r'(?:form\.(?:get|raw|all|has)\(\s*|\bname=|get\(\s*|_password\(form, )"([a-z_.:-]+)"'
 SOURCES = [*(ROOT / "web").rglob("*.py"), *(ROOT / "web" / "templates").rglob("*.html")]
@@ -60,6 +61,8 @@ def test_the_names_of_fields_are_found() -> None:
 
 def asker(route: Route) -> str:
     """Somebody whom the route lets in, and who gets far."""
+    if route.access is Access.LEGAL:
+        return "legal"
     if route.template.startswith("/desk"):
         return "finance"
     return "visitor" if route.template.startswith(DOORS) else "admin"

@@ -28,7 +28,8 @@ RAW_MARKS: Final = re.compile(
     rf"|(?:href|src|action|formaction)=[\"']?\s*(?:javascript|data):"
 )
 """A hostile value that came back as markup."""
-EVALUATED: Final = str(int(MARK) * 7)
+EVALUATED: Final = re.compile(rf"(?<![0-9a-f-]){int(MARK) * 7}(?![0-9a-f-])")
+"""What a template would make of it; within an id or a token the same digits are chance."""
 CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _Headers = Iterable[tuple[str, str]]
@@ -130,7 +131,7 @@ def faults(answer: Answer, *, payment_origin: str = "", forbidden: Iterable[str]
     if answer.is_page:
         if (raw := RAW_MARKS.search(text)) is not None:
             found.append(f"reflects markup: {text[max(0, raw.start() - 60) : raw.end() + 40]!r}")
-        if EVALUATED in text:
+        if EVALUATED.search(text) is not None:
             found.append("evaluates a template in the input")
     found += [f"holds {value!r}, which is none of theirs" for value in forbidden if value in text]
     location = answer.location
