@@ -12,6 +12,7 @@ from agreements.rule_desk import LOCALES, RuleMoved, RuleNotFound, RuleTerms, Ru
 from agreements.rules import Condition, Judged, OrderFacts
 from kernel.errors import DomainError
 from kernel.money import MalformedDecimal, Money
+from web.amounts import AmountTooLarge, typed_money
 from web.buyers import CURRENCIES
 from web.countries import country_options
 from web.desk.agreement_words import errors_of
@@ -183,7 +184,10 @@ def _minor(typed: Typed, name: str, currency: str | None) -> int | None:
         typed.errors |= errors_of(["currency"], typed.locale)
         return None
     try:
-        return Money.parse(number, currency).minor
+        return typed_money(number, currency).minor
+    except AmountTooLarge:
+        typed.refuse(name, "too_large")
+        return None
     except MalformedDecimal:
         typed.refuse(name, "too_fine", currency=currency)
         return None

@@ -19,6 +19,7 @@ from checkout.credit import (
 from checkout.terms_model import CreditChange
 from kernel.errors import DomainError, Malformed
 from kernel.money import MalformedDecimal, Money, UnknownCurrency
+from web.amounts import AmountTooLarge, typed_money
 from web.desk.fields import CURRENCY, Typed
 from web.http import AnyRequest, Form, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
@@ -121,7 +122,9 @@ def _typed_terms(typed: Typed) -> Terms | None:
     if amount is None or "currency" in typed.errors:
         return None
     try:
-        limit = Money.parse(amount, currency)
+        limit = typed_money(amount, currency)
+    except AmountTooLarge:
+        typed.refuse("limit", "too_large")
     except MalformedDecimal:
         typed.refuse("limit", "too_fine", currency=currency)
     except UnknownCurrency:

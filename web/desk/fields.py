@@ -25,6 +25,7 @@ PRIORITY_MOST: Final = 1_000_000
 TEXTS: Final = {
     "required": N_("Fill this in."),
     "decimal": N_("Write a number like 12.50, with a point and without thousands separators."),
+    "too_large": N_("No order comes to that much. Write a smaller amount."),
     "too_long": N_("Write a number of at most 18 digits before the point and 12 after it."),
     "negative": N_("This cannot be below 0."),
     "positive": N_("This must be above 0."),

@@ -17,6 +17,7 @@ from accounts.model import KeyScope, MemberRole
 from checkout.saved_cards import CardUnknown, expired
 from kernel.errors import DomainError, NotFound, Refused
 from kernel.money import Money
+from web.amounts import typed_money
 from web.countries import country_options
 from web.http import (
     LOCALES,
@@ -262,7 +263,7 @@ def _limit(text: str, currency: str) -> Money | None:
     if not text:
         return None
     try:
-        limit = Money.parse(text, currency)
+        limit = typed_money(text, currency)
     except (DomainError, msgspec.ValidationError):
         raise LimitMalformed from None
     if limit.minor <= 0:

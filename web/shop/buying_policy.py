@@ -11,13 +11,12 @@ from accounts.details import DetailsRefused
 from accounts.policies import ApprovalRule, Policy
 from kernel.errors import DomainError
 from kernel.money import Money
+from web.amounts import typed_money
 from web.http import AnyRequest, Form, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
 from web.sentences import N_, field_errors, sentence
 from web.shop.account import LimitMalformed
 
-MINOR_MOST: Final = 10**15
-"""More than any order, and less than the database takes."""
 RULE_WORDS: Final[dict[ApprovalRule, str]] = {
     ApprovalRule.NEVER: N_("Signatories order alone, up to their limits"),
     ApprovalRule.ABOVE: N_("Above an amount, somebody else approves"),
@@ -115,10 +114,10 @@ def _amount(text: str, currency: str) -> Money | None:
     if not text:
         return None
     try:
-        amount = Money.parse(text, currency)
+        amount = typed_money(text, currency)
     except (DomainError, msgspec.ValidationError):
         raise LimitMalformed from None
-    if not 0 <= amount.minor < MINOR_MOST:
+    if amount.minor < 0:
         raise LimitMalformed
     return amount
 
