@@ -377,24 +377,16 @@ class Approvals:
                     changed=["order"],
                 )
 
-            async def accept(
-                order_id: uuid.UUID, terms: dict[str, Any], personal: dict[str, str]
-            ) -> tuple[dict[str, Any], str]:
-                acceptance = await self.agreements.accept(
-                    session,
-                    principal,
-                    presentation_id=presentation_id,
-                    checkout_id=checkout.id,
-                    terms=terms,
-                    personal=personal,
-                    ticked=ticked,
-                    job_title=job_title,
-                    order_id=order_id,
-                    ip=ip,
-                    user_agent=user_agent,
-                )
-                return acceptance.order_content, acceptance.order_digest
-
+            accept = self.checkouts.acceptance(
+                session,
+                principal,
+                checkout,
+                presentation_id=presentation_id,
+                ticked=ticked,
+                job_title=job_title,
+                ip=ip,
+                user_agent=user_agent,
+            )
             order = await self.checkouts.make_order(
                 session, cart, checkout, company=company, shown=checkout.shown, basis=accept, by=principal.person_id
             )

@@ -405,30 +405,55 @@ class Checkouts:
                 raise CartEmpty("There is nothing to order: your cart is empty, or it was ordered in another tab.")
             if checkout.state is not State.OPEN:
                 raise CheckoutFrozen("This order waits for somebody else of your company. Take it back to change it.")
-
-            async def accept(
-                order_id: uuid.UUID, terms: dict[str, Any], personal: dict[str, str]
-            ) -> tuple[dict[str, Any], str]:
-                acceptance = await self.agreements.accept(
-                    session,
-                    principal,
-                    presentation_id=presentation_id,
-                    checkout_id=checkout.id,
-                    terms=terms,
-                    personal=personal,
-                    ticked=ticked,
-                    job_title=job_title,
-                    order_id=order_id,
-                    ip=ip,
-                    user_agent=user_agent,
-                )
-                return acceptance.order_content, acceptance.order_digest
-
             checkout.person_id, checkout.visitor_id = principal.person_id, principal.visitor_id
             checkout.email = checkout.email or principal.email
+            accept = self.acceptance(
+                session,
+                principal,
+                checkout,
+                presentation_id=presentation_id,
+                ticked=ticked,
+                job_title=job_title,
+                ip=ip,
+                user_agent=user_agent,
+            )
             return await self.make_order(
                 session, cart, checkout, company=company, shown=checkout.shown, basis=accept, by=principal.person_id
             )
+
+    def acceptance(
+        self,
+        session: AsyncSession,
+        principal: Principal,
+        checkout: Checkout,
+        *,
+        presentation_id: uuid.UUID,
+        ticked: Collection[str],
+        job_title: str,
+        ip: str,
+        user_agent: str,
+    ) -> Basis:
+        """The basis of an order that one person accepts: whoever buys alone, or approves what another chose."""
+
+        async def accept(
+            order_id: uuid.UUID, terms: dict[str, Any], personal: dict[str, str]
+        ) -> tuple[dict[str, Any], str]:
+            acceptance = await self.agreements.accept(
+                session,
+                principal,
+                presentation_id=presentation_id,
+                checkout_id=checkout.id,
+                terms=terms,
+                personal=personal,
+                ticked=ticked,
+                job_title=job_title,
+                order_id=order_id,
+                ip=ip,
+                user_agent=user_agent,
+            )
+            return acceptance.order_content, acceptance.order_digest
+
+        return accept
 
     async def make_order(
         self,
