@@ -48,9 +48,10 @@ def test_an_older_seal_holds_after_its_key_was_exchanged(letter: bytes, tmp_path
     complete(path, now=NOW)
     keyring = Keyring.read(path)
     old = seal_pdf(letter, keyring, reason="Receipt", at=NOW)
-    activate(path, announce(path, Purpose.SEAL, now=NOW, owner="Meridian").id, now=NOW)
+    later = NOW + timedelta(days=1)
+    activate(path, announce(path, Purpose.SEAL, now=later, owner="Meridian").id, now=later)
 
-    new = seal_pdf(letter, keyring, reason="Receipt", at=NOW + timedelta(days=1))
+    new = seal_pdf(letter, keyring, reason="Receipt", at=later)
 
     first, second = look_at_seal(old), look_at_seal(new)
     assert first is not None
