@@ -237,7 +237,7 @@ class Approvals:
             if request.state is ApprovalState.WITHDRAWN:
                 return
             _refuse_closed(request)
-            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now())
+            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now(), base_url=self.base_url)
 
     # the approver
 

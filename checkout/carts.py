@@ -87,12 +87,20 @@ class Carts:
     """A cart belongs to a person of a company, or to a guest's browser until it joins at log-in."""
 
     def __init__(
-        self, db: Database, clock: Clock, books: Books, catalog: Catalog, *, tables: Tables = DEFAULT_TABLES
+        self,
+        db: Database,
+        clock: Clock,
+        books: Books,
+        catalog: Catalog,
+        *,
+        base_url: str,
+        tables: Tables = DEFAULT_TABLES,
     ) -> None:
         self.db = db
         self.clock = clock
         self.books = books
         self.catalog = catalog
+        self.base_url = base_url
         self.tables = tables
 
     async def priced(
@@ -364,7 +372,7 @@ class Carts:
         cart.updated_at = now
         checkout = await store.lock_checkout_of_cart(session, cart.id)
         if checkout is not None:
-            await freezing.edit(session, checkout, by=principal.person_id, now=now)
+            await freezing.edit(session, checkout, by=principal.person_id, now=now, base_url=self.base_url)
         if lines is not None:
             events.record(session, "carted", journey=principal.visitor_id, at=now, lines=lines)
 

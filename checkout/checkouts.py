@@ -184,7 +184,7 @@ class Checkouts:
         now = self.clock.now()
         async with self.db.begin(principal.db_scope(), SAVE) as session:
             _, checkout = await self.lock(session, principal, locale)
-            await freezing.edit(session, checkout, by=principal.person_id, now=now)
+            await freezing.edit(session, checkout, by=principal.person_id, now=now, base_url=self.base_url)
             checkout.locale = locale
             checkout.ship_to = msgspec.to_builtins(ship_to)
             checkout.po_number = po_number or None
@@ -206,7 +206,7 @@ class Checkouts:
             cart, checkout = await self.lock(session, principal, locale)
             if paying is Paying.ON_TERMS and not await credit_control.standing(session, company.id, cart.currency):
                 raise credit_control.CreditUnavailable("Your company has no terms for this order: it is paid at once.")
-            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now())
+            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now(), base_url=self.base_url)
             checkout.paying = paying
         return CheckoutView.of(checkout)
 

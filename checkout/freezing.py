@@ -11,18 +11,24 @@ from agreements.package_states import PackageEvent
 from checkout import approval_store
 from checkout.approval_model import ApprovalRequest, ApprovalState
 from checkout.model import Checkout
+from checkout.package_endings import end
 from checkout.states import Event, State, advance
 
 
-async def edit(session: AsyncSession, checkout: Checkout, *, by: uuid.UUID | None, now: datetime) -> None:
-    """Rows 1, 4 and 7 of the table, on a locked checkout: an edit voids what was shown, asked for or being signed."""
+async def edit(
+    session: AsyncSession, checkout: Checkout, *, by: uuid.UUID | None, now: datetime, base_url: str
+) -> None:
+    """Rows 1, 4 and 7 of the table, on a locked checkout: an edit voids what was shown, asked for or being signed.
+
+    Those who have signed or were to are written to, with links below *base_url*.
+    """
     if checkout.state is not State.OPEN:
         waiting = await approval_store.find_waiting(session, checkout.id)
         if waiting is not None:
             close(waiting, ApprovalState.WITHDRAWN, by=by, now=now)
         package = await packages.find_open_of_checkout(session, checkout.id)
         if package is not None:
-            await packages.close(session, package, PackageEvent.EDIT, ClosingReason.EDITED, by=by, now=now)
+            await end(session, package, PackageEvent.EDIT, ClosingReason.EDITED, by=by, now=now, base_url=base_url)
     checkout.state = advance(checkout.state, Event.EDIT)
     checkout.version += 1
     checkout.updated_at = now

@@ -25,6 +25,7 @@ from checkout import canonical, freezing, store
 from checkout.checkouts import BEGIN, Checkouts, buyer_of, whole
 from checkout.model import Cart, Checkout, Order
 from checkout.needs import Needs, needs_of
+from checkout.package_endings import approvers_asked, end, involved
 from checkout.package_mails import package_mail
 from checkout.states import Event, State, advance
 from checkout.totals import Totals
@@ -181,8 +182,7 @@ class Packages:
             if package.state is PackageState.VOIDED:
                 return
             package_states.advance(package.state, PackageEvent.EDIT)
-            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now())
-            await self._tell_all(session, package)
+            await freezing.edit(session, checkout, by=principal.person_id, now=self.clock.now(), base_url=self.base_url)
 
     async def invite_anew(self, principal: Principal, package_id: uuid.UUID, party_id: uuid.UUID) -> None:
         """Let a party's links die and send another.
@@ -289,11 +289,17 @@ class Packages:
                 return
             if await self._turn(session, principal, package, limited=False) is None:
                 raise NotYourTurn("Somebody else is due to sign, or it has ended.", state=package.state.value)
-            await packages.close(
-                session, package, PackageEvent.DECLINE, reason, by=principal.person_id, now=now, comment=words
+            await end(
+                session,
+                package,
+                PackageEvent.DECLINE,
+                reason,
+                by=principal.person_id,
+                now=now,
+                base_url=self.base_url,
+                comment=words,
             )
             _reopen(checkout, Event.DECLINE)
-            await self._tell_all(session, package)
             events.record(session, "package_closed", journey=checkout.visitor_id, at=now, reason=reason.value)
 
     # the house
@@ -404,7 +410,7 @@ class Packages:
         if membership is None:
             return None
         party = next((each for each in due if each.person_id == principal.person_id), None)
-        if party is None and membership.role in APPROVING and not _involved(principal.person_id, package):
+        if party is None and membership.role in APPROVING and not involved(principal.person_id, package):
             party = next((each for each in due if each.role is PartyRole.APPROVER), None)
         if party is not None and limited and not may_bind(membership, package.total):
             raise SignatoryRequired(
@@ -502,9 +508,16 @@ class Packages:
             _, checkout, package = await self._lock(session, package_id)
             if package.state not in OPEN or package.expires_at > now:
                 return
-            await packages.close(session, package, PackageEvent.EXPIRE, ClosingReason.EXPIRED, by=None, now=now)
+            await end(
+                session,
+                package,
+                PackageEvent.EXPIRE,
+                ClosingReason.EXPIRED,
+                by=None,
+                now=now,
+                base_url=self.base_url,
+            )
             _reopen(checkout, Event.EXPIRE)
-            await self._tell_all(session, package)
             events.record(session, "package_closed", journey=checkout.visitor_id, at=now, reason="expired")
 
     # letters
@@ -520,11 +533,7 @@ class Packages:
             readers = [(party.email, "en", f"{self.base_url}/desk/signatures/{package.id}")]
         elif party.role is PartyRole.APPROVER:
             link = f"{self.base_url}/account/packages/{package.id}"
-            members = await accounts_store.list_members(session, package.company_id)
-            may = approvers(members, package.total, requester=package.created_by)
-            readers = [
-                (each.person.email, each.person.locale, link) for each in may if not _involved(each.person.id, package)
-            ]
+            readers = [(each.email, each.locale, link) for each in await approvers_asked(session, package)]
         else:
             assert party.person_id is not None, "signatories are named"
             person = await accounts_store.find_person(session, party.person_id)
@@ -551,15 +560,6 @@ class Packages:
                 link=f"{self.base_url}/signing/{token}",
                 number=order.number,
             )
-            await queue_mail(session, letter, now=now)
-
-    async def _tell_all(self, session: AsyncSession, package: Package) -> None:
-        """It ended without an order: to the buyer, who signed, and who was asked to."""
-        now, link = self.clock.now(), f"{self.base_url}/account/packages/{package.id}"
-        buyer = await accounts_store.find_person(session, package.created_by)
-        readers = {each.email for each in package.parties if each.email and each.role is not PartyRole.COPY}
-        for to in sorted(readers | ({buyer.email} if buyer is not None else set())):
-            letter = package_mail("package_ended", package, to=to, locale=package.locale, link=link)
             await queue_mail(session, letter, now=now)
 
 
@@ -597,11 +597,6 @@ async def _has_signed(session: AsyncSession, package: Package, person_id: uuid.U
     return any(each.person_id == person_id for each in await packages.list_signatures(session, package))
 
 
-def _involved(person_id: uuid.UUID, package: Package) -> bool:
-    """Who sent it or is named in it approves nothing of it."""
-    return package.created_by == person_id or any(each.person_id == person_id for each in package.parties)
-
-
 def _sees(principal: Principal, package: Package) -> bool:
     if principal.kind is PrincipalKind.STAFF:
         return any(each.role is PartyRole.COUNTER_SIGNER for each in package.parties)
@@ -612,7 +607,7 @@ def _takes_part(principal: Principal, package: Package) -> bool:
     if principal.kind is PrincipalKind.STAFF:
         return _sees(principal, package)
     approves = principal.role in APPROVING
-    return approves or (principal.person_id is not None and _involved(principal.person_id, package))
+    return approves or (principal.person_id is not None and involved(principal.person_id, package))
 
 
 def _reopen(checkout: Checkout, event: Event) -> None:

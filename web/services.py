@@ -276,7 +276,7 @@ def build(
         rule_desk=RuleDesk(db, clock),
         frameworks=frameworks,
         program_orders=ProgramOrders(db, clock, checkouts, frameworks),
-        carts=Carts(db, clock, books, catalog),
+        carts=Carts(db, clock, books, catalog, base_url=settings.base_url),
         credit=CreditControl(db, clock),
         checkouts=checkouts,
         approvals=Approvals(checkouts),

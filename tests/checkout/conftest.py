@@ -153,7 +153,7 @@ def services(
         "catalog": catalog,
         "agreements": agreements,
         "gateway": gateway,
-        "carts": Carts(database, clock, books, catalog),
+        "carts": Carts(database, clock, books, catalog, base_url=BASE_URL),
         "checkouts": Checkouts(database, clock, books, catalog, agreements, base_url=BASE_URL),
         "orders": Orders(database),
         "payments": Payments(database, clock, catalog, gateway, base_url=BASE_URL),

@@ -23,6 +23,7 @@ from agreements.service import BoxNotTicked
 from agreements.verify import exit_code
 from agreements.verify_package import verify_package
 from catalog.service import InsufficientStock
+from checkout import freezing, store
 from checkout.approvals import Approvals
 from checkout.model import Checkout, Order
 from checkout.needs import SignaturesNeeded
@@ -33,10 +34,14 @@ from kernel.db import for_accounts, for_staff
 from kernel.ids import new_id
 from kernel.mail import OutgoingMail
 from kernel.money import Money
-from tests.checkout.conftest import DIGEST, House, book
+from tests.checkout.conftest import BASE_URL, DIGEST, House, book
 from tests.checkout.test_approvals import colleague, euros, set_policy
 
 TOTAL = Money(25761, "EUR")
+
+
+class Died(Exception):
+    """Stands for whatever undoes a transaction after an edit."""
 
 
 class Signing:
@@ -73,6 +78,10 @@ class Signing:
     async def states(self) -> tuple[State, PackageState]:
         [checkout], [package] = await self.house.rows(Checkout), await self.house.rows(Package)
         return checkout.state, package.state
+
+    async def letters(self, kind: str) -> list[str]:
+        """To whom letters of this kind went, by address."""
+        return sorted(mail.recipient for mail in await self.house.rows(OutgoingMail) if mail.kind == kind)
 
     async def leaves(self) -> list[LedgerEntry]:
         return sorted(await self.house.rows(LedgerEntry), key=lambda each: each.seq)
@@ -271,7 +280,49 @@ async def test_an_edit_voids_what_was_signed(s: Signing, house: House, edit: str
         await s.sign(s.chief, package)
     assert len(await s.leaves()) == 1, "the signature stays in the ledger and binds nobody"
     assert await house.rows(Order) == []
+    told = sorted([house.acme.email or "", s.chief.email or ""])
+    assert await s.letters("package_ended") == told, "once each; the seller was not asked yet"
+    await house.fill(house.acme, quantity="1")
+    assert await s.letters("package_ended") == told, "a later edit voids nothing more"
     assert (await s.send()).digest != package.digest
+
+
+async def test_an_edit_that_fails_writes_to_nobody(s: Signing, house: House) -> None:
+    await s.fill()
+    package = await s.send()
+
+    with pytest.raises(Died):
+        async with house.database.begin(house.acme.db_scope()) as session:
+            checkout = await store.lock_checkout(session, package.checkout_id)
+            assert checkout is not None
+            now = house.clock.now()
+            await freezing.edit(session, checkout, by=house.acme.person_id, now=now, base_url=BASE_URL)
+            raise Died
+
+    assert (await s.states())[1] is PackageState.BUYER_SIGNING
+    assert await s.letters("package_ended") == []
+
+
+async def test_who_was_asked_to_approve_or_to_counter_sign_hears_of_the_end_too(s: Signing, house: House) -> None:
+    await set_policy(house, s.chief, Policy(approval=ApprovalRule.ALWAYS))
+    await s.fill()
+    package = await s.send(house.acme)
+    await s.sign(house.acme, package)
+    await house.fill(house.acme, quantity="1")
+    assert await s.letters("package_ended") == sorted([house.acme.email or "", s.chief.email or ""])
+
+    await s.fill()
+    package = await s.send(house.acme)
+    await s.sign(house.acme, package)
+    await s.sign(s.chief, package)
+    [desk] = [each.email for each in package.parties if each.role is PartyRole.COUNTER_SIGNER]
+    assert desk not in await s.letters("package_ended")
+    await s.packages.withdraw(house.acme, package.id)
+    assert desk in await s.letters("package_ended")
+    [letter] = [
+        mail for mail in await house.rows(OutgoingMail) if (mail.kind, mail.recipient) == ("package_ended", desk)
+    ]
+    assert f"{BASE_URL}/desk/signatures/{package.id}" in letter.text
 
 
 async def test_a_refusal_ends_it_with_the_reason_and_keeps_the_cart(s: Signing, house: House) -> None:
