@@ -6,9 +6,11 @@ under a name never changes: a template that looks different has another digest.
 """
 
 import hashlib
+import itertools
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,9 @@ MANIFEST: Final = "manifest.json"
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 NAME: Final = re.compile(r"[a-z]+-[a-z]{2}-\d{2,4}\.(png|html)")
 MEDIA_TYPES: Final = {"png": "image/png", "html": "text/html"}
+CHANNEL: Final = "web"
+WIDTHS: Final = (1280, 320)
+"""Of the screens on which every step is captured, in CSS pixels."""
 
 
 class Rendering(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +89,20 @@ class Renderings:
             return []
         found = self._listed(self._place(template_digest))
         return [each for each in found if locale in {None, each.locale}]
+
+    def missing(self, template_digest: str, locales: Iterable[str]) -> list[str]:
+        """Which of the pictures and pages that each step has, in every language and width, were not captured."""
+        kept = {each.name for each in self.find(template_digest) if self.read(template_digest, each.name) is not None}
+        wanted = itertools.product(locales, WIDTHS, sorted(MEDIA_TYPES))
+        names = (f"{CHANNEL}-{locale}-{width}.{form}" for locale, width, form in wanted)
+        return [name for name in names if name not in kept]
+
+    def list_templates(self) -> list[str]:
+        """Digests of all templates of which something was captured; the last captured first."""
+        places = self._folder.iterdir() if self._folder.is_dir() else ()
+        digests = sorted(f"sha256:{place.name}" for place in places)
+        newest = {each: max((kept.captured_at for kept in self.find(each)), default="") for each in digests}
+        return sorted((each for each in digests if newest[each]), key=lambda each: newest[each], reverse=True)
 
     def read(self, template_digest: str, name: str) -> tuple[Rendering, bytes] | None:
         """A rendering with its bytes, if they are still those that were captured."""

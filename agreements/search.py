@@ -59,6 +59,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     order_id: uuid.UUID | None
     ledger_row: int | None
     presentation_id: uuid.UUID | None
+    template_digest: str = ""
+    """Of the page's template on which it was done, by which its renderings are found; empty where there was none."""
 
 
 async def search(session: AsyncSession, wanted: Wanted, *, limit: int) -> list[Act]:
@@ -92,8 +94,9 @@ def csv_lines(acts: Sequence[Act]) -> Iterator[str]:
 
 async def _acceptances(session: AsyncSession, wanted: Wanted, limit: int) -> list[Act]:
     query = (
-        sa.select(Acceptance, Company, LedgerEntry.content)
+        sa.select(Acceptance, Company, LedgerEntry.content, Presentation.content["template_digest"].astext)
         .join(Company, Company.id == Acceptance.company_id)
+        .join(Presentation, Presentation.id == Acceptance.presentation_id)
         .join(LedgerEntry, LedgerEntry.seq == Acceptance.ledger_seq)
         .where(*_between(Acceptance.accepted_at, wanted), *_of_company(wanted))
     )
@@ -104,7 +107,7 @@ async def _acceptances(session: AsyncSession, wanted: Wanted, limit: int) -> lis
     if wanted.person:
         query = query.where(Acceptance.ledger_seq.in_(_rows_naming(wanted.person)))
     rows = (await session.execute(query.order_by(Acceptance.accepted_at.desc()).limit(limit))).all()
-    opened = await _openings(session, [acceptance.ledger_seq for acceptance, _, _ in rows])
+    opened = await _openings(session, [acceptance.ledger_seq for acceptance, *_ in rows])
     return [
         Act(
             at=acceptance.accepted_at,
@@ -119,8 +122,9 @@ async def _acceptances(session: AsyncSession, wanted: Wanted, limit: int) -> lis
             order_id=acceptance.order_id,
             ledger_row=acceptance.ledger_seq,
             presentation_id=acceptance.presentation_id,
+            template_digest=template or "",
         )
-        for acceptance, company, content in rows
+        for acceptance, company, content, template in rows
     ]
 
 
@@ -147,6 +151,7 @@ async def _declines(session: AsyncSession, wanted: Wanted, limit: int) -> list[A
             order_id=None,
             ledger_row=None,
             presentation_id=decline.presentation_id,
+            template_digest=content.get("template_digest", ""),
         )
         for decline, company, person, content in rows
     ]

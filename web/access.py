@@ -236,6 +236,8 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("POST", "/desk/agreements/frameworks/{framework}/end", Access.LEGAL),
     ("GET", "/desk/agreements/log", Access.LEGAL),
     ("GET", "/desk/agreements/notices", Access.LEGAL),
+    ("GET", "/desk/agreements/renderings", Access.LEGAL),
+    ("GET", "/desk/agreements/renderings/{template}/{rendering}", Access.LEGAL),
     ("GET", "/desk/agreements/rule", Access.LEGAL),
     ("POST", "/desk/agreements/rule", Access.LEGAL),
     ("GET", "/desk/agreements/rules", Access.LEGAL),

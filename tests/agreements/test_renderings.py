@@ -61,3 +61,38 @@ def test_only_listed_names_are_read(tmp_path: Path, name: str) -> None:
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no name"):
         keep(Renderings(tmp_path), channel="../web")
+
+
+def test_what_a_step_should_have_and_has_not_is_named(tmp_path: Path) -> None:
+    kept = Renderings(tmp_path)
+    for form in ("png", "html"):
+        keep(kept, form=form)
+    keep(kept, width=320)
+    assert kept.missing(DIGEST, ["en"]) == ["web-en-320.html"]
+
+    keep(kept, width=320, form="html")
+    assert kept.missing(DIGEST, ["en"]) == []
+    assert len(kept.missing(DIGEST, ["en", "es"])) == 4
+
+    (tmp_path / ("a" * 64) / "web-en-320.png").write_bytes(b"forged")
+    assert kept.missing(DIGEST, ["en"]) == ["web-en-320.png"]
+
+
+def test_templates_are_listed_with_the_last_captured_first(tmp_path: Path) -> None:
+    kept = Renderings(tmp_path)
+    assert kept.list_templates() == []
+    keep(kept)
+    newer = "sha256:" + "0" * 64
+    kept.keep(
+        newer,
+        channel="web",
+        locale="en",
+        width=320,
+        form="png",
+        content=b"a picture",
+        stylesheet_digest="sha256:" + "b" * 64,
+        captured_at="2026-11-23T12:00:00+00:00",
+    )
+    (tmp_path / "notes").mkdir()
+
+    assert kept.list_templates() == [newer, DIGEST]

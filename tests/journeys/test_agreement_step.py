@@ -1,6 +1,6 @@
 """The agreement step in a real browser, a journey a path. Carts and addresses are made by HTTP; the step is clicked.
 
-With RENDERINGS=FOLDER (`make renderings`) the step's pictures and pages are kept there by its template's digest.
+One captures the step in every language and width; with RENDERINGS=FOLDER (`make renderings`) that stays, for the shop.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from agreements.renderings import Renderings
+from agreements.renderings import CHANNEL, WIDTHS, Renderings
 from kernel.clock import SystemClock
 from kernel.db import APP_ROLE, for_staff
 from kernel.embedded import start_server
@@ -24,6 +24,7 @@ from kernel.settings import Settings
 from tests.journeys.conftest import Shop, Visit, launched
 from web.assets import assets
 from web.evidence import STYLESHEETS, stylesheet_digest, template_digest
+from web.http import LOCALES
 from web.services import Services, build
 from web.shop.checkout import REVIEW_TEMPLATE
 
@@ -50,7 +51,6 @@ ROME: Final = {
 BUTTON: Final = {"en": "Place order - obligation to pay", "es": "Pedido con obligación de pago"}
 BOXES: Final = ("agree", "authority", "business")
 NEWER: Final = "9.1"
-RENDERED_WIDTHS: Final = (1280, 320)
 
 
 class Buyer:
@@ -140,29 +140,43 @@ def placed(visit: Visit) -> str:
     return str(visit.page.get_by_role("link", name=re.compile(r"^T-")).first.inner_text())
 
 
-def capture(page: Page, *, locale: str, channel: str = "web") -> None:
-    """Keep how the step looks now, where RENDERINGS says."""
-    folder = os.environ.get("RENDERINGS")
-    if folder is None:
-        return
-    kept = Renderings(Path(folder))
+def kept_at(shop: Shop) -> list[Renderings]:
+    """Where the running shop finds what is captured, and where RENDERINGS says it is to stay."""
+    folders = [shop.var / "renderings", *(Path(each) for each in [os.environ.get("RENDERINGS")] if each)]
+    return [Renderings(folder) for folder in folders]
+
+
+def capture(visit: Visit, template: str, *, locale: str) -> None:
+    """Keep how the step looks now, in every width."""
+    page = visit.page
     style = b"\n".join(assets()[name].body for name in STYLESHEETS).decode()
-    for width in RENDERED_WIDTHS:
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         html = re.sub(r"<link[^>]*>|<script.*?</script>", "", page.content(), flags=re.DOTALL)
         html = re.sub(r'(name="(?:form_token|presentation)" value=")[^"]*', r"\1", html)
         html = html.replace("</head>", f"<style>{style}</style></head>", 1)
         for form, content in (("png", page.screenshot(full_page=True)), ("html", html.encode())):
-            kept.keep(
-                template_digest(REVIEW_TEMPLATE),
-                channel=channel,
-                locale=locale,
-                width=width,
-                form=form,
-                content=content,
-                stylesheet_digest=stylesheet_digest(),
-                captured_at=SystemClock().now().isoformat(timespec="seconds"),
-            )
+            for kept in kept_at(visit.shop):
+                kept.keep(
+                    template_digest(template),
+                    channel=CHANNEL,
+                    locale=locale,
+                    width=width,
+                    form=form,
+                    content=content,
+                    stylesheet_digest=stylesheet_digest(),
+                    captured_at=SystemClock().now().isoformat(timespec="seconds"),
+                )
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_how_the_step_looks_is_captured_in_every_language_and_width(shop: Shop, at_review: At) -> None:
+    """What fails here when a language, a width or a template came and nobody captured it."""
+    for locale in LOCALES:
+        capture(at_review(Buyer(shop, "buyer@acme.example"), locale=locale), REVIEW_TEMPLATE, locale=locale)
+
+    for kept in kept_at(shop):
+        assert kept.missing(template_digest(REVIEW_TEMPLATE), LOCALES) == []
 
 
 def test_a_signatory_accepts_and_finds_how_the_step_looked_at_the_receipt(shop: Shop, at_review: At) -> None:
@@ -170,18 +184,7 @@ def test_a_signatory_accepts_and_finds_how_the_step_looked_at_the_receipt(shop: 
     page = visit.page
     none_is_ticked(page)
     visit.look("step")
-    capture(page, locale="en")
-    kept = Renderings(shop.var / "renderings")
-    kept.keep(
-        template_digest(REVIEW_TEMPLATE),
-        channel="web",
-        locale="en",
-        width=1280,
-        form="png",
-        content=page.screenshot(),
-        stylesheet_digest=stylesheet_digest(),
-        captured_at="2026-11-22T12:00:00+00:00",
-    )
+    capture(visit, REVIEW_TEMPLATE, locale="en")
     sentence = page.locator("label[for=agree]").inner_text()
     assert f"selecting “{BUTTON['en']}”" in sentence
     assert "Acme" in sentence
@@ -285,7 +288,6 @@ def test_in_spanish_the_button_obliges_to_pay_in_spanish(shop: Shop, at_review: 
     assert page.locator("html").get_attribute("lang") == "es"
     none_is_ticked(page)
     visit.look("step-es")
-    capture(page, locale="es")
     place(page, "es")
     expect(page.get_by_role("alert").first).to_be_focused()
     visit.look("step-es-error")

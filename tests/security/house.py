@@ -144,6 +144,7 @@ class House(msgspec.Struct, kw_only=True):
             "message_id": self.acme.webhook_message,
             "export": self.acme.data_export,
             "rendering": "web-en-1280.png",
+            "template": DIGEST.removeprefix("sha256:"),
             "plan": self.plan,
             "hold": str(uuid.UUID(int=4711)),
             "request_id": self.acme.approval,

@@ -41,6 +41,7 @@ EVERYBODYS = {"root", "kind", "sku", "category", "code", "label", "language", "s
 """The same for every company: what of it each may see is another question, asked below."""
 HELD = {
     "rendering": "a name in the manifest of a template, which belongs to the house",
+    "template": "a digest of a page's template, the same for every company",
     "position": "a line of the caller's own cart",
     "token": "whoever holds the letter may read it",
 }

@@ -5,6 +5,7 @@ from litestar.types import ControllerRouterHandler
 from web.desk import (
     agreement_drafts,
     agreement_notices,
+    agreement_renderings,
     agreement_rules,
     agreements,
     book_pages,
@@ -70,6 +71,7 @@ def routes() -> list[ControllerRouterHandler]:
         *agreement_drafts.HANDLERS,
         *agreement_rules.HANDLERS,
         *agreement_notices.HANDLERS,
+        *agreement_renderings.HANDLERS,
         *keys.HANDLERS,
         *privacy.HANDLERS,
         *evidence.HANDLERS,

@@ -23,7 +23,7 @@ ACT_WORDS: Final = {"accept": N_("accepted"), "decline": N_("declined"), "consen
 
 @get("/desk/evidence", include_in_schema=False, summary="Who accepted what")
 async def evidence(request: AnyRequest) -> Html:
-    acts = await _found(request, SHOWN_MOST + 1)
+    services, acts = services_of(request), await _found(request, SHOWN_MOST + 1)
     return page(
         request,
         "desk/evidence.html",
@@ -32,6 +32,7 @@ async def evidence(request: AnyRequest) -> Html:
         values={name: request.query_params.get(name, "")[:TEXT_LONGEST] for name in FIELDS},
         asked=request.scope["query_string"].decode("ascii", "ignore"),
         act_words=ACT_WORDS,
+        captured={each for each in {act.template_digest for act in acts} if services.renderings.find(each)},
     )
 
 

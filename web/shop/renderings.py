@@ -6,6 +6,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from agreements.renderings import Rendering
 from agreements.service import ReceiptNotFound
 from checkout.orders import OrderUnknown
 from kernel.errors import NotFound
@@ -22,18 +23,18 @@ class RenderingUnknown(NotFound):
 
 @get("/orders/{number:str}/renderings/{rendering:str}", include_in_schema=False, summary="How the step looked")
 async def rendering(request: AnyRequest, number: FromPath[str], rendering: FromPath[str]) -> Response[bytes]:
-    return await _served(request, number, rendering)
+    return await _of_order(request, number, rendering)
 
 
 @get("/desk/orders/{number:str}/renderings/{rendering:str}", include_in_schema=False, summary="How their step looked")
 async def desk_rendering(request: AnyRequest, number: FromPath[str], rendering: FromPath[str]) -> Response[bytes]:
-    return await _served(request, number, rendering)
+    return await _of_order(request, number, rendering)
 
 
 HANDLERS: list[ControllerRouterHandler] = [rendering, desk_rendering]
 
 
-async def _served(request: AnyRequest, number: str, name: str) -> Response[bytes]:
+async def _of_order(request: AnyRequest, number: str, name: str) -> Response[bytes]:
     """:raises OrderUnknown: when there is no such order, or it is another company's
     :raises RenderingUnknown: when none of this name was captured of its template
     """
@@ -47,6 +48,11 @@ async def _served(request: AnyRequest, number: str, name: str) -> Response[bytes
     found = services.renderings.read(receipt["presentation"]["content"]["template_digest"], name)
     if found is None:
         raise RenderingUnknown("No rendering of this name was captured of the step's template.")
+    return served(found)
+
+
+def served(found: tuple[Rendering, bytes]) -> Response[bytes]:
+    """A captured picture or page, to be looked at and to do nothing."""
     kept, content = found
     return Response(
         content,
