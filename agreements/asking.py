@@ -11,8 +11,9 @@ from typing import Any, Final, Self
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements import legal_store, store, wording
-from agreements.model import DocumentKind, DocumentVersion, PresentedDocument
+from agreements import legal_store, wording
+from agreements.in_force import Version, find_in_force
+from agreements.model import DocumentKind, PresentedDocument
 from agreements.rules import OrderFacts, asked_for, may_concern
 from kernel.money import Money
 
@@ -45,24 +46,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """*versions*: one of each document, in order. *rules*: the names of those that asked for it, by document."""
 
-    versions: tuple[DocumentVersion, ...]
+    versions: tuple[Version, ...]
     rules: dict[str, tuple[str, ...]]
-    readable: tuple[DocumentVersion, ...]
+    readable: tuple[Version, ...]
     """Every version in force or followed by another since, but those withdrawn: by document, the latest first."""
 
 
-async def choose(
-    session: AsyncSession, asked: Asked, locale: str, *, total: Money | None, now: datetime, texts: bool = False
-) -> Chosen:
+async def choose(session: AsyncSession, asked: Asked, locale: str, *, total: Money | None, now: datetime) -> Chosen:
     """What an order is asked for at *now*: in *locale*, else in English, else in the language there is."""
-    readable = await store.list_versions_in_force(session, now, texts=texts)
+    in_force = await find_in_force(session, now)
     facts = OrderFacts(
         country=asked.country, company=asked.company, categories=frozenset(asked.categories), total=total
     )
-    rules = asked_for(await legal_store.list_rules(session), facts, asked.quoted.at if asked.quoted else now)
+    rules = asked_for(in_force.rules, facts, asked.quoted.at if asked.quoted else now)
     kept = asked.quoted.labels if asked.quoted else {}
-    by_code: dict[str, list[DocumentVersion]] = {}
-    for version in readable:
+    by_code: dict[str, list[Version]] = {}
+    for version in in_force.versions:
         if version.document.code in rules:
             by_code.setdefault(version.document.code, []).append(version)
     versions = []
@@ -73,17 +72,16 @@ async def choose(
     return Chosen(
         versions=tuple(versions),
         rules={code: tuple(rule.name for rule in rules[code]) for code in by_code},
-        readable=tuple(readable),
+        readable=in_force.versions,
     )
 
 
 async def choose_all(session: AsyncSession, asked: Asked, locale: str, *, now: datetime) -> Chosen:
     """Every document that some order of the company may be asked for, whatever it holds and comes to."""
-    readable = await store.list_versions_in_force(session, now, texts=False)
-    rules = await legal_store.list_rules(session)
-    wanted = may_concern(rules, country=asked.country, company=asked.company or "", at=now)
-    by_code: dict[str, list[DocumentVersion]] = {}
-    for version in readable:
+    in_force = await find_in_force(session, now)
+    wanted = may_concern(in_force.rules, country=asked.country, company=asked.company or "", at=now)
+    by_code: dict[str, list[Version]] = {}
+    for version in in_force.versions:
         if version.document.code in wanted:
             by_code.setdefault(version.document.code, []).append(version)
     return Chosen(
@@ -91,8 +89,8 @@ async def choose_all(session: AsyncSession, asked: Asked, locale: str, *, now: d
             _in_language([each for each in published if each.label == published[0].label], locale)
             for published in by_code.values()
         ),
-        rules={code: tuple(rule.name for rule in rules if rule.document == code) for code in by_code},
-        readable=tuple(readable),
+        rules={code: tuple(rule.name for rule in in_force.rules if rule.document == code) for code in by_code},
+        readable=in_force.versions,
     )
 
 
@@ -160,7 +158,7 @@ def changes_since(agreed: Mapping[str, str], chosen: Chosen) -> tuple[Change, ..
     return tuple(changes)
 
 
-def _followed_by_minor_ones(document: PresentedDocument, readable: Sequence[DocumentVersion]) -> bool:
+def _followed_by_minor_ones(document: PresentedDocument, readable: Sequence[Version]) -> bool:
     for version in (each for each in readable if each.document.code == document.code):
         if (version.label, version.locale) == (document.label, document.locale):
             return version.html_sha256 == document.html_sha256
@@ -169,6 +167,6 @@ def _followed_by_minor_ones(document: PresentedDocument, readable: Sequence[Docu
     return False
 
 
-def _in_language(texts: Sequence[DocumentVersion], locale: str) -> DocumentVersion:
+def _in_language(texts: Sequence[Version], locale: str) -> Version:
     by_locale = {version.locale: version for version in reversed(texts)}
     return by_locale.get(locale) or by_locale.get(wording.DEFAULT_LOCALE) or texts[0]

@@ -23,7 +23,6 @@ from agreements.legal_model import (
     VersionPdf,
 )
 from agreements.model import Document, DocumentVersion, LedgerEntry
-from agreements.rules import Rule
 
 
 async def list_documents(session: AsyncSession) -> list[Document]:
@@ -39,27 +38,6 @@ async def list_rule_rows(session: AsyncSession) -> list[DocumentRule]:
             .options(joinedload(DocumentRule.document))
             .order_by(Document.position, Document.code, DocumentRule.name, DocumentRule.id)
         )
-    )
-
-
-async def list_rules(session: AsyncSession) -> list[Rule]:
-    """As `rules.py` wants them, in the order of `list_rule_rows`."""
-    return [rule_of(row) for row in await list_rule_rows(session)]
-
-
-def rule_of(row: DocumentRule) -> Rule:
-    return Rule(
-        id=row.id,
-        document=row.document.code,
-        name=row.name,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        countries=None if row.countries is None else frozenset(row.countries),
-        categories=None if row.categories is None else frozenset(row.categories),
-        companies=None if row.companies is None else frozenset(row.companies),
-        currency=row.currency,
-        from_minor=row.from_minor,
-        to_minor=row.to_minor,
     )
 
 

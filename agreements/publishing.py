@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import legal_store, store
 from agreements.documents import render
+from agreements.in_force import find_in_force
 from agreements.legal_model import (
     AgreementAct,
     DocumentDraft,
@@ -153,16 +154,16 @@ class Publishing:
             documents = await legal_store.list_documents(session)
             versions = await store.list_versions(session)
             drafts = await legal_store.list_open_drafts(session)
-            readable = await store.list_versions_in_force(session, now, texts=False)
-        current: dict[uuid.UUID, str] = {}
-        for version in readable:
-            current.setdefault(version.document_id, version.label)
+            in_force = await find_in_force(session, now)
+        current: dict[str, str] = {}
+        for version in in_force.versions:
+            current.setdefault(version.document.code, version.label)
         return tuple(
             DocumentView(
                 document=document,
                 versions=tuple(version for version in versions if version.document_id == document.id),
                 drafts=tuple(draft for draft in drafts if draft.document_id == document.id),
-                in_force=current.get(document.id),
+                in_force=current.get(document.code),
             )
             for document in documents
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from agreements import legal_store, store
+from agreements.in_force import find_in_force
 from agreements.legal_model import AgreementAct, CountryProfile, DocumentRule
 from agreements.rules import Judged, OrderFacts, judge
 from kernel.clock import Clock
@@ -120,7 +121,7 @@ class RuleDesk:
         """What each rule says to such an order now, by document: why it is asked for, or why not."""
         now = self.clock.now()
         async with self.db.begin(for_staff()) as session:
-            rules = await legal_store.list_rules(session)
+            rules = (await find_in_force(session, now)).rules
         found: dict[str, list[Judged]] = {}
         for rule in rules:
             found.setdefault(rule.document, []).append(judge(rule, facts, now))

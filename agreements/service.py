@@ -19,6 +19,7 @@ from agreements import annexes, evidence_rows, ledger, legal_store, receipts, st
 from agreements.asking import Asked, Quoted, changes_since, choose, last_agreed, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
+from agreements.in_force import Version
 from agreements.model import (
     JOB_TITLE_MAXIMUM,
     Acceptance,
@@ -253,14 +254,14 @@ class Agreements:
         company: str | None = None,
         categories: Collection[str] = (),
         total: Money | None = None,
-    ) -> tuple[DocumentVersion, ...]:
+    ) -> tuple[Version, ...]:
         """What a checkout asks a buyer of *country* for: one version in force of each document, in order.
 
         Each document's newest label in force; in *locale*, else in English, else in the language there is. What is not
         said of company, goods and total is not known: rules about it ask for nothing.
         """
         asked = Asked(country=country, company=company, categories=tuple(sorted(categories)))
-        chosen = await choose(session, asked, locale, total=total, now=self.clock.now(), texts=True)
+        chosen = await choose(session, asked, locale, total=total, now=self.clock.now())
         return chosen.versions
 
     # the act
@@ -718,7 +719,7 @@ def _actor(principal: Principal) -> _Actor:
     return _Actor(company=company, person_id=person_id, personal=dict(zip(ACTOR_FIELDS, identity, strict=True)))
 
 
-def presented(version: DocumentVersion, pdf_sha256: str | None) -> PresentedDocument:
+def presented(version: Version, pdf_sha256: str | None) -> PresentedDocument:
     return PresentedDocument(
         code=version.document.code,
         kind=version.document.kind,

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer, joinedload
+from sqlalchemy.orm import joinedload
 
 from agreements.model import (
     KEY_KIND,
@@ -45,27 +45,6 @@ async def find_version(session: AsyncSession, code: str, label: str, locale: str
     return await session.scalar(
         _versions().where(Document.code == code, DocumentVersion.label == label, DocumentVersion.locale == locale)
     )
-
-
-async def list_versions_in_force(session: AsyncSession, at: datetime, *, texts: bool) -> list[DocumentVersion]:
-    """Every version that may be presented at *at*, with or without its text: by document, then the latest first."""
-    query = (
-        _versions()
-        .where(DocumentVersion.effective_at <= at, DocumentVersion.published_at <= at)
-        .where(sa.or_(DocumentVersion.withdrawn_at.is_(None), DocumentVersion.withdrawn_at > at))
-        .order_by(
-            Document.position,
-            Document.code,
-            DocumentVersion.effective_at.desc(),
-            DocumentVersion.published_at.desc(),
-            DocumentVersion.id.desc(),
-        )
-    )
-    if not texts:
-        query = query.options(
-            defer(DocumentVersion.source_markdown, raiseload=True), defer(DocumentVersion.rendered_html, raiseload=True)
-        )
-    return list(await session.scalars(query.execution_options(populate_existing=texts)))
 
 
 async def list_versions(session: AsyncSession, code: str | None = None) -> list[DocumentVersion]:

@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from agreements.in_force import Version
 from agreements.legal_model import CountryProfile
-from agreements.model import DocumentKind, DocumentVersion, Segment, Statement, Verb
+from agreements.model import DocumentKind, Segment, Statement, Verb
 from kernel.money import Money
 
 DEFAULT_LOCALE: Final = "en"
@@ -159,7 +160,7 @@ def framework_button(locale: str) -> str:
 
 def framework_statements(
     locale: str,
-    versions: Sequence[DocumentVersion],
+    versions: Sequence[Version],
     *,
     button: str,
     company: str,
@@ -178,7 +179,7 @@ def framework_statements(
     return (first, *(each for each in others if each.id not in {AGREE, MARKETING}))
 
 
-def framework_notices(locale: str, versions: Sequence[DocumentVersion], *, limit: Money | None) -> tuple[str, ...]:
+def framework_notices(locale: str, versions: Sequence[Version], *, limit: Money | None) -> tuple[str, ...]:
     """What the page says beside the sentences: up to what it covers orders, and which language applies."""
     words = _wording(locale)
     covers = () if limit is None else (words.framework_limit.format(limit=limit),)
@@ -187,7 +188,7 @@ def framework_notices(locale: str, versions: Sequence[DocumentVersion], *, limit
 
 def statements(
     locale: str,
-    versions: Sequence[DocumentVersion],
+    versions: Sequence[Version],
     *,
     button: str,
     company: str,
@@ -233,7 +234,7 @@ def statements(
 
 
 def notices(
-    locale: str, versions: Sequence[DocumentVersion], *, pay_within: timedelta, net_days: int | None = None
+    locale: str, versions: Sequence[Version], *, pay_within: timedelta, net_days: int | None = None
 ) -> tuple[str, ...]:
     """What the page says beside the sentences: when the order lapses or, with *net_days*, when its invoice is due; and
     which other language applies.
@@ -248,7 +249,7 @@ def notices(
     return (said, *_languages(words, versions, locale))
 
 
-def _languages(words: _Wording, versions: Sequence[DocumentVersion], locale: str) -> tuple[str, ...]:
+def _languages(words: _Wording, versions: Sequence[Version], locale: str) -> tuple[str, ...]:
     """Which documents are not in this language, and whose translations yield to which text."""
     return (
         *(
@@ -300,7 +301,7 @@ def _statement(
     )
 
 
-def _clauses(versions: Sequence[DocumentVersion], words: _Wording, names: Mapping[str, str]) -> list[str | Segment]:
+def _clauses(versions: Sequence[Version], words: _Wording, names: Mapping[str, str]) -> list[str | Segment]:
     """The clauses by document: `of the Master Terms v3.1: 8.2 Limit of liability, 10.2 Courts; of the ...`."""
     before, colon, end = words.onerous
     pieces: list[str | Segment] = [before.format(**names)]
@@ -318,7 +319,7 @@ def _reference(texts: Mapping[str, str], locale: str) -> str:
     return texts.get(locale) or texts.get(DEFAULT_LOCALE) or next(iter(texts.values()))
 
 
-def _list(versions: Sequence[DocumentVersion], words: _Wording) -> list[str | Segment]:
+def _list(versions: Sequence[Version], words: _Wording) -> list[str | Segment]:
     pieces: list[str | Segment] = []
     for position, version in enumerate(versions):
         if position:
@@ -327,5 +328,5 @@ def _list(versions: Sequence[DocumentVersion], words: _Wording) -> list[str | Se
     return pieces
 
 
-def _link(version: DocumentVersion) -> Segment:
+def _link(version: Version) -> Segment:
     return Segment(f"{version.title} v{version.label}", document=version.document.code)

@@ -49,7 +49,9 @@ async def test_the_demo_documents_are_published_in_both_languages_with_true_dige
                 ("data-processing", "2.0", locale),
                 ("privacy-notice", "1.4", locale),
             ]
-            for version in versions:
+            for named in versions:
+                version = await agreements.version(session, named.document.code, named.label, named.locale)
+                assert (named.source_sha256, named.html_sha256) == (version.source_sha256, version.html_sha256)
                 assert version.source_sha256 == text_sha256(version.source_markdown)
                 assert version.html_sha256 == text_sha256(version.rendered_html)
                 assert version.rendered_html == render(version.source_markdown)
