@@ -5,6 +5,7 @@ encrypt alone.
 """
 
 import secrets
+import uuid
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements.model import Acceptance, Annex
+from agreements.model import Annex
 from kernel.signing import CannotDecrypt, Keyring, Purpose
 
 ANNEX: Final = "acceptance annex"
@@ -23,12 +24,12 @@ _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 
 
-def annex(keyring: Keyring, acceptance: Acceptance, content: bytes, *, now: datetime) -> Annex:
+def annex(keyring: Keyring, content: bytes, *, acceptance_id: uuid.UUID, company_id: uuid.UUID, now: datetime) -> Annex:
     """A row that holds *content* for whoever has the keyring."""
-    context, data_key = acceptance.id.bytes, secrets.token_bytes(_KEY_BYTES)
+    context, data_key = acceptance_id.bytes, secrets.token_bytes(_KEY_BYTES)
     return Annex(
-        acceptance_id=acceptance.id,
-        company_id=acceptance.company_id,
+        acceptance_id=acceptance_id,
+        company_id=company_id,
         ciphertext=_encrypted(data_key, content, context),
         wrapped_key=keyring.encrypt(DATA_KEY, data_key, context=context, under=Purpose.ANNEX),
         recorded_at=now,

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import evidence_rows, store, tree
+from agreements.evidence_rows import NewLeaf
 from agreements.model import LedgerCheckpoint, LedgerEntry
 from agreements.tree import Place, Span
 from agreements.verify import note_key_hash
@@ -45,6 +46,20 @@ async def append(
 
     The entry that is returned is written already and is no part of the session.
     """
+    leaf = await next_leaf(session, kind=kind, company_id=company_id, recorded_at=recorded_at, content=content)
+    await evidence_rows.write_leaf(session, leaf)
+    return leaf.entry
+
+
+async def next_leaf(
+    session: AsyncSession,
+    *,
+    kind: str,
+    company_id: uuid.UUID | None,
+    recorded_at: datetime,
+    content: Callable[[int], dict[str, Any]],
+) -> NewLeaf:
+    """As `append`, for the caller to write."""
     tail = await store.lock_tail(session)
     leaf_content = content(tail.size)
     leaf = leaf_hash(canonical_json(leaf_content))
@@ -59,8 +74,7 @@ async def append(
         chain_hash=chain_hash(tail.chain_hash, leaf),
         recorded_at=recorded_at,
     )
-    await evidence_rows.write_leaf(session, entry, tree.completed_by(entry.seq, leaf, nodes))
-    return entry
+    return NewLeaf(entry=entry, nodes=tuple(tree.completed_by(entry.seq, leaf, nodes)))
 
 
 def chain_hash(previous: bytes, leaf: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from accounts.model import Authority
+from accounts.model import Authority, Membership
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
 from agreements import annexes, evidence_rows, ledger, legal_store, receipts, store, wording
@@ -297,7 +297,7 @@ class Agreements:
         :raises ActorMissing: for a visitor, staff or an API key
         """
         actor = _actor(principal)
-        authority = await self._authority(session, actor, total)
+        authority = _authority(await find_membership(session, actor.company.id, actor.person_id), actor, total)
         asked = Asked(
             country=actor.company.country,
             company=actor.company.code,
@@ -379,11 +379,7 @@ class Agreements:
         """The order this presentation made, or another of its checkout (a second tab); None while there is none, and
         for a presentation that is not this person's.
         """
-        found = await store.find_presentation(session, presentation_id)
-        if found is None or (found.company_id, found.actor_id) != (principal.company_id, principal.person_id):
-            return None
-        other = await store.find_acceptance_of_checkout(session, found.checkout_id)
-        return None if other is None else other.order_id
+        return await store.find_order_made(session, presentation_id, principal.company_id, principal.person_id)
 
     async def issued_at(self, session: AsyncSession, presentation_id: uuid.UUID) -> datetime | None:
         """When a presentation was shown; None when there is none to see."""
@@ -419,9 +415,10 @@ class Agreements:
         :raises JobTitleMissing: when it is blank or too long
         """
         actor = _actor(principal)
-        presentation = await store.lock_presentation(session, presentation_id)
-        if presentation is None or presentation.company_id != actor.company.id:
+        found = await store.lock_presentation_to_accept(session, presentation_id)
+        if found is None or found[0].company_id != actor.company.id:
             raise PresentationNotFound("There is no such agreement to accept; open the review page again.")
+        presentation, membership = found
         if (presentation.actor_id, presentation.checkout_id) != (actor.person_id, checkout_id):
             raise PresentationForeign("Open the review page of this cart yourself, then accept what it shows.")
         if presentation.order_id is not None:
@@ -429,7 +426,7 @@ class Agreements:
         now = self.clock.now()
         await self._refuse_what_changed(session, presentation, actor, terms, personal, now)
         total = presentation.content["total"]
-        await self._authority(session, actor, Money.parse(total["amount"], total["currency"]))
+        _authority(membership, actor, Money.parse(total["amount"], total["currency"]))
         boxes = [statement for statement in presentation.statements if statement.box]
         _refuse_open_boxes(boxes, ticked, job_title)
         return await self._record(
@@ -546,26 +543,6 @@ class Agreements:
 
     # helpers in call order
 
-    async def _authority(self, session: AsyncSession, actor: "_Actor", total: Money) -> Authority:
-        """Where this person's power to bind the company at *total* comes from, as the company's list says now."""
-        membership = await find_membership(session, actor.company.id, actor.person_id)
-        company = actor.company.name
-        if membership is None or not membership.signatory:
-            raise SignatoryRequired(
-                f"You are not on {company}'s list of signatories. Ask one of them to place this order, or ask an "
-                "administrator of your company to add you; your cart stays as it is.",
-                reason="not_signatory",
-            )
-        limit = membership.signing_limit
-        if limit is not None and (limit.currency != total.currency or total > limit):
-            raise SignatoryRequired(
-                f"You may sign for {company} up to {limit}, and this order comes to {total}. Ask a signatory with a "
-                "higher limit to place it; your cart stays as it is.",
-                reason="above_limit",
-                limit={"amount": limit.decimal, "currency": limit.currency},
-            )
-        return membership.authority or Authority.SELF_DECLARED
-
     async def _refuse_what_changed(
         self,
         session: AsyncSession,
@@ -642,12 +619,18 @@ class Agreements:
                 "commitments": commitments,
             }
 
-        entry = await ledger.append(
+        opened |= {ORDER_FIELD + field: value for field, value in personal.items()}
+        sealed = annexes.annex(
+            self.keyring,
+            canonical_json({"value": annex, "salt": salts["annex"]}),
+            acceptance_id=acceptance_id,
+            company_id=presentation.company_id,
+            now=now,
+        )
+        await enqueue(session, SEND_RECEIPT, {"acceptance_id": str(acceptance_id)}, lock=f"receipt:{acceptance_id}")
+        new = await ledger.next_leaf(
             session, kind="acceptance", company_id=presentation.company_id, recorded_at=now, content=leaf
         )
-        made = await evidence_rows.order_of_checkout(session, presentation.checkout_id)
-        if made is not None:  # in another tab: appending waited for it to commit
-            raise PresentationConsumed(made)
         acceptance = Acceptance(
             id=acceptance_id,
             company_id=presentation.company_id,
@@ -659,18 +642,14 @@ class Agreements:
             accepted_at=now,
             order_content=presentation.order_content,
             order_digest=presentation.order_digest,
-            ledger_seq=entry.seq,
+            ledger_seq=new.entry.seq,
         )
-        sealed = canonical_json({"value": annex, "salt": salts["annex"]})
-        await evidence_rows.write_acceptance(
-            session,
-            acceptance,
-            presentation,
-            annexes.annex(self.keyring, acceptance, sealed, now=now),
-            opened={**opened, **{ORDER_FIELD + field: value for field, value in personal.items()}},
-            salts=salts,
-        )
-        await enqueue(session, SEND_RECEIPT, {"acceptance_id": str(acceptance.id)}, lock=f"receipt:{acceptance.id}")
+        if not await evidence_rows.write_acceptance(
+            session, new, acceptance, presentation, sealed, opened=opened, salts=salts
+        ):  # another tab's committed while this one waited for the tail
+            made = await store.find_order_of_checkout(session, presentation.checkout_id)
+            assert made is not None, "an acceptance stays"
+            raise PresentationConsumed(made)
         session.add_all(
             Consent(
                 id=new_id(),
@@ -717,6 +696,26 @@ def _actor(principal: Principal) -> _Actor:
         raise ActorMissing("Log in, or make an account for your company, to place an order.")
     identity = (str(person_id), principal.name or "", principal.email or "")
     return _Actor(company=company, person_id=person_id, personal=dict(zip(ACTOR_FIELDS, identity, strict=True)))
+
+
+def _authority(membership: Membership | None, actor: _Actor, total: Money) -> Authority:
+    """Where this person's power to bind the company at *total* comes from, as the company's list says now."""
+    company = actor.company.name
+    if membership is None or not membership.signatory:
+        raise SignatoryRequired(
+            f"You are not on {company}'s list of signatories. Ask one of them to place this order, or ask an "
+            "administrator of your company to add you; your cart stays as it is.",
+            reason="not_signatory",
+        )
+    limit = membership.signing_limit
+    if limit is not None and (limit.currency != total.currency or total > limit):
+        raise SignatoryRequired(
+            f"You may sign for {company} up to {limit}, and this order comes to {total}. Ask a signatory with a "
+            "higher limit to place it; your cart stays as it is.",
+            reason="above_limit",
+            limit={"amount": limit.decimal, "currency": limit.currency},
+        )
+    return membership.authority or Authority.SELF_DECLARED
 
 
 def presented(version: Version, pdf_sha256: str | None) -> PresentedDocument:

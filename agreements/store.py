@@ -3,12 +3,14 @@
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
+from accounts.model import Membership
 from agreements.model import (
     KEY_KIND,
     Acceptance,
@@ -18,7 +20,6 @@ from agreements.model import (
     DocumentVersion,
     LedgerCheckpoint,
     LedgerEntry,
-    LedgerNode,
     LedgerStamp,
     LedgerTail,
     LegalReview,
@@ -27,6 +28,28 @@ from agreements.model import (
     Receipt,
 )
 from agreements.tree import Place
+
+# Asked while a buyer waits: a statement that is built anew for each takes twice as long
+_LOCK_TO_ACCEPT: Final = (
+    sa.select(Presentation, Membership)
+    .outerjoin(
+        Membership,
+        sa.and_(Membership.company_id == Presentation.company_id, Membership.person_id == Presentation.actor_id),
+    )
+    .where(Presentation.id == sa.bindparam("id"))
+    .with_for_update(of=Presentation)
+    .execution_options(populate_existing=True)
+)
+_ORDER_MADE: Final = sa.text(
+    "SELECT a.order_id FROM agreement_presentation p JOIN acceptance a ON a.checkout_id = p.checkout_id"
+    " WHERE p.id = :id AND p.company_id = :company_id AND p.actor_id = :actor_id"
+)
+_LOCK_TAIL: Final = sa.text("SELECT size, chain_hash FROM acceptance_ledger_tail FOR UPDATE")
+_NODES: Final = sa.text(
+    "SELECT n.level, n.position, n.hash FROM acceptance_ledger_node n"
+    " JOIN unnest(cast(:levels AS bigint[]), cast(:positions AS bigint[])) AS wanted (level, position)"
+    " ON n.level = wanted.level AND n.position = wanted.position"
+)
 
 
 async def find_document(session: AsyncSession, code: str) -> Document | None:
@@ -72,17 +95,38 @@ async def lock_presentation(session: AsyncSession, presentation_id: uuid.UUID) -
     )
 
 
+async def lock_presentation_to_accept(
+    session: AsyncSession, presentation_id: uuid.UUID
+) -> tuple[Presentation, Membership | None] | None:
+    """With what its person may do for its company now."""
+    found = (await session.execute(_LOCK_TO_ACCEPT, {"id": presentation_id})).one_or_none()
+    if found is None:
+        return None
+    presentation, membership = found
+    return presentation, membership
+
+
 async def find_acceptance(session: AsyncSession, order_id: uuid.UUID) -> Acceptance | None:
     return await session.scalar(sa.select(Acceptance).where(Acceptance.order_id == order_id))
 
 
-async def find_acceptance_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> Acceptance | None:
-    return await session.scalar(sa.select(Acceptance).where(Acceptance.checkout_id == checkout_id))
+async def find_order_made(
+    session: AsyncSession, presentation_id: uuid.UUID, company_id: uuid.UUID | None, person_id: uuid.UUID | None
+) -> uuid.UUID | None:
+    """The order that was accepted of the checkout of a presentation that was issued to this person."""
+    named = {"id": presentation_id, "company_id": company_id, "actor_id": person_id}
+    found: uuid.UUID | None = await session.scalar(_ORDER_MADE, named)
+    return found
+
+
+async def find_order_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> uuid.UUID | None:
+    """The order that an acceptance of this checkout made."""
+    return await session.scalar(sa.select(Acceptance.order_id).where(Acceptance.checkout_id == checkout_id))
 
 
 async def lock_tail(session: AsyncSession) -> sa.Row[int, bytes]:
     """Size of the ledger and the hash of its chain: whoever holds them appends next."""
-    return (await session.execute(sa.select(LedgerTail.size, LedgerTail.chain_hash).with_for_update())).one()
+    return (await session.execute(_LOCK_TAIL)).one()
 
 
 async def find_tail(session: AsyncSession) -> LedgerTail:
@@ -115,11 +159,8 @@ async def list_nodes(session: AsyncSession, places: Iterable[Place]) -> dict[Pla
     wanted = list(set(places))
     if not wanted:
         return {}
-    rows = await session.execute(
-        sa.select(LedgerNode.level, LedgerNode.position, LedgerNode.hash).where(
-            sa.tuple_(LedgerNode.level, LedgerNode.position).in_(wanted)
-        )
-    )
+    levels, positions = zip(*wanted, strict=True)
+    rows = await session.execute(_NODES, {"levels": list(levels), "positions": list(positions)})
     return {(level, position): value for level, position, value in rows}
 
 
