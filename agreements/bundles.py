@@ -15,20 +15,25 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements import receipt_pdf, store
+from agreements import order_receipts, receipt_pdf, store
 from agreements.checkpoints import Consistency, between
 from agreements.keys import published
-from agreements.model import Acceptance, LedgerStamp
-from agreements.receipt_words import COMMAND, Said, about_page
+from agreements.model import LedgerStamp
+from agreements.receipt_words import COMMAND, Said
 from agreements.service import Agreements
 from agreements.verify import (
     BUNDLE_TYPE,
     CONSISTENCY,
     MANIFEST,
     MANIFEST_SIGNATURE,
+    PACKAGE_TYPE,
     PDF,
+    PROGRAM_TYPE,
+    RECEIPT_TYPE,
     STAMP,
     canonical_zip,
+    parts_of,
+    read_note,
     sha256,
 )
 from kernel.canonical import canonical_json
@@ -40,18 +45,15 @@ PROOFS_MOST: Final = 16
 README: Final = """\
 What this is
 ============
-Evidence of one acceptance: who agreed to what, for which company, in which order, and when by the seller's clock.
+Evidence of one order: who agreed to what, for which company, and when by the seller's clock.
 
   receipt.pdf       for people, with the seller's electronic seal (PAdES)
   receipt.json      for programs: everything below in one document, signed
   signature.json    the signature over receipt.json
-  acceptance.json   the row of the seller's append-only ledger
   order.json        the order as it was accepted; personal values are salted commitments
-  openings.json     values and salts behind the commitments, without those that were erased
-  presentation.json what the seller showed before the act, signed
+{files}
   page.html         the same to read; the page's own template and style sheet are named by their digests
   documents/        each document that was agreed to or acknowledged, source and page
-  inclusion.json    proof that the row is in the ledger's Merkle tree (RFC 9162)
   checkpoint.txt    the tree's head, signed (C2SP checkpoint)
   checkpoint.tsr    if there: an RFC 3161 stamp by somebody else over checkpoint.txt
   consistency.json  if there: proofs between this head and others
@@ -68,6 +70,24 @@ from where you trust them: this bundle cannot vouch for its own keys.
 
 Exit code 0: all held. 1: something was changed. 2: nothing failed, but the key was not given.
 """
+_FILES: Final = {
+    RECEIPT_TYPE: """\
+  acceptance.json   the row of the seller's append-only ledger
+  presentation.json what the seller showed before the act, signed
+  openings.json     values and salts behind the commitments, without those that were erased
+  inclusion.json    proof that the row is in the ledger's Merkle tree (RFC 9162)""",
+    PACKAGE_TYPE: """\
+  package.json      what all signed: documents, order and parties under one digest, signed by the seller
+  signatures/       each signature: its row of the seller's append-only ledger, the values and salts behind its
+                    commitments, without those that were erased, and proof that it is in the ledger's tree (RFC 9162)
+  execution.json    the row that names all signatures and the order they made, likewise""",
+    PROGRAM_TYPE: """\
+  citation.json     the order's row of the seller's append-only ledger: it names the framework agreement's acceptance
+  openings.json     values and salts behind the order's commitments, without those that were erased
+  inclusion.json    proof that this row is in the ledger's Merkle tree (RFC 9162)
+  chain.json        how it follows the row before it
+  framework/        the framework agreement, how it was shown, and its acceptance with its own openings and proof""",
+}
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -85,12 +105,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     stamp: bytes | None
 
 
-async def gather(session: AsyncSession, acceptance: Acceptance, receipt: dict[str, Any]) -> Evidence:
+async def gather(session: AsyncSession, receipt: dict[str, Any]) -> Evidence:
     """Beside the *receipt*: its checkpoint's stamp, and proofs that tie it to the heads that this company's other
     receipts cite and to the last one that was signed.
     """
-    size = receipt["inclusion"]["size"]
-    others = await _heads_of(session, acceptance.company_id, acceptance.ledger_seq)
+    size, row = read_note(receipt["checkpoint"]).size, order_receipts.last_row(receipt)
+    others = await _heads_of(session, uuid.UUID(row["company_id"]), row["seq"])
     last = await store.find_latest_checkpoint(session)
     if last is not None:
         others.add(last.size)
@@ -106,38 +126,29 @@ async def gather(session: AsyncSession, acceptance: Acceptance, receipt: dict[st
 async def of_order(
     db: Database, scope: Scope, agreements: Agreements, order_id: uuid.UUID, *, number: str | None
 ) -> Bundle:
-    """The bundle of the acceptance behind an order, built now.
+    """The bundle of what is behind an order, built now.
 
     :param number: of the order, as the buyer knows it
     :raises agreements.service.ReceiptNotFound: when the order has none, or it is not visible in *scope*
     """
     async with db.begin(scope) as session:
         receipt = await agreements.receipt(session, order_id)
-        acceptance = await store.find_acceptance(session, order_id)
-        assert acceptance is not None, "a receipt has one"
-        evidence = await gather(session, acceptance, receipt)
+        evidence = await gather(session, receipt)
     return await asyncio.to_thread(build, evidence, agreements.keyring, number=number, now=agreements.clock.now())
 
 
 def build(evidence: Evidence, keyring: Keyring, *, number: str | None, now: datetime) -> Bundle:
     """The zip of *evidence*. It takes a tenth of a second: call it in a thread."""
     receipt = evidence.receipt
-    pdf = receipt_pdf.sealed_receipt(receipt, keyring, number=number, now=now)
+    pdf = receipt_pdf.sealed(order_receipts.about(receipt, number=number), keyring, now=now)
     keys = [published(key) for key in keyring.public_keys() if key.purpose in SHOWN_KEYS]
     members: dict[str, bytes] = {
+        **parts_of(receipt),
         PDF: pdf,
-        "README.txt": README.format(command=COMMAND).encode(),
+        "README.txt": README.format(files=_FILES[receipt["type"]], command=COMMAND).encode(),
         "receipt.json": canonical_json(receipt),
-        "signature.json": canonical_json(receipt["seal"]),
-        "acceptance.json": canonical_json(receipt["acceptance"]),
-        "order.json": canonical_json(receipt["order"]),
-        "openings.json": canonical_json(receipt["openings"]),
-        "presentation.json": canonical_json(receipt["presentation"]),
-        "inclusion.json": canonical_json(receipt["inclusion"]),
-        "checkpoint.txt": receipt["checkpoint"].encode(),
         "keys.json": canonical_json(keys),
-        "page.html": page_html(about_page(receipt)),
-        **_documents(receipt["documents"]),
+        "page.html": page_html(order_receipts.about_what_was_shown(receipt)),
     }
     if evidence.proofs:
         members[CONSISTENCY] = canonical_json(msgspec.to_builtins(evidence.proofs))
@@ -183,22 +194,14 @@ def _row(cell: str, values: Iterable[str]) -> str:
     return f"<tr>{''.join(f'<{cell}>{escape(value)}</{cell}>' for value in values)}</tr>"
 
 
-def _documents(documents: Iterable[Mapping[str, str]]) -> dict[str, bytes]:
-    return {
-        f"documents/{each['code']}-{each['label']}-{each['locale']}.{kind}": each[part].encode()
-        for each in documents
-        for kind, part in (("md", "source_markdown"), ("html", "rendered_html"))
-    }
-
-
 async def _heads_of(session: AsyncSession, company_id: uuid.UUID, seq: int) -> set[int]:
     """Sizes of heads that the company's receipts around *seq* cite."""
     sizes = await session.scalars(
         sa.text(
             "select size from ("
-            " select (select min(size) from acceptance_ledger_checkpoint c where c.size > a.ledger_seq) as size,"
-            " abs(a.ledger_seq - :seq) as distance"
-            " from acceptance a where a.company_id = :company order by distance limit :most"
+            " select (select min(size) from acceptance_ledger_checkpoint c where c.size > l.seq) as size,"
+            " abs(l.seq - :seq) as distance"
+            " from acceptance_ledger l where l.company_id = :company order by distance limit :most"
             ") near where size is not null"
         ),
         {"company": company_id, "seq": seq, "most": PROOFS_MOST},

@@ -50,7 +50,8 @@ from kernel.signing import Purpose, Signature
 
 SCHEMA: Final = "tarifa/framework/1"
 ACCEPTANCE_TYPE: Final = "tarifa.framework-acceptance.v1"
-ORDER_TYPE: Final = "tarifa.framework-order.v1"
+ORDER_TYPE: Final = "tarifa.framework-order.v2"
+"""Version 1 named the acceptance by its row alone."""
 CHANNELS: Final = ("api", "punchout")
 NOTE_MOST: Final = 2000
 
@@ -287,6 +288,8 @@ class Frameworks:
                 limit={"amount": limit.decimal, "currency": limit.currency},
             )
 
+        accepted = await store.find_entry(session, found.ledger_seq)
+        assert accepted is not None, "an agreement has its row"
         salts = new_salts(ORDER_FIELD + field for field in personal)
         content, order_digest = canonical_order(terms, personal, salts)
 
@@ -297,6 +300,7 @@ class Frameworks:
                 "recorded_at": timestamp(now),
                 "framework_id": str(found.id),
                 "framework_seq": found.ledger_seq,
+                "framework_digest": digest(accepted.content),
                 "company_id": str(company.id),
                 "order_id": str(order_id),
                 "order_digest": order_digest,
@@ -311,6 +315,7 @@ class Frameworks:
                 order_id=order_id,
                 company_id=company.id,
                 framework_id=found.id,
+                order_content=content,
                 order_digest=order_digest,
                 ledger_seq=entry.seq,
                 cited_at=now,

@@ -224,6 +224,8 @@ class FrameworkOrder(Base, kw_only=True):
     order_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
     framework_id: Mapped[uuid.UUID]
+    order_content: Mapped[dict[str, Any]] = mapped_column(repr=False)
+    """The canonical order as it was placed: what the order's own digest is over."""
     order_digest: Mapped[str]
     ledger_seq: Mapped[int] = mapped_column(sa.ForeignKey("acceptance_ledger.seq"), unique=True)
     cited_at: Mapped[datetime]

@@ -14,7 +14,7 @@ import msgspec
 import typst
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements import packages, pdfs, store
+from agreements import package_store, packages, pdfs, store
 from agreements.documents import MARKDOWN
 from agreements.model import DocumentVersion, PresentedDocument
 from agreements.package_model import Package
@@ -65,7 +65,7 @@ async def sealed_pdf(session: AsyncSession, package: Package, keyring: Keyring, 
     """
     if package.closed_at is None or package.order_id is None:
         raise packages.PackageUnknown("There is no signed document: not everybody has signed.")
-    leaves = await packages.leaves_of(session, package)
+    leaves = await package_store.leaves_of(session, package)
     texts = [
         await store.find_version(session, each.code, each.label, each.locale)
         for each in msgspec.convert(package.content["documents"], tuple[PresentedDocument, ...])

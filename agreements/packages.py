@@ -16,7 +16,7 @@ from sqlalchemy.orm import selectinload
 
 from accounts.principal import BuyerCompany
 from accounts.store import find_merchant
-from agreements import ledger, legal_store, store
+from agreements import ledger, legal_store
 from agreements.asking import Asked, choose, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.model import JOB_TITLE_MAXIMUM, DocumentKind, Opening, PresentedDocument
@@ -37,6 +37,7 @@ from agreements.package_states import (
     may_sign,
     signature_event,
 )
+from agreements.package_store import list_signatures
 from agreements.service import BoxNotTicked, DocumentsMissing, JobTitleMissing, presented, timestamp
 from agreements.wording_signing import SIGNS, Declared, declared, level
 from kernel.canonical import canonical_json, digest
@@ -449,44 +450,16 @@ async def find_open_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) -
     return await session.scalar(_packages().where(Package.checkout_id == checkout_id, Package.state.in_(OPEN)))
 
 
-async def find_package_of_order(session: AsyncSession, order_id: uuid.UUID) -> Package | None:
-    return await session.scalar(_packages().where(Package.order_id == order_id))
-
-
 async def list_packages(session: AsyncSession, company_id: uuid.UUID | None, *, limit: int) -> Sequence[Package]:
     """Those that are open first, then the newest; *company_id* None: of every company."""
     query = _packages().order_by(Package.state.in_(OPEN).desc(), Package.created_at.desc()).limit(limit)
     return (await session.scalars(query if company_id is None else query.where(Package.company_id == company_id))).all()
 
 
-async def list_signatures(session: AsyncSession, package: Package) -> Sequence[PackageSignature]:
-    """In the order in which they were given."""
-    ids = [each.id for each in package.parties]
-    query = sa.select(PackageSignature).where(PackageSignature.party_id.in_(ids))
-    return (await session.scalars(query.order_by(PackageSignature.ledger_seq))).all()
-
-
 async def list_expired(session: AsyncSession, now: datetime, *, limit: int) -> Sequence[tuple[uuid.UUID, uuid.UUID]]:
     """Package and company of what waits past its time."""
     query = sa.select(Package.id, Package.company_id).where(Package.state.in_(OPEN), Package.expires_at <= now)
     return [(row.id, row.company_id) for row in await session.execute(query.order_by(Package.expires_at).limit(limit))]
-
-
-async def leaves_of(session: AsyncSession, package: Package) -> list[dict[str, Any]]:
-    """The ledger's rows of an executed package, `{"kind", "content", "openings"}`: each signature, then the execution.
-
-    Openings that were erased since are left out.
-    """
-    seqs = [each.ledger_seq for each in await list_signatures(session, package)]
-    leaves = []
-    for seq in [*seqs, *([] if package.executed_seq is None else [package.executed_seq])]:
-        entry = await store.find_entry(session, seq)
-        assert entry is not None, "a signature has its leaf"
-        openings = {
-            each.field: {"value": each.value, "salt": each.salt} for each in await store.list_openings(session, seq)
-        }
-        leaves.append({"kind": entry.kind, "content": entry.content, "openings": openings})
-    return leaves
 
 
 def _packages() -> sa.Select[Package]:

@@ -4,15 +4,14 @@ It takes a tenth of a second: call it in a thread.
 """
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import typst
 
-from agreements.receipt_words import Said, about_receipt, word
+from agreements.receipt_words import Said, word
 from kernel.pdf_seal import seal_pdf
 from kernel.signing import Keyring
 
@@ -20,17 +19,9 @@ TEMPLATE: Final = Path(__file__).with_name("receipt.typ").read_bytes()
 STANDARDS: Final = ("a-2a", "ua-1")
 
 
-def sealed_receipt(receipt: Mapping[str, Any], keyring: Keyring, *, number: str | None, now: datetime) -> bytes:
-    """The PDF of *receipt*, sealed at *now*.
-
-    :param number: of the order, as the buyer knows it
-    """
-    return seal_pdf(
-        document_pdf(about_receipt(receipt, number=number)),
-        keyring,
-        reason=word("seal_reason", receipt["presentation"]["content"]["locale"]),
-        at=now,
-    )
+def sealed(said: Said, keyring: Keyring, *, now: datetime) -> bytes:
+    """The PDF of what is *said* of a receipt, sealed at *now*."""
+    return seal_pdf(document_pdf(said), keyring, reason=word("seal_reason", said.language), at=now)
 
 
 def document_pdf(said: Said) -> bytes:

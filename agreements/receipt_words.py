@@ -3,7 +3,7 @@
 Erased values are said to be erased. These texts go into a sealed document, so they stand here and not in a catalogue.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -65,8 +65,30 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
             "(verify.py del vendedor) y las claves públicas del vendedor, que usted toma de donde confíe:"
         ),
     ),
+    "signed_title": ("What was signed", "Lo que se firmó"),
+    "signatures": ("Signatures", "Firmas"),
+    "as": ("As", "Como"),
+    "buyer_signatory": ("signatory of the buyer", "firmante del comprador"),
+    "approver": ("approver of the buyer", "aprobador del comprador"),
+    "counter_signer": ("counter-signer of the seller", "refrendo del vendedor"),
+    "typed": ("Name and title as typed", "Nombre y cargo escritos"),
+    "known": ("Logged in as", "Sesión iniciada como"),
+    "signed_at": ("Signed, row of the ledger", "Firmado, fila del libro"),
+    "executed": ("Executed", "Perfeccionado"),
+    "package_digest": ("Digest that all signed", "Resumen que todos firmaron"),
+    "rows": ("Rows of the ledger", "Filas del libro"),
+    "framework": ("The framework agreement", "El acuerdo marco"),
+    "framework_accepted": ("The framework agreement accepted", "Acuerdo marco aceptado"),
+    "channel": ("Placed by", "Realizado por"),
+    "channel_api": ("the buyer's program, by API", "el programa del comprador, por API"),
+    "channel_punchout": ("the buyer's program, by punch-out", "el programa del comprador, por punch-out"),
+    "placed": ("Placed", "Realizado"),
+    "limit": ("Covers orders up to", "Cubre pedidos de hasta"),
+    "no_limit": ("any amount", "cualquier importe"),
+    "cites": ("The order cites the acceptance by", "El pedido cita la aceptación por"),
     "seal_reason": ("Receipt of an accepted order", "Justificante de un pedido aceptado"),
 }
+ACTOR: Final = ("actor_name", "job_title", "actor_email")
 COMMAND: Final = "python verify.py bundle.zip --key tarifa-keys.json"
 
 
@@ -95,10 +117,10 @@ def word(name: str, locale: str, **values: object) -> str:
     return _WORDS[name][_LANGUAGES.index(_language(locale))].format(**values)
 
 
-def about_receipt(receipt: Mapping[str, Any], *, number: str | None = None) -> Said:
+def about_receipt(receipt: Mapping[str, Any], *, number: str | None = None, locale: str | None = None) -> Said:
     """The receipt as a document: parties, what was accepted, the order, the evidence, what it proves and what not."""
     content, acceptance = receipt["presentation"]["content"], receipt["acceptance"]
-    said = _Words(content["locale"])
+    said = Words(locale or content["locale"])
     title = said("title") if number is None else said("numbered", number=number)
     return Said(
         language=said.language,
@@ -111,41 +133,43 @@ def about_receipt(receipt: Mapping[str, Any], *, number: str | None = None) -> S
                 heading=said("accepted"),
                 points=tuple(each["text"] for each in content["statements"] if each["id"] in acceptance["ticked"]),
             ),
-            _documents(content, said),
-            _order(receipt, said),
+            documents_section(content["documents"], said),
+            order_section(receipt["order"], receipt["openings"], said),
             Section(heading=said("evidence"), facts=_evidence(receipt, said)),
-            Section(heading=said("proves"), points=tuple(receipt["proves"])),
-            Section(heading=said("does_not_prove"), points=tuple(receipt["does_not_prove"])),
-            Section(heading=said("verify"), points=(said("verify_say"),), facts=(("", COMMAND, True),)),
+            *closing_sections(receipt, said),
         ),
     )
 
 
 def about_page(receipt: Mapping[str, Any]) -> Said:
-    """What the page of the act said: statements in their order with their boxes, notices, button, documents, order."""
-    content, ticked = receipt["presentation"]["content"], receipt["acceptance"]["ticked"]
-    said = _Words(content["locale"])
-    boxes = tuple(
-        f"{said('ticked' if each['id'] in ticked else 'not_ticked')} {each['text']}" if each["box"] else each["text"]
-        for each in content["statements"]
-    )
-    page = (("template", f"{content['template_digest']} {content['stylesheet_digest']}", True),)
-    facts = (("button", content["button_label"], False), ("recorded", receipt["acceptance"]["recorded_at"], False))
+    """What the page of the act said: the order, documents, statements in their order with their boxes, the button."""
+    said = Words(receipt["presentation"]["content"]["locale"])
     return Said(
         language=said.language,
         title=said("page_title"),
         issuer=receipt["issuer"],
         recorded_at=receipt["acceptance"]["recorded_at"],
-        sections=(
-            _order(receipt, said),
-            _documents(content, said),
-            Section(heading=said("shown"), points=(*boxes, *content["notices"])),
-            Section(heading="", facts=tuple((said(name), value, code) for name, value, code in (*facts, *page))),
-        ),
+        sections=(order_section(receipt["order"], receipt["openings"], said), *shown_sections(receipt, said)),
     )
 
 
-class _Words:
+def shown_sections(act: Mapping[str, Any], said: "Words") -> tuple[Section, ...]:
+    """What one person was shown beside the order: documents, statements with their boxes, notices, button."""
+    content, ticked = act["presentation"]["content"], act["acceptance"]["ticked"]
+    boxes = tuple(
+        f"{said('ticked' if each['id'] in ticked else 'not_ticked')} {each['text']}" if each["box"] else each["text"]
+        for each in content["statements"]
+    )
+    page = (("template", f"{content['template_digest']} {content['stylesheet_digest']}", True),)
+    facts = (("button", content["button_label"], False), ("recorded", act["acceptance"]["recorded_at"], False))
+    return (
+        documents_section(content["documents"], said),
+        Section(heading=said("shown"), points=(*boxes, *content["notices"])),
+        Section(heading="", facts=tuple((said(name), value, code) for name, value, code in (*facts, *page))),
+    )
+
+
+class Words:
     def __init__(self, locale: str) -> None:
         self.language = _language(locale)
 
@@ -157,15 +181,21 @@ def _language(locale: str) -> str:
     return "es" if locale.startswith("es") else "en"
 
 
-def _opened(receipt: Mapping[str, Any], field: str, said: _Words) -> str:
-    opening = receipt["openings"].get(field)
+def opened(openings: Mapping[str, Any], field: str, said: Words) -> str:
+    """The value behind a commitment, or that it was erased."""
+    opening = openings.get(field)
     return said("erased") if opening is None else str(opening["value"])
 
 
-def _parties(receipt: Mapping[str, Any], said: _Words) -> tuple[tuple[str, str, bool], ...]:
+def named_person(openings: Mapping[str, Any], fields: tuple[str, str, str], said: Words) -> str:
+    """Name, title and e-mail as opened; said once where all are erased."""
+    name, title, email = (opened(openings, field, said) for field in fields)
+    return name if name == title == email else f"{name}, {title} ({email})"
+
+
+def _parties(receipt: Mapping[str, Any], said: Words) -> tuple[tuple[str, str, bool], ...]:
     content = receipt["presentation"]["content"]
-    name, title, email = (_opened(receipt, field, said) for field in ("actor_name", "job_title", "actor_email"))
-    person = name if name == title == email else f"{name}, {title} ({email})"
+    person = named_person(receipt["openings"], ACTOR, said)
     authority = said("appointed" if content["authority"] == "appointed" else "self_declared")
     rows = (
         ("seller", receipt["issuer"]),
@@ -179,19 +209,15 @@ def _parties(receipt: Mapping[str, Any], said: _Words) -> tuple[tuple[str, str, 
     return tuple((said(label), value, False) for label, value in rows)
 
 
-def _documents(content: Mapping[str, Any], said: _Words) -> Section:
+def documents_section(documents: Iterable[Mapping[str, Any]], said: Words) -> Section:
     return Section(
         heading=said("documents"),
         columns=(said("document"), said("digest")),
-        rows=tuple(
-            (f"{each['title']} v{each['label']} ({each['locale']})", each["html_sha256"])
-            for each in content["documents"]
-        ),
+        rows=tuple((f"{each['title']} v{each['label']} ({each['locale']})", each["html_sha256"]) for each in documents),
     )
 
 
-def _order(receipt: Mapping[str, Any], said: _Words) -> Section:
-    order = receipt["order"]
+def order_section(order: Mapping[str, Any], openings: Mapping[str, Any], said: Words) -> Section:
     currency = order["currency"]
     lines = tuple(
         (
@@ -208,7 +234,7 @@ def _order(receipt: Mapping[str, Any], said: _Words) -> Section:
         if name in order
     )
     ship_to = [field for field in order["personal"] if field.startswith("ship_to.")]
-    delivery = ", ".join(dict.fromkeys(_opened(receipt, f"order.{field}", said) for field in ship_to))
+    delivery = ", ".join(dict.fromkeys(opened(openings, f"order.{field}", said) for field in ship_to))
     return Section(
         heading=said("order"),
         columns=(said("sku"), said("quantity"), said("unit_price"), said("amount", currency=currency)),
@@ -217,16 +243,30 @@ def _order(receipt: Mapping[str, Any], said: _Words) -> Section:
     )
 
 
-def _evidence(receipt: Mapping[str, Any], said: _Words) -> tuple[tuple[str, str, bool], ...]:
-    content, acceptance = receipt["presentation"]["content"], receipt["acceptance"]
+def closing_sections(receipt: Mapping[str, Any], said: Words) -> tuple[Section, ...]:
+    """What it proves, what not, and how to verify it."""
+    return (
+        Section(heading=said("proves"), points=tuple(receipt["proves"])),
+        Section(heading=said("does_not_prove"), points=tuple(receipt["does_not_prove"])),
+        Section(heading=said("verify"), points=(said("verify_say"),), facts=(("", COMMAND, True),)),
+    )
+
+
+def head_of(receipt: Mapping[str, Any]) -> str:
+    """Size and root of the signed head."""
     _, size, root, *_ = receipt["checkpoint"].split("\n")
+    return f"{size} {root}"
+
+
+def _evidence(receipt: Mapping[str, Any], said: Words) -> tuple[tuple[str, str, bool], ...]:
+    content, acceptance = receipt["presentation"]["content"], receipt["acceptance"]
     rows = (
         ("order_digest", acceptance["order_digest"]),
         ("presentation_digest", acceptance["presentation_digest"]),
         ("template", f"{content['template_digest']} {content['stylesheet_digest']}"),
         ("price_book", str(receipt["order"].get("price_root", ""))),
         ("row", str(acceptance["seq"])),
-        ("checkpoint", f"{size} {root}"),
+        ("checkpoint", head_of(receipt)),
         ("key", receipt["seal"]["key_id"]),
     )
     return tuple((said(label), value, True) for label, value in rows if value)

@@ -1,6 +1,11 @@
-"""A receipt: all a stranger needs to check an acceptance, in one sealed JSON document. Its checks are verify.py's."""
+"""A receipt: all a stranger needs to check an acceptance, in one sealed JSON document. Its checks are verify.py's.
+
+This is that of one person's acceptance, and what receipts of all kinds are put together from; `order_receipts.py` knows
+which one an order has.
+"""
 
 import base64
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agreements import ledger, store, tree, wording
 from agreements.ledger import LedgerBroken
 from agreements.legal_model import FrameworkAgreement
-from agreements.model import Acceptance, DocumentVersion, PresentedDocument
+from agreements.model import Acceptance, DocumentVersion, LedgerCheckpoint, PresentedDocument
 from agreements.verify import RECEIPT_TYPE
 from kernel.canonical import canonical_json
 from kernel.signing import Keyring, PublicKey, Purpose
@@ -27,37 +32,78 @@ async def build(
     """The receipt of *acceptance*; of a framework agreement, what was agreed stands for the order. Openings that were
     erased since are left out.
     """
-    entry = await store.find_entry(session, acceptance.ledger_seq)
+    checkpoint = await ledger.checkpoint_covering(
+        session, acceptance.ledger_seq, keyring=keyring, origin=origin, now=now
+    )
+    act = await act_of(session, acceptance, checkpoint)
+    content = act["presentation"]["content"]
+    proves, does_not_prove = wording.what_a_receipt_proves(content["locale"])
+    return sealed(
+        {
+            "type": RECEIPT_TYPE,
+            "issuer": content["seller_name"],
+            "proves": proves,
+            "does_not_prove": does_not_prove,
+            "order": acceptance.order_content,
+            **act,
+        },
+        checkpoint,
+        keyring,
+    )
+
+
+async def act_of(
+    session: AsyncSession, acceptance: Acceptance | FrameworkAgreement, checkpoint: LedgerCheckpoint
+) -> dict[str, Any]:
+    """One person's act: `acceptance`, `presentation`, `documents`, and the `openings` and proofs of the row."""
     presentation = await store.find_presentation(session, acceptance.presentation_id)
-    if entry is None or presentation is None:
-        raise LedgerBroken(f"Acceptance {acceptance.id} has no ledger row or presentation.")
-    checkpoint = await ledger.checkpoint_covering(session, entry.seq, keyring=keyring, origin=origin, now=now)
-    proof = await ledger.spans_hashed(session, tree.inclusion_spans(entry.seq, checkpoint.size))
-    proves, does_not_prove = wording.what_a_receipt_proves(presentation.locale)
-    unsealed = {
-        "type": RECEIPT_TYPE,
-        "issuer": presentation.content["seller_name"],
-        "proves": proves,
-        "does_not_prove": does_not_prove,
-        "acceptance": entry.content,
+    if presentation is None:
+        raise LedgerBroken(f"Acceptance {acceptance.id} has no presentation.")
+    row = await row_of(session, acceptance.ledger_seq, checkpoint)
+    return {
+        "acceptance": row.pop("content"),
         "presentation": {
             "content": presentation.content,
-            "signature": {"key_id": presentation.key_id, "signature": _base64(presentation.signature)},
+            "signature": signature(presentation.key_id, presentation.signature),
         },
-        "order": acceptance.order_content,
-        "documents": [_text(await _version(session, named)) for named in presentation.documents],
+        "documents": await texts_of(session, presentation.documents),
+        **row,
+    }
+
+
+async def row_of(session: AsyncSession, seq: int, checkpoint: LedgerCheckpoint) -> dict[str, Any]:
+    """A row of the ledger: its `content`, `openings`, `inclusion` under *checkpoint* and `chain`."""
+    entry = await store.find_entry(session, seq)
+    if entry is None:
+        raise LedgerBroken(f"Row {seq} of the ledger is gone.")
+    proof = await ledger.spans_hashed(session, tree.inclusion_spans(entry.seq, checkpoint.size))
+    return {
+        "content": entry.content,
         "openings": {
             opening.field: {"value": opening.value, "salt": opening.salt}
             for opening in await store.list_openings(session, entry.seq)
         },
         "inclusion": {"index": entry.seq, "size": checkpoint.size, "proof": [node.hex() for node in proof]},
         "chain": {"previous_hash": entry.previous_hash.hex(), "chain_hash": entry.chain_hash.hex()},
-        "checkpoint": checkpoint.note,
-        "keys": [_key(key) for key in keyring.public_keys() if key.purpose in (Purpose.LEDGER, Purpose.PRESENTATION)],
     }
+
+
+async def texts_of(session: AsyncSession, documents: Iterable[PresentedDocument]) -> list[dict[str, str]]:
+    """The very versions that *documents* name, in full."""
+    return [_text(await _version(session, named)) for named in documents]
+
+
+def sealed(parts: dict[str, Any], checkpoint: LedgerCheckpoint, keyring: Keyring) -> dict[str, Any]:
+    """A receipt of *parts* under *checkpoint*, with the keys that it takes to check it."""
+    keys = [_key(key) for key in keyring.public_keys() if key.purpose in (Purpose.LEDGER, Purpose.PRESENTATION)]
+    unsealed = {**parts, "checkpoint": checkpoint.note, "keys": keys}
     receipt: dict[str, Any] = msgspec.json.decode(canonical_json(unsealed))
     seal = keyring.sign(Purpose.LEDGER, canonical_json(receipt))
-    return {**receipt, "seal": {"key_id": seal.key_id, "signature": _base64(seal.signature)}}
+    return {**receipt, "seal": signature(seal.key_id, seal.signature)}
+
+
+def signature(key_id: str, raw: bytes) -> dict[str, str]:
+    return {"key_id": key_id, "signature": _base64(raw)}
 
 
 async def _version(session: AsyncSession, named: PresentedDocument) -> DocumentVersion:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.model import Authority, Membership
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
-from agreements import annexes, evidence_rows, ledger, legal_store, receipts, store, wording
+from agreements import annexes, evidence_rows, ledger, legal_store, order_receipts, store, wording
 from agreements.asking import Asked, Quoted, changes_since, choose, last_agreed, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
@@ -523,16 +523,19 @@ class Agreements:
     # the evidence
 
     async def receipt(self, session: AsyncSession, order_id: uuid.UUID) -> dict[str, Any]:
-        """Everything a stranger needs to verify the acceptance behind an order; the same bytes each time.
+        """Everything a stranger needs to verify what is behind an order: one person's acceptance, several signatures,
+        or a framework agreement and the order's citation of it. The same bytes each time.
 
         Serve `kernel.canonical.canonical_json(receipt)`; `agreements.verify.verify_receipt` checks it.
 
         :raises ReceiptNotFound: when the order has none, or is not visible to this transaction
         """
-        acceptance = await store.find_acceptance(session, order_id)
-        if acceptance is None:
+        found = await order_receipts.of_order(
+            session, order_id, keyring=self.keyring, origin=self.origin, now=self.clock.now()
+        )
+        if found is None:
             raise ReceiptNotFound("There is no receipt for this order.")
-        return await receipts.build(session, acceptance, keyring=self.keyring, origin=self.origin, now=self.clock.now())
+        return found
 
     async def acceptance(self, session: AsyncSession, order_id: uuid.UUID) -> Acceptance | None:
         return await store.find_acceptance(session, order_id)

@@ -3,6 +3,9 @@
     python verify.py bundle.zip --key KEYS [--against OLDER [--proof FILE]] [--stamp-root PEM]
     python verify.py receipt.json --key KEYS
 
+Of an order that one person accepted, that several people signed, or that a program placed under a framework agreement;
+of that agreement's acceptance too.
+
 KEYS is the issuer's ledger key (base64 of 32 bytes), or a file with such keys or with the issuer's tarifa-keys.json,
 obtained from somewhere else than the bundle: neither bundle nor receipt can vouch for its own keys. OLDER is a
 checkpoint, receipt or bundle you kept: the ledger must have grown from the one to the other. FILE is the issuer's
@@ -24,6 +27,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal, DecimalException
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +37,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 RECEIPT_TYPE: Final = "tarifa.receipt.v1"
+"""Of one person's acceptance: of an order, or of a framework agreement, which then stands for the order."""
+PACKAGE_TYPE: Final = "tarifa.package-receipt.v1"
+"""Of an order that several people signed."""
+OLD_PACKAGE_TYPE: Final = "tarifa.package-evidence.v1"
+"""The same as it was first given out, without what it proves."""
+PROGRAM_TYPE: Final = "tarifa.framework-order-receipt.v1"
+"""Of an order that a program placed: the row that cites the framework agreement, and that agreement's acceptance."""
 BUNDLE_TYPE: Final = "tarifa.bundle.v1"
 MANIFEST: Final = "manifest.json"
 MANIFEST_SIGNATURE: Final = "manifest-signature.json"
@@ -42,11 +53,25 @@ PDF: Final = "receipt.pdf"
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
+_COMMON: Final = frozenset({"type", "issuer", "order", "checkpoint", "keys", "seal"})
+_PROVES: Final = frozenset({"proves", "does_not_prove"})
+_ROW: Final = frozenset({"openings", "inclusion", "chain"})
+_ACT: Final = frozenset({"acceptance", "presentation", "documents", *_ROW})
 MEMBERS: Final = {
-    *("type", "issuer", "proves", "does_not_prove", "acceptance", "presentation", "order", "documents", "openings"),
-    *("inclusion", "chain", "checkpoint", "keys", "seal"),
+    RECEIPT_TYPE: _COMMON | _PROVES | _ACT,
+    PACKAGE_TYPE: _COMMON | _PROVES | {"package", "documents", "leaves"},
+    OLD_PACKAGE_TYPE: _COMMON | {"package", "documents", "leaves"},
+    PROGRAM_TYPE: _COMMON | _PROVES | {"citation", "framework", *_ROW},
 }
-BROKEN: Final = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
+"""What a receipt of each type consists of."""
+FRAMEWORK_MEMBERS: Final = _ACT | {"agreement"}
+SIGNATURE: Final = "package_signature"
+EXECUTION: Final = "package"
+SIGNING_ROLES: Final = {"buyer_signatory", "approver", "counter_signer"}
+BROKEN: Final = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError),
+    DecimalException,
+)
 """What reading a mangled receipt can raise: a failed check, never a crash."""
 
 
@@ -78,9 +103,10 @@ def verify_receipt(receipt: bytes | dict[str, Any], key: Keys = None) -> tuple[C
             document = json.loads(receipt, parse_constant=_no_constant)
         except (ValueError, RecursionError) as broken:
             return (Check("format", FAILED, f"not JSON: {broken}"),)
-    if not isinstance(document, dict) or document.get("type") != RECEIPT_TYPE or set(document) != MEMBERS:
-        return (Check("format", FAILED, f"not a {RECEIPT_TYPE}"),)
-    return (Check("format", PASSED, RECEIPT_TYPE), *_made(_checks(receipt, document, key)))
+    kind = document.get("type") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in MEMBERS or set(document) != set(MEMBERS[kind]):
+        return (Check("format", FAILED, f"not one of {', '.join(MEMBERS)}"),)
+    return (Check("format", PASSED, kind), *_made(_checks(receipt, document, key)))
 
 
 def verify_bundle(
@@ -177,17 +203,9 @@ class _Bundle:
     def parts(self) -> str:
         """Members that hold a part of the receipt hold the same."""
         receipt = self._json("receipt.json")
-        named = {
-            "acceptance.json": receipt["acceptance"],
-            "order.json": receipt["order"],
-            "presentation.json": receipt["presentation"],
-            "openings.json": receipt["openings"],
-            "inclusion.json": receipt["inclusion"],
-            "signature.json": receipt["seal"],
-        }
-        for name, value in named.items():
-            _hold(self._json(name) == value, f"{name} is not the receipt's")
-        _hold(self._members["checkpoint.txt"] == receipt["checkpoint"].encode(), "checkpoint.txt is not the receipt's")
+        parts = parts_of(receipt)
+        for name, content in parts.items():
+            _hold(self._members.get(name) == content, f"{name} is not the receipt's")
         keys = {key["id"]: key for key in self._json("keys.json")}
         _hold(
             all(
@@ -196,17 +214,10 @@ class _Bundle:
             ),
             "keys.json lacks a key of the receipt",
         )
-        texts = {
-            f"documents/{each['code']}-{each['label']}-{each['locale']}.{kind}": each[part].encode()
-            for each in receipt["documents"]
-            for kind, part in (("md", "source_markdown"), ("html", "rendered_html"))
-        }
-        for name, text in texts.items():
-            _hold(self._members.get(name) == text, f"{name} is not the receipt's")
-        known = {*named, *texts, "receipt.json", "checkpoint.txt", "keys.json", "page.html", "README.txt", PDF}
+        known = {*parts, "receipt.json", "keys.json", "page.html", "README.txt", PDF}
         strange = set(self._members) - known - {MANIFEST, MANIFEST_SIGNATURE, CONSISTENCY, STAMP}
         _hold(not strange, f"unknown members: {', '.join(sorted(strange))}")
-        return f"{len(named) + len(texts) + 1} parts are the receipt's"
+        return f"{len(parts)} parts are the receipt's"
 
     def pdf_seal(self) -> str:
         """The seal covers the whole PDF and its certificate is one of keys.json, which the manifest covers."""
@@ -284,26 +295,103 @@ class _Bundle:
         return f"grew from {first.size} to {second.size} rows"
 
 
-def _checks(
-    receipt: bytes | dict[str, Any], document: dict[str, Any], key: Keys
-) -> Iterator[tuple[str, Callable[[], str]]]:
+def parts_of(receipt: dict[str, Any]) -> dict[str, bytes]:
+    """The members of a bundle that hold a part of its receipt each."""
+    named = {"order.json": receipt["order"], "signature.json": receipt["seal"]}
+    act = receipt
+    if receipt["type"] == RECEIPT_TYPE:
+        named |= {f"{part}.json": act[part] for part in ("acceptance", "presentation", "openings", "inclusion")}
+    elif receipt["type"] == PROGRAM_TYPE:
+        act = receipt["framework"]
+        named |= {f"{part}.json": receipt[part] for part in ("citation", "openings", "inclusion", "chain")}
+        named |= {f"framework/{part}.json": act[part] for part in sorted(FRAMEWORK_MEMBERS - {"documents"})}
+    else:
+        named["package.json"] = receipt["package"]
+        for number, leaf in enumerate(receipt["leaves"], start=1):
+            named["execution.json" if leaf["kind"] == EXECUTION else f"signatures/{number}.json"] = leaf
+    texts = {
+        f"documents/{each['code']}-{each['label']}-{each['locale']}.{kind}": each[part].encode()
+        for each in act["documents"]
+        for kind, part in (("md", "source_markdown"), ("html", "rendered_html"))
+    }
+    plain = {name: canonical(value) for name, value in named.items()}
+    return {**plain, **texts, "checkpoint.txt": receipt["checkpoint"].encode()}
+
+
+_Checks = Iterator[tuple[str, Callable[[], str]]]
+
+
+def _checks(receipt: bytes | dict[str, Any], document: dict[str, Any], key: Keys) -> _Checks:
     yield "canonical", lambda: _canonical_bytes(receipt, document)
     yield "key", lambda: _key(document, key)
     yield "seal", lambda: _seal(document)
-    yield "presentation signature", lambda: _presentation_signature(document)
-    yield "key dates", lambda: _key_dates(document)
+    if document["type"] == RECEIPT_TYPE:
+        yield from _act_checks(document)
+    elif document["type"] == PROGRAM_TYPE:
+        yield from _program_checks(document)
+    else:
+        yield from _package_checks(document)
+    yield "checkpoint", lambda: _checkpoint(document)
+
+
+def _act_checks(document: dict[str, Any]) -> _Checks:
+    """Of one person's acceptance."""
+    yield "presentation signature", lambda: _vouched(document, document["presentation"], "the presentation")
+    yield "key dates", lambda: _key_dates(document, document["presentation"], "issued_at")
     yield "presentation digest", lambda: _presentation_digest(document)
     yield "order digest", lambda: _order_digest(document)
     yield "documents", lambda: _documents(document)
     yield "statements", lambda: _statements(document)
     yield "time", lambda: _time(document)
-    committed = _commitments(document)
-    openings = document["openings"] if isinstance(document["openings"], dict) else {}
-    for field in sorted({*committed, *openings}):
-        yield f"opening {field}", partial(_opening, field, committed, openings)
+    yield from _opening_checks(_commitments(document), document["openings"])
     yield "inclusion", lambda: _inclusion(document)
     yield "chain", lambda: _chain(document)
-    yield "checkpoint", lambda: _checkpoint(document)
+
+
+def _package_checks(document: dict[str, Any]) -> _Checks:
+    """Of what several people signed: each signature is a row of the ledger, and the execution that follows them."""
+    yield "package signature", lambda: _vouched(document, document["package"], "the package")
+    yield "key dates", lambda: _key_dates(document, document["package"], "created_at")
+    yield "package digest", lambda: _package_digest(document)
+    yield "order digest", lambda: _package_order_digest(document)
+    yield "documents", lambda: _package_documents(document)
+    yield "signatures", lambda: _signatures(document)
+    yield "sentences", lambda: _sentences(document)
+    yield "time", lambda: _signing_time(document)
+    for number, leaf in enumerate(document["leaves"] if isinstance(document["leaves"], list) else []):
+        name, parts = _leaf_name(number, leaf), leaf if isinstance(leaf, dict) else {}
+        row = {"acceptance": parts.get("content"), "checkpoint": document["checkpoint"]}
+        row |= {part: parts.get(part) for part in ("inclusion", "chain")}
+        for check, each in _opening_checks(_leaf_commitments(document, leaf), parts.get("openings")):
+            yield f"{name} {check}", each
+        yield f"{name} inclusion", partial(_inclusion, row)
+        yield f"{name} chain", partial(_chain, row)
+
+
+def _program_checks(document: dict[str, Any]) -> _Checks:
+    """Of an order by a program: the framework agreement's acceptance, all of it, and the row that cites it."""
+    framework = document["framework"]
+    if not isinstance(framework, dict) or set(framework) != FRAMEWORK_MEMBERS:
+        yield "framework", _no_framework
+        return
+    whole = {part: framework[part] for part in _ACT}
+    whole |= {"order": framework["agreement"], "checkpoint": document["checkpoint"], "keys": document["keys"]}
+    for name, check in _act_checks(whole):
+        yield f"framework {name}", check
+    yield "citation", lambda: _citation(document)
+    yield "order digest", lambda: _cited_order(document)
+    yield "limit", lambda: _limit(document)
+    yield from _opening_checks(_order_commitments(document), document["openings"])
+    row = {"acceptance": document["citation"], "checkpoint": document["checkpoint"]}
+    row |= {part: document[part] for part in ("inclusion", "chain")}
+    yield "inclusion", lambda: _inclusion(row)
+    yield "chain", lambda: _chain(row)
+
+
+def _opening_checks(committed: dict[str, str], given: Any) -> _Checks:
+    openings = given if isinstance(given, dict) else {}
+    for field in sorted({*committed, *openings}):
+        yield f"opening {field}", partial(_opening, field, committed, openings)
 
 
 def _canonical_bytes(receipt: bytes | dict[str, Any], document: dict[str, Any]) -> str:
@@ -337,18 +425,17 @@ def _seal(document: dict[str, Any]) -> str:
     return f"every member sealed by {seal['key_id']}"
 
 
-def _presentation_signature(document: dict[str, Any]) -> str:
-    signature = document["presentation"]["signature"]
+def _vouched(document: dict[str, Any], part: dict[str, Any], what: str) -> str:
+    signature = part["signature"]
     key = _public_key(document, signature["key_id"], "presentation")
-    _verify(key, signature["signature"], canonical(document["presentation"]["content"]), "the presentation")
+    _verify(key, signature["signature"], canonical(part["content"]), what)
     return f"issued under {signature['key_id']}"
 
 
-def _key_dates(document: dict[str, Any]) -> str:
-    """The presentation's key was allowed to sign when it was issued."""
-    content, signature = document["presentation"]["content"], document["presentation"]["signature"]
-    issued = datetime.fromisoformat(content["issued_at"])
-    (key,) = (each for each in document["keys"] if each["id"] == signature["key_id"])
+def _key_dates(document: dict[str, Any], part: dict[str, Any], at: str) -> str:
+    """The key was allowed to sign when it did."""
+    issued = datetime.fromisoformat(part["content"][at])
+    (key,) = (each for each in document["keys"] if each["id"] == part["signature"]["key_id"])
     ends = [datetime.fromisoformat(key[name]) for name in ("retired", "not_after") if key.get(name) is not None]
     _hold(datetime.fromisoformat(key["created"]) <= issued, "issued under a key from later")
     _hold(all(issued <= end for end in ends), "issued under a key that was retired")
@@ -375,16 +462,20 @@ def _order_digest(document: dict[str, Any]) -> str:
 def _documents(document: dict[str, Any]) -> str:
     presented = document["presentation"]["content"]["documents"]
     _hold(presented == document["acceptance"]["documents"], "the ledger row names other documents than were presented")
-    _hold(len(presented) == len(document["documents"]), "a document's text is missing or too many")
-    for named, text in zip(presented, document["documents"], strict=True):
-        label = f"{named['code']} v{named['label']} ({named['locale']})"
+    return _texts(presented, document["documents"])
+
+
+def _texts(named: list[dict[str, Any]], texts: list[dict[str, Any]]) -> str:
+    _hold(len(named) == len(texts), "a document's text is missing or too many")
+    for each, text in zip(named, texts, strict=True):
+        label = f"{each['code']} v{each['label']} ({each['locale']})"
         _hold(
-            all(named[member] == text[member] for member in ("code", "label", "locale", "title")),
+            all(each[member] == text[member] for member in ("code", "label", "locale", "title")),
             f"{label}: the text belongs to another document",
         )
-        _hold(sha256(text["source_markdown"].encode()) == named["source_sha256"], f"{label}: the source differs")
-        _hold(sha256(text["rendered_html"].encode()) == named["html_sha256"], f"{label}: the page differs")
-    return ", ".join(f"{named['title']} v{named['label']}" for named in presented)
+        _hold(sha256(text["source_markdown"].encode()) == each["source_sha256"], f"{label}: the source differs")
+        _hold(sha256(text["rendered_html"].encode()) == each["html_sha256"], f"{label}: the page differs")
+    return ", ".join(f"{each['title']} v{each['label']}" for each in named)
 
 
 def _statements(document: dict[str, Any]) -> str:
@@ -414,10 +505,131 @@ def _time(document: dict[str, Any]) -> str:
     return f"recorded {recorded}, by the issuer's clock"
 
 
+def _package_digest(document: dict[str, Any]) -> str:
+    of_content = digest(document["package"]["content"])
+    for leaf in document["leaves"]:
+        _hold(leaf["content"]["package_digest"] == of_content, "somebody signed another package")
+    return of_content
+
+
+def _package_order_digest(document: dict[str, Any]) -> str:
+    found = digest(document["order"])
+    named = [document["package"]["content"], *(leaf["content"] for leaf in document["leaves"])]
+    _hold(all(each["order_digest"] == found for each in named), "somebody signed another order")
+    return found
+
+
+def _package_documents(document: dict[str, Any]) -> str:
+    named = document["package"]["content"]["documents"]
+    _hold(document["leaves"][-1]["content"]["documents"] == named, "it was executed with other documents")
+    return _texts(named, document["documents"])
+
+
+def _signatures(document: dict[str, Any]) -> str:
+    """All who were to sign have, once each, and the execution names just these signatures, after them."""
+    content, leaves = document["package"]["content"], document["leaves"]
+    asked = [(n, each["role"]) for n, each in enumerate(content["parties"]) if each["role"] in SIGNING_ROLES]
+    signed = [leaf["content"] for leaf in leaves if leaf["kind"] == SIGNATURE]
+    _hold(sorted((each["position"], each["role"]) for each in signed) == asked, "not all have signed, once each")
+    executions = [leaf["content"] for leaf in leaves if leaf["kind"] == EXECUTION]
+    _hold(len(signed) + len(executions) == len(leaves), "a row is neither a signature nor the execution")
+    _hold(len(executions) == 1 and leaves[-1]["kind"] == EXECUTION, "it was not executed, once, at the end")
+    (execution,) = executions
+    _hold(execution["signatures"] == [each["seq"] for each in signed], "executed on other signatures")
+    _hold(all(each["seq"] < execution["seq"] for each in signed), "executed before all had signed")
+    for name in ("package_id", "company_id"):
+        _hold(all(each[name] == content[name] for each in (*signed, execution)), "another package or company")
+    _hold(execution["checkout_id"] == content["checkout_id"], "executed for another checkout")
+    return f"{len(signed)} signatures, order {execution['order_id']}"
+
+
+def _sentences(document: dict[str, Any]) -> str:
+    """Each said, beside the button, that they sign these documents, and for whom."""
+    content = document["package"]["content"]
+    signed = [leaf["content"] for leaf in document["leaves"] if leaf["kind"] == SIGNATURE]
+    for each in signed:
+        party = content["seller_name"] if each["role"] == "counter_signer" else content["company_name"]
+        _hold(each["button_label"] in each["intent"], "a sentence does not quote the button")
+        _hold(party in each["intent"] and party in each["authority"], f"a sentence does not name {party}")
+        for named in content["documents"]:
+            quoted = f"{named['title']} v{named['label']}"
+            _hold(quoted in each["intent"], f"a sentence does not name {quoted}")
+    return f"signed as {', '.join(each['role'] for each in signed)}"
+
+
+def _signing_time(document: dict[str, Any]) -> str:
+    content, rows = document["package"]["content"], [leaf["content"] for leaf in document["leaves"]]
+    created, expires = (datetime.fromisoformat(content[name]) for name in ("created_at", "expires_at"))
+    at = [datetime.fromisoformat(each["recorded_at"]) for each in rows]
+    _hold(all(created <= each < expires for each in at), "signed outside the package's life")
+    return f"executed {rows[-1]['recorded_at']}, by the issuer's clock"
+
+
+def _no_framework() -> str:
+    raise Failed("its acceptance is not there, or not in full")
+
+
+def _citation(document: dict[str, Any]) -> str:
+    """The order's row names this acceptance: by its row, and since version 2 by its digest."""
+    citation, acceptance = document["citation"], document["framework"]["acceptance"]
+    by_digest = citation["type"] == "tarifa.framework-order.v2"
+    _hold(by_digest or citation["type"] == "tarifa.framework-order.v1", "the row is no citation")
+    _hold(citation["framework_seq"] == acceptance["seq"], "it cites another row")
+    if by_digest:
+        _hold(citation["framework_digest"] == digest(acceptance), "it cites another acceptance")
+    _hold(
+        all(citation[name] == acceptance[name] for name in ("framework_id", "company_id")),
+        "it cites another agreement, or another company's",
+    )
+    _hold(acceptance["seq"] < citation["seq"], "cited before it was accepted")
+    channels = document["framework"]["agreement"]["channels"]
+    _hold(citation["channel"] in channels, f"the agreement does not cover {citation['channel']}")
+    how = f"its digest {citation['framework_digest']}" if by_digest else f"its row {acceptance['seq']}"
+    return f"order {citation['order_id']} by {citation['channel']} cites the agreement by {how}"
+
+
+def _cited_order(document: dict[str, Any]) -> str:
+    found = digest(document["order"])
+    _hold(found == document["citation"]["order_digest"], "the ledger row names another order")
+    return found
+
+
+def _limit(document: dict[str, Any]) -> str:
+    order, limit = document["order"], document["framework"]["agreement"]["limit"]
+    if limit is None:
+        return "the agreement sets none"
+    within = order["currency"] == limit["currency"] and Decimal(order["total"]) <= Decimal(limit["amount"])
+    _hold(within, "the order comes to more than the agreement covers")
+    return f"{order['total']} of up to {limit['amount']} {limit['currency']}"
+
+
+def _leaf_name(number: int, leaf: Any) -> str:
+    ends = isinstance(leaf, dict) and leaf.get("kind") == EXECUTION
+    return "execution" if ends else f"signature {number + 1}"
+
+
 def _commitments(document: dict[str, Any]) -> dict[str, str]:
     try:
-        order = {f"order.{field}": value for field, value in document["order"]["personal"].items()}
-        return {**order, **document["acceptance"]["commitments"]}
+        return {**_order_commitments(document), **document["acceptance"]["commitments"]}
+    except BROKEN:
+        return {}
+
+
+def _order_commitments(document: dict[str, Any]) -> dict[str, str]:
+    try:
+        return {f"order.{field}": value for field, value in document["order"]["personal"].items()}
+    except BROKEN:
+        return {}
+
+
+def _leaf_commitments(document: dict[str, Any], leaf: Any) -> dict[str, str]:
+    """A signature commits to its signer; the execution opens what order and package commit to."""
+    try:
+        if leaf["kind"] == SIGNATURE:
+            return {**leaf["content"]["commitments"]}
+        parties = document["package"]["content"]["parties"]
+        people = {f"party.{number}": each["person"] for number, each in enumerate(parties)}
+        return {**_order_commitments(document), **people}
     except BROKEN:
         return {}
 

@@ -48,6 +48,8 @@ class _Wording(msgspec.Struct, frozen=True, kw_only=True):
     languages: dict[str, str]
     proves: tuple[str, ...]
     does_not_prove: tuple[str, ...]
+    cited: tuple[str, ...]
+    cited_by: str
 
 
 _WORDINGS: Final = {
@@ -95,6 +97,15 @@ _WORDINGS: Final = {
             "Who sat at the keyboard: the person was recognised by e-mail address and password.",
             "The time by any clock but the issuer's own.",
         ),
+        cited=(
+            (
+                "That these statements, documents and the framework agreement were presented to a logged-in person "
+                "acting for the company, who ticked the boxes named here and accepted them."
+            ),
+            "That a program of the company placed this order afterwards: its row of the ledger cites that acceptance.",
+            "That both records have not been changed since, and stand in the issuer's ledger at the places they say.",
+        ),
+        cited_by="Who ran the program: it was recognised by a key that the company had made.",
     ),
     "es": _Wording(
         place_order="Pedido con obligación de pago",
@@ -145,6 +156,15 @@ _WORDINGS: Final = {
             "Quién estaba ante el teclado: la persona se identificó con su correo electrónico y contraseña.",
             "La hora según un reloj distinto del reloj del emisor.",
         ),
+        cited=(
+            (
+                "Que estas declaraciones y documentos y el acuerdo marco se presentaron a una persona que actuaba por "
+                "la empresa, que marcó las casillas aquí nombradas y los aceptó."
+            ),
+            "Que un programa de la empresa hizo después este pedido: su fila del libro cita esa aceptación.",
+            "Que ambos registros no se han modificado desde entonces y ocupan en el libro del emisor sus lugares.",
+        ),
+        cited_by="Quién ejecutó el programa: se identificó con una clave que la empresa había creado.",
     ),
 }
 
@@ -274,6 +294,12 @@ def what_a_receipt_proves(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]
     """What it proves, and what not."""
     words = _wording(locale)
     return words.proves, words.does_not_prove
+
+
+def what_a_citation_proves(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the receipt of an order by a program proves, and what not."""
+    words = _wording(locale)
+    return words.cited, (*words.does_not_prove, words.cited_by)
 
 
 def _wording(locale: str) -> _Wording:

@@ -41,6 +41,8 @@ class _Words(msgspec.Struct, frozen=True, kw_only=True):
     sign: str
     and_: str
     level: str
+    proves: tuple[str, ...]
+    does_not_prove: tuple[str, ...]
 
 
 _SIGNING: Final = {
@@ -56,6 +58,18 @@ _SIGNING: Final = {
         and_=" and the ",
         level="Simple electronic signatures (eIDAS, article 3(10)) of persons recognised by their log-in, and the "
         "electronic seal of {seller} over the document. No qualified signature.",
+        proves=(
+            (
+                "That these documents and this order stood under one digest, and that each person named here, logged "
+                "in, signed that digest by typing a name and a title and ticking both boxes."
+            ),
+            "That all who were to sign did, once each, and that the order was made with the last signature.",
+            "That the record has not been changed since, and stands in the issuer's ledger at the places it says.",
+        ),
+        does_not_prove=(
+            "Who sat at the keyboards: each person was recognised by e-mail address and password.",
+            "The times by any clock but the issuer's own.",
+        ),
     ),
     "es": _Words(
         buyer="Al marcar esta casilla y pulsar «{button}» firmo, en nombre de {company}, el pedido aquí mostrado y los "
@@ -72,6 +86,18 @@ _SIGNING: Final = {
         and_=" y ",
         level="Firmas electrónicas simples (eIDAS, artículo 3, punto 10) de personas identificadas por su inicio de "
         "sesión, y sello electrónico de {seller} sobre el documento. No son firmas cualificadas.",
+        proves=(
+            (
+                "Que estos documentos y este pedido estaban bajo un mismo resumen criptográfico, y que cada persona "
+                "aquí nombrada, con la sesión iniciada, lo firmó escribiendo nombre y cargo y marcando ambas casillas."
+            ),
+            "Que firmaron todas las personas previstas, una vez cada una, y que el pedido se hizo con la última firma.",
+            "Que el registro no se ha modificado desde entonces y ocupa en el libro del emisor los lugares que dice.",
+        ),
+        does_not_prove=(
+            "Quién estaba ante cada teclado: cada persona se identificó con su correo electrónico y contraseña.",
+            "Las horas según un reloj distinto del reloj del emisor.",
+        ),
     ),
 }
 
@@ -92,3 +118,9 @@ def declared(locale: str, role: PartyRole, *, company: str, seller: str, documen
 def level(locale: str, seller: str) -> str:
     """What kind of signature this is, and what not."""
     return _SIGNING.get(locale, _SIGNING[DEFAULT_LOCALE]).level.format(seller=seller)
+
+
+def what_signatures_prove(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the receipt of a package proves, and what not."""
+    words = _SIGNING.get(locale, _SIGNING[DEFAULT_LOCALE])
+    return words.proves, words.does_not_prove

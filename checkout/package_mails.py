@@ -25,14 +25,18 @@ _LETTERS: Final = {
         "Signed by all: order {number} of {total}, {company}",
         (
             "All have signed. With the last signature order {number} of {total} of {company} was placed.\n\n"
-            "The signed document with its certificate page: {link}\n"
+            "The signed document with its certificate page: {link}\n\n"
+            "Members of {company} find the receipt, with the evidence that anybody can verify without us, here: "
+            "{receipt}\n"
         ),
     ),
     ("package_executed", "es"): (
         "Firmado por todos: pedido {number} de {total}, {company}",
         (
             "Todos han firmado. Con la última firma se ha realizado el pedido {number} de {total} de {company}.\n\n"
-            "El documento firmado, con su página de certificación: {link}\n"
+            "El documento firmado, con su página de certificación: {link}\n\n"
+            "Los miembros de {company} encuentran aquí el justificante, con la prueba que cualquiera puede verificar "
+            "sin nosotros: {receipt}\n"
         ),
     ),
     ("package_ended", "en"): (
@@ -57,8 +61,10 @@ _WHY: Final = {
 }
 
 
-def package_mail(kind: str, package: Package, *, to: str, locale: str, link: str, number: str = "") -> Mail:
-    """The letter *kind*: `package_to_sign`, `_executed` or `_ended`."""
+def package_mail(
+    kind: str, package: Package, *, to: str, locale: str, link: str, number: str = "", receipt: str = ""
+) -> Mail:
+    """The letter *kind*: `package_to_sign`, `_executed` (with *number* and *receipt*'s address) or `_ended`."""
     language = "es" if locale == "es" else "en"
     subject, text = _LETTERS[kind, language]
     values = {
@@ -67,6 +73,7 @@ def package_mail(kind: str, package: Package, *, to: str, locale: str, link: str
         "until": instant_text(package.expires_at, language),
         "link": link,
         "number": number,
+        "receipt": receipt,
         "why": _WHY.get(package.state.value, ("", ""))[language == "es"],
         "comment": f"\n    {package.closing_comment}\n" if package.closing_comment else "",
     }

@@ -16,7 +16,7 @@ from accounts.model import LEGAL_ROLES
 from accounts.policies import APPROVING, ApprovalReason, approvers, may_bind
 from accounts.principal import BuyerCompany, Principal, PrincipalKind, buyer_company
 from accounts.store import MemberRow
-from agreements import package_states, packages
+from agreements import package_states, package_store, packages
 from agreements.package_model import ClosingReason, Package, PackageSignature, Party
 from agreements.package_states import OPEN, PackageEvent, PackageState, PartyRole
 from agreements.packages import Named, NotYourTurn, PackageStale, PackageUnknown, Signer
@@ -314,7 +314,7 @@ class Packages:
     async def of_order(self, principal: Principal, order_id: uuid.UUID) -> Package | None:
         """The package behind an order; None where one person's acceptance is."""
         async with self.db.begin(principal.db_scope()) as session:
-            return await packages.find_package_of_order(session, order_id)
+            return await package_store.find_package_of_order(session, order_id)
 
     # below
 
@@ -450,10 +450,10 @@ class Packages:
                 order_number=None,
             )
         order = None if package.order_id is None else await store.find_order_by_id(session, package.order_id)
-        signatures = {each.party_id: each for each in await packages.list_signatures(session, package)}
+        signatures = {each.party_id: each for each in await package_store.list_signatures(session, package)}
         typed = {
             leaf["content"]["position"]: leaf["openings"]
-            for leaf in await packages.leaves_of(session, package)
+            for leaf in await package_store.leaves_of(session, package)
             if leaf["kind"] == packages.SIGNATURE_KIND
         }
         return Standing(
@@ -559,6 +559,7 @@ class Packages:
                 locale=package.locale,
                 link=f"{self.base_url}/signing/{token}",
                 number=order.number,
+                receipt=f"{self.base_url}/orders/{order.number}/receipt",
             )
             await queue_mail(session, letter, now=now)
 
@@ -594,7 +595,7 @@ def _named(plan: Plan, signatories: Sequence[uuid.UUID], house: str) -> list[Nam
 
 
 async def _has_signed(session: AsyncSession, package: Package, person_id: uuid.UUID) -> bool:
-    return any(each.person_id == person_id for each in await packages.list_signatures(session, package))
+    return any(each.person_id == person_id for each in await package_store.list_signatures(session, package))
 
 
 def _sees(principal: Principal, package: Package) -> bool:

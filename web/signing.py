@@ -8,7 +8,6 @@ import msgspec
 from litestar import Response
 
 from agreements.model import DocumentVersion, PresentedDocument
-from agreements.package_evidence import build
 from agreements.package_model import ClosingReason
 from agreements.package_pdf import sealed_pdf
 from agreements.package_states import PackageEventRefused, PackageState, PartyRole
@@ -173,20 +172,16 @@ async def pdf(request: AnyRequest, find: Callable[[], Awaitable[Standing]]) -> R
 
 
 async def evidence(request: AnyRequest, package_id: uuid.UUID) -> Response[bytes]:
-    """What `agreements/verify_package.py` checks.
+    """The receipt of the order that the signatures made, which `verify.py` checks.
 
     :raises PackageUnknown: unless all have signed and the reader takes part
     """
     services = services_of(request)
     standing = await services.packages.find(principal_of(request), package_id)
+    if standing.package.order_id is None:
+        raise PackageUnknown("There is no evidence yet: not everybody has signed.")
     async with services.db.begin(for_staff()) as session:  # whoever asks was found to take part
-        made = await build(
-            session,
-            standing.package,
-            keyring=services.keyring,
-            origin=services.agreements.origin,
-            now=services.clock.now(),
-        )
+        made = await services.agreements.receipt(session, standing.package.order_id)
     return Response(
         canonical_json(made),
         media_type="application/json",

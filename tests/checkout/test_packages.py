@@ -1,9 +1,6 @@
 """Several signatures: one digest, a leaf for each, and exactly one order with the last of them."""
 
 import asyncio
-import copy
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,13 +12,11 @@ from accounts.principal import Principal, PrincipalKind
 from agreements import packages as signing
 from agreements.commitments import commit
 from agreements.model import Acceptance, LedgerEntry
-from agreements.package_evidence import build
 from agreements.package_model import ClosingReason, Package, PackageSignature, SellingPolicy
 from agreements.package_states import PackageState, PartyRole
+from agreements.package_store import leaves_of
 from agreements.packages import NotYourTurn, PackageStale, PackageUnknown, Signer, TypedNameMissing
 from agreements.service import BoxNotTicked
-from agreements.verify import exit_code
-from agreements.verify_package import verify_package
 from catalog.service import InsufficientStock
 from checkout import freezing, store
 from checkout.approvals import Approvals
@@ -29,7 +24,7 @@ from checkout.model import Checkout, Order
 from checkout.needs import SignaturesNeeded
 from checkout.packages import Packages, SignatoriesRefused, SignaturesNotNeeded, Standing
 from checkout.states import State
-from kernel.canonical import canonical_json, digest
+from kernel.canonical import digest
 from kernel.db import for_accounts, for_staff
 from kernel.ids import new_id
 from kernel.mail import OutgoingMail
@@ -177,7 +172,7 @@ async def test_each_signature_says_who_what_and_for_whom_and_tells_no_name(s: Si
     async with house.database.begin(for_staff()) as session:
         locked = await signing.find_package(session, package.id)
         assert locked is not None
-        leaves = await signing.leaves_of(session, locked)
+        leaves = await leaves_of(session, locked)
     first, second = (leaf["content"] for leaf in leaves)
     assert (first["role"], first["level"], first["name_matches"], second["name_matches"]) == (
         "buyer_signatory",
@@ -472,55 +467,3 @@ async def test_no_order_without_its_executed_package(s: Signing, house: House) -
                 sa.text("update signature_package set state = 'executed', closed_at = now() where id = :id"),
                 {"id": package.id},
             )
-
-
-async def executed(s: Signing, house: House) -> bytes:
-    """The evidence of a package that all have signed, as anybody may take it away."""
-    await s.fill()
-    package = await s.send()
-    for who in (house.acme, s.chief, s.legal):
-        await s.sign(who, package)
-    async with house.database.begin(for_staff()) as session:
-        found = await signing.find_package(session, package.id)
-        assert found is not None
-        made = await build(
-            session, found, keyring=s.packages.keyring, origin="shop.example/agreements", now=house.clock.now()
-        )
-    return canonical_json(made)
-
-
-async def test_a_stranger_verifies_all_signatures_offline(s: Signing, house: House) -> None:
-    evidence = await executed(s, house)
-    [key] = [each.public_key for each in s.packages.keyring.public_keys("ledger")]
-
-    checks = verify_package(evidence, key)
-
-    assert [each for each in checks if each.outcome != "passed"] == []
-    assert exit_code(checks) == 0
-    assert exit_code(verify_package(evidence)) == 2, "evidence cannot vouch for its own keys"
-
-
-async def test_every_changed_part_of_the_evidence_is_found(s: Signing, house: House) -> None:
-    evidence = await executed(s, house)
-    document = json.loads(evidence)
-    first, last = document["leaves"][0]["content"], document["leaves"][-1]["content"]
-    changed: dict[str, Callable[[Any], Any]] = {
-        "order digest": lambda d: d["order"].update(total="1.00"),
-        "package signature": lambda d: d["package"]["content"].update(seller_name="Globex"),
-        "documents": lambda d: d["documents"][0].update(rendered_html="<p>Nothing</p>"),
-        "signatures": lambda d: d["leaves"].pop(0),
-        "leaf 0 inclusion": lambda d: d["leaves"][0]["content"].update(role="approver"),
-        "leaf 3 chain": lambda d: d["leaves"][3]["content"].update(order_id=str(new_id())),
-        "leaf 0 opening typed_name": lambda d: d["leaves"][0]["openings"]["typed_name"].update(value="Another"),
-        "checkpoint": lambda d: d.update(checkpoint=d["checkpoint"].replace("shop", "shup")),
-        "seal": lambda d: d.update(issuer="Globex"),
-    }
-    assert first["package_digest"] == last["package_digest"]
-    for check, change in changed.items():
-        mangled = copy.deepcopy(document)
-        change(mangled)
-
-        failed = {each.name for each in verify_package(canonical_json(mangled)) if each.outcome == "failed"}
-
-        assert check in failed, (check, failed)
-        assert "seal" in failed

@@ -18,6 +18,7 @@ from accounts.principal import BuyerCompany, Principal
 from agreements.frameworks import FrameworkMissing, FrameworkOutdated
 from agreements.legal_model import FrameworkOrder
 from agreements.model import Acceptance
+from agreements.verify import verify_bundle, verify_receipt
 from checkout.checkouts import CartNotOrderable, PriceChanged
 from checkout.model import Order, ShipTo
 from checkout.needs import ApprovalNeeded, SignaturesNeeded
@@ -86,6 +87,27 @@ async def test_a_programs_order_has_the_framework_agreement_as_its_one_basis(pro
     assert "orders@acme.example" not in str(order.canonical)
     seen = await program.shop.services.orders.find_order(program.signatory, order.number)
     assert seen.total == order.total
+
+
+async def test_its_receipt_holds_the_agreements_acceptance_for_the_company_alone(program: Program) -> None:
+    await program.agree()
+    order = await program.order()
+    member, stranger = program.shop.client(), program.shop.client()
+    await member.log_in("clerk@acme.example")
+    await stranger.log_in("buyer@globex.example")
+
+    for address in (f"/orders/{order.number}/receipt{ending}" for ending in ("", ".json", ".pdf")):
+        assert (await member.get(address)).status_code == 200
+        assert (await stranger.get(address)).status_code == 404
+
+    shown = (await member.get(f"/orders/{order.number}/receipt")).text
+    assert "Accept for orders by our programs" in shown
+    assert 'class="tag bad"' not in shown
+    receipt = (await member.get(f"/orders/{order.number}/receipt.json")).content
+    checks = {each.name: each.outcome for each in verify_receipt(receipt)}
+    assert (checks["citation"], checks["framework statements"], checks["limit"]) == ("passed", "passed", "passed")
+    bundle = (await member.get(f"/orders/{order.number}/bundle.zip")).content
+    assert "failed" not in {each.outcome for each in verify_bundle(bundle)}
 
 
 async def test_without_an_agreement_nothing_is_ordered(program: Program) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from accounts.model import MemberRole
 from agreements.package_model import Package
 from agreements.package_states import PackageState
-from agreements.verify_package import verify_package
+from agreements.verify import verify_bundle, verify_receipt
 from checkout.model import Order
 from kernel.db import for_accounts, for_staff
 from kernel.mail import OutgoingMail
@@ -82,7 +82,8 @@ async def letters(shop: PayingShop, kind: str) -> list[OutgoingMail]:
 
 
 async def test_two_buyers_and_the_seller_sign_and_get_one_sealed_document(shop: PayingShop) -> None:
-    first, second, legal = shop.client(), shop.client(), shop.client()
+    first, second, legal, stranger = (shop.client() for _ in range(4))
+    await stranger.log_in("buyer@globex.example")
     plan = await at_plan(first)
     assert "and counter-signed by" in plan.text
     path = await send(first, plan)
@@ -110,9 +111,24 @@ async def test_two_buyers_and_the_seller_sign_and_get_one_sealed_document(shop: 
         order = (await session.scalars(sa.select(Order))).one()
     seen = (await first.get(f"/orders/{order.number}")).text
     assert f"{path}/signed.pdf" in seen
-    assert "receipt.json" not in seen
+    receipt = f"/orders/{order.number}/receipt"
+    for address in (receipt, f"{receipt}.pdf", f"{receipt}.json", f"/orders/{order.number}/bundle.zip"):
+        assert f'"{address}"' in seen
+        assert (await second.get(address)).status_code == 200, "any member of the company has it"
+        assert (await stranger.get(address)).status_code == 404
+    shown = (await second.get(receipt)).text
+    assert "counter-signer of the seller" in shown
+    assert shown.count('<span class="tag good">holds</span>') > 30
+    assert 'class="tag bad"' not in shown
+    assert "Firmado por" not in shown
+    assert "refrendo del vendedor" in (await second.get(f"{receipt}?lang=es")).text
+    assert f"{receipt}" in (await letters(shop, "package_executed"))[0].text
     evidence = await first.get(f"{path}/evidence.json")
-    assert {each.outcome for each in verify_package(evidence.content)} == {"passed", "skipped"}
+    assert evidence.content == (await second.get(f"{receipt}.json")).content
+    assert {each.outcome for each in verify_receipt(evidence.content)} == {"passed", "skipped"}
+    bundle = await legal.get(f"/desk/orders/{order.number}/bundle.zip")
+    assert "failed" not in {each.outcome for each in verify_bundle(bundle.content)}
+    assert (await first.get(f"/orders/{order.number}/renderings/x.png")).status_code == 404
     [copy] = [mail for mail in await letters(shop, "package_executed") if mail.recipient == "archive@acme.example"]
     by_link = re.search(r"/signing/\S+", copy.text)
     assert by_link

@@ -9,8 +9,9 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from agreements import order_receipts
 from agreements.model import Receipt
-from agreements.verify import Check, verify_receipt
+from agreements.verify import RECEIPT_TYPE, Check, verify_receipt
 from checkout.invoicing import NotReleasable
 from checkout.model import Order, RefundState, ShipTo
 from checkout.orders import OrderUnknown
@@ -185,6 +186,14 @@ async def reorder(request: AnyRequest, number: FromPath[str]) -> Html:
 @get("/orders/{number:str}/receipt", include_in_schema=False, summary="What was accepted, and how to verify it")
 async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
     order, receipt = await _receipt(request, number)
+    if receipt["type"] != RECEIPT_TYPE:
+        return page(
+            request,
+            "orders/receipt_of_several.html",
+            order=order,
+            said=order_receipts.about(receipt, number=order.number, locale=locale_of(request)),
+            checks=_checks(request, receipt),
+        )
     return page(
         request,
         "orders/receipt.html",

@@ -45,7 +45,8 @@ async def _of_order(request: AnyRequest, number: str, name: str) -> Response[byt
             receipt = await services.agreements.receipt(session, order.id)
         except ReceiptNotFound as error:
             raise OrderUnknown("There is no such order.") from error
-    found = services.renderings.read(receipt["presentation"]["content"]["template_digest"], name)
+    shown = receipt.get("presentation")  # the step is one person's; what several sign, or a program orders, has none
+    found = None if shown is None else services.renderings.read(shown["content"]["template_digest"], name)
     if found is None:
         raise RenderingUnknown("No rendering of this name was captured of the step's template.")
     return served(found)
