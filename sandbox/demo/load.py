@@ -1,6 +1,6 @@
 """Fill an empty installation with the demo: `python -m sandbox.demo.load`, started by `tarifa serve` once.
 
-The seller, its catalogue and prices, the agreements, three buyer companies and people to log in as. Staff come last: an
+The seller, its catalogue and prices, the agreements, buyer companies and people to log in as. Staff come last: an
 installation that has them is complete, and a loader that was killed goes on where it was.
 """
 
@@ -21,10 +21,11 @@ from accounts.store import find_company_by_code
 from agreements.imports import load_documents
 from kernel.clock import Clock, SystemClock
 from kernel.db import for_accounts, for_staff
-from kernel.money import Money
 from kernel.settings import Settings
 from sandbox.demo.files import write_demo
 from sandbox.demo.rules import COMPANIES
+from sandbox.demo.together import PEOPLE as OF_TOGETHER
+from sandbox.demo.together import load_members, load_together
 from web.services import Services, build
 
 SKUS: Final = 1200
@@ -61,13 +62,29 @@ STAFF: Final = (
     ("support@meridian.example", "Support desk", StaffRole.SUPPORT),
     ("legal@meridian.example", "Legal desk", StaffRole.LEGAL),
 )
+WHAT_FOR: Final = {
+    "buyer@acme.example": "orders and pays by card",
+    "clerk@acme.example": "signs nothing, sends orders to buyer@acme.example for approval",
+    "buyer@globex.example": "buys in dollars at its contract's prices",
+    "compras@initech.example": "reads Spanish, signs up to 5,000 EUR",
+    "buyer@umbrella.example": "orders alone up to 1,000 EUR, pays by invoice; sends the rest to colleagues",
+    "approver@umbrella.example": "approves orders above 1,000 EUR, is one of two who sign above 5,000 EUR",
+    "director@umbrella.example": "the other who signs, and says how the company buys",
+    "finance@meridian.example": "prices, payments, invoices, credit",
+    "support@meridian.example": "orders of every company",
+    "legal@meridian.example": "agreements, evidence, counter-signatures, privacy",
+}
+"""What a log-in of the demo is good for, beside its role."""
 
 
-async def load(services: Services, password: str, *, skus: int = SKUS) -> None:
-    """Load everything that is not there yet. All people share *password*."""
+async def load(services: Services, password: str, *, skus: int = SKUS, shared: bool = False) -> None:
+    """Load everything that is not there yet. All people share *password*. *shared*: with `together.py`'s company."""
     await load_prices(services, skus=skus)
     await load_agreements(services)
-    await load_people(services, password)
+    await load_buyers(services, password)
+    if shared:
+        await load_together(services, password)
+    await load_staff(services, password)
 
 
 async def load_prices(services: Services, *, skus: int = SKUS) -> None:
@@ -84,8 +101,8 @@ async def load_prices(services: Services, *, skus: int = SKUS) -> None:
     )
 
 
-async def load_people(services: Services, password: str) -> None:
-    """Make the seller, the companies, their members and the staff."""
+async def load_buyers(services: Services, password: str) -> None:
+    """Make the seller, the companies and their members."""
     await services.members.set_merchant(Merchant(**MERCHANT))
     for row in COMPANIES:
         async with services.db.begin(for_accounts()) as session:
@@ -98,20 +115,10 @@ async def load_people(services: Services, password: str) -> None:
             currency=row["currency"],
             segments=[segment for segment in row["segments"].split(";") if segment],
         )
-        for email, person, of, role, signatory, limit, title, locale in PEOPLE:
-            if of == company.code:
-                with suppress(PersonTaken):
-                    await services.members.create_member(
-                        company.id,
-                        email=email,
-                        name=person,
-                        password=password,
-                        role=role,
-                        signatory=signatory,
-                        signing_limit=None if limit is None else Money(limit, company.currency),
-                        job_title=title,
-                        locale=locale,
-                    )
+        await load_members(services, company, PEOPLE, password)
+
+
+async def load_staff(services: Services, password: str) -> None:
     for email, name, staff_role in STAFF:
         with suppress(PersonTaken):
             await services.members.create_staff(email=email, name=name, password=password, role=staff_role)
@@ -132,8 +139,9 @@ def shared_password(path: Path) -> str:
         return path.read_text().splitlines()[0].split()[5]
     password = "demo-" + "".join(secrets.choice(LETTERS) for _ in range(10))
     lines = [f"Log in with the password  {password}  as"]
-    lines += [f"  {email:<28} {company} ({role.value})" for email, _, company, role, *_ in PEOPLE]
-    lines += [f"  {email:<28} staff ({role.value})" for email, _, role in STAFF]
+    who = [(email, f"{company} ({role.value})") for email, _, company, role, *_ in (*PEOPLE, *OF_TOGETHER)]
+    who += [(email, f"staff ({role.value})") for email, _, role in STAFF]
+    lines += [f"  {email:<28} {acts_as:<21} {WHAT_FOR[email]}" for email, acts_as in who]
     path.touch(mode=0o600)
     path.write_text("\n".join(lines) + "\n")
     return password
@@ -144,7 +152,7 @@ async def main(clock: Clock) -> None:
     services = build(settings, clock=clock)
     try:
         await services.books.refresh()
-        await load(services, shared_password(settings.var / "demo-log-ins.txt"))
+        await load(services, shared_password(settings.var / "demo-log-ins.txt"), shared=True)
     finally:
         await services.gateway.close()
         await services.db.close()
