@@ -13,9 +13,9 @@ from typing import Any, Final
 import typst
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements import wording
+from agreements import wording, wording_signing
 from agreements.model import LedgerCheckpoint
-from agreements.search import Act
+from agreements.search import CITED, FRAMEWORK, SIGNED, Act
 from agreements.service import Agreements
 from kernel.signing import Purpose
 
@@ -80,7 +80,13 @@ async def statement(
     words = _WORDS.get(locale, _WORDS["en"])
     state = await agreements.check_ledger(session)
     outcome = words["holds"] if state.broken_at is None else words["broken"].format(row=state.broken_at)
-    proves, does_not = wording.what_a_receipt_proves(locale)
+    kinds = {act.act for act in acts}
+    said = [
+        wording.what_a_receipt_proves(locale),
+        *([wording_signing.what_signatures_prove(locale)] if SIGNED in kinds else []),
+        *([wording.what_a_citation_proves(locale)] if kinds & {FRAMEWORK, CITED} else []),
+    ]
+    proves, does_not = (dict.fromkeys(text for each in said for text in each[place]) for place in (0, 1))
     given: dict[str, Any] = {
         "locale": locale,
         "seller": seller,
@@ -115,8 +121,9 @@ def _line(act: Act, words: dict[str, str]) -> str:
         ", ".join(part for part in (act.person, act.job_title, act.email) if part),
         "; ".join(act.documents),
     ]
-    if act.order_id is not None:
-        parts.append(f"{words['order']} {act.order_id}, {words['row']} {act.ledger_row}")
+    places = [("order", act.order_id), ("row", act.ledger_row)]
+    if found := ", ".join(f"{words[name]} {value}" for name, value in places if value is not None):
+        parts.append(found)
     return ". ".join(parts)
 
 

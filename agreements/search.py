@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.model import Company, Person
+from agreements.legal_model import FrameworkAgreement, FrameworkOrder
 from agreements.model import Acceptance, Consent, Decline, LedgerEntry, Opening, Presentation, Verb
+from agreements.package_model import Package, PackageSignature, Party
 from kernel.csv_rows import write_rows
 
 HEADINGS: Final = (
@@ -22,7 +24,15 @@ HEADINGS: Final = (
 )
 DECLINED: Final = "decline"
 ACCEPTED: Final = "accept"
-ACTS: Final = (ACCEPTED, DECLINED, Verb.CONSENT.value)
+SIGNED: Final = "sign"
+"""One of several signatures under a package."""
+FRAMEWORK: Final = "framework"
+CITED: Final = "cite"
+"""A program's order, under a framework agreement that a person accepted before."""
+ACTS: Final = (ACCEPTED, SIGNED, FRAMEWORK, CITED, DECLINED, Verb.CONSENT.value)
+ACTOR: Final = ("actor_name", "actor_email", "job_title")
+SIGNER: Final = ("signer_name", "signer_email", "title")
+NAMES: Final = ("actor_name", "actor_email", "signer_name", "signer_email", "typed_name")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +53,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
-    """Something somebody did at the step."""
+    """Something somebody did: at the step, in a package, or for the orders of programs."""
 
     at: datetime
     act: str
@@ -56,6 +66,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     documents: tuple[str, ...]
     """`Master Terms v3.1 (en)`; for a consent its purpose, for a decline its reason."""
     ticked: tuple[str, ...]
+    """Names of boxes; of a signature after the role in which it was given."""
     order_id: uuid.UUID | None
     ledger_row: int | None
     presentation_id: uuid.UUID | None
@@ -68,6 +79,12 @@ async def search(session: AsyncSession, wanted: Wanted, *, limit: int) -> list[A
     found: list[Act] = []
     if wanted.act in {"", ACCEPTED}:
         found += await _acceptances(session, wanted, limit)
+    if wanted.act in {"", SIGNED}:
+        found += await _signatures(session, wanted, limit)
+    if wanted.act in {"", FRAMEWORK}:
+        found += await _frameworks(session, wanted, limit)
+    if wanted.act in {"", CITED}:
+        found += await _cited(session, wanted, limit)
     if wanted.act in {"", DECLINED} and wanted.order_id is None:
         found += await _declines(session, wanted, limit)
     if wanted.act in {"", Verb.CONSENT.value} and wanted.order_id is None and not wanted.document:
@@ -114,9 +131,7 @@ async def _acceptances(session: AsyncSession, wanted: Wanted, limit: int) -> lis
             act=ACCEPTED,
             company=company.name,
             company_code=company.code,
-            person=opened.get((acceptance.ledger_seq, "actor_name"), "-"),
-            email=opened.get((acceptance.ledger_seq, "actor_email"), "-"),
-            job_title=opened.get((acceptance.ledger_seq, "job_title"), "-"),
+            **_opened(opened, acceptance.ledger_seq, ACTOR),
             documents=tuple(_named(each) for each in content["documents"]),
             ticked=tuple(acceptance.ticked),
             order_id=acceptance.order_id,
@@ -125,6 +140,103 @@ async def _acceptances(session: AsyncSession, wanted: Wanted, limit: int) -> lis
             template_digest=template or "",
         )
         for acceptance, company, content, template in rows
+    ]
+
+
+async def _signatures(session: AsyncSession, wanted: Wanted, limit: int) -> list[Act]:
+    """Of packages that made an order, and of those that ended without one."""
+    query = (
+        sa.select(PackageSignature, Package, Company, LedgerEntry.content)
+        .join(Party, Party.id == PackageSignature.party_id)
+        .join(Package, Package.id == Party.package_id)
+        .join(Company, Company.id == PackageSignature.company_id)
+        .join(LedgerEntry, LedgerEntry.seq == PackageSignature.ledger_seq)
+        .where(*_between(PackageSignature.signed_at, wanted), *_of_company(wanted))
+    )
+    if wanted.order_id is not None:
+        query = query.where(Package.order_id == wanted.order_id)
+    if wanted.document:
+        query = query.where(Package.content["documents"].contains([_document(wanted.document)]))
+    if wanted.person:
+        query = query.where(PackageSignature.ledger_seq.in_(_rows_naming(wanted.person)))
+    rows = (await session.execute(query.order_by(PackageSignature.signed_at.desc()).limit(limit))).all()
+    opened = await _openings(session, [signature.ledger_seq for signature, *_ in rows])
+    return [
+        Act(
+            at=signature.signed_at,
+            act=SIGNED,
+            company=company.name,
+            company_code=company.code,
+            **_opened(opened, signature.ledger_seq, SIGNER),
+            documents=tuple(_named(each) for each in package.content["documents"]),
+            ticked=(content["role"], "authority", "intent"),
+            order_id=package.order_id,
+            ledger_row=signature.ledger_seq,
+            presentation_id=None,
+            template_digest=content["template_digest"],
+        )
+        for signature, package, company, content in rows
+    ]
+
+
+async def _frameworks(session: AsyncSession, wanted: Wanted, limit: int) -> list[Act]:
+    """Acceptances of framework agreements; of an order, the one it cites."""
+    query = (
+        sa.select(FrameworkAgreement, Company, Presentation.content)
+        .join(Company, Company.id == FrameworkAgreement.company_id)
+        .join(Presentation, Presentation.id == FrameworkAgreement.presentation_id)
+        .where(*_between(FrameworkAgreement.accepted_at, wanted), *_of_framework(wanted))
+    )
+    if wanted.order_id is not None:
+        citing = sa.select(FrameworkOrder.framework_id).where(FrameworkOrder.order_id == wanted.order_id)
+        query = query.where(FrameworkAgreement.id.in_(citing))
+    rows = (await session.execute(query.order_by(FrameworkAgreement.accepted_at.desc()).limit(limit))).all()
+    opened = await _openings(session, [framework.ledger_seq for framework, *_ in rows])
+    return [
+        Act(
+            at=framework.accepted_at,
+            act=FRAMEWORK,
+            company=company.name,
+            company_code=company.code,
+            **_opened(opened, framework.ledger_seq, ACTOR),
+            documents=tuple(_named(each) for each in content["documents"]),
+            ticked=tuple(framework.ticked),
+            order_id=None,
+            ledger_row=framework.ledger_seq,
+            presentation_id=framework.presentation_id,
+            template_digest=content["template_digest"],
+        )
+        for framework, company, content in rows
+    ]
+
+
+async def _cited(session: AsyncSession, wanted: Wanted, limit: int) -> list[Act]:
+    """Orders by programs, each with the documents and the person of the acceptance that it cites."""
+    query = (
+        sa.select(FrameworkOrder, FrameworkAgreement, Company, Presentation.content)
+        .join(FrameworkAgreement, FrameworkAgreement.id == FrameworkOrder.framework_id)
+        .join(Company, Company.id == FrameworkOrder.company_id)
+        .join(Presentation, Presentation.id == FrameworkAgreement.presentation_id)
+        .where(*_between(FrameworkOrder.cited_at, wanted), *_of_framework(wanted))
+    )
+    if wanted.order_id is not None:
+        query = query.where(FrameworkOrder.order_id == wanted.order_id)
+    rows = (await session.execute(query.order_by(FrameworkOrder.cited_at.desc()).limit(limit))).all()
+    opened = await _openings(session, [framework.ledger_seq for _, framework, *_ in rows])
+    return [
+        Act(
+            at=cited.cited_at,
+            act=CITED,
+            company=company.name,
+            company_code=company.code,
+            **_opened(opened, framework.ledger_seq, ACTOR),
+            documents=tuple(_named(each) for each in content["documents"]),
+            ticked=(),
+            order_id=cited.order_id,
+            ledger_row=cited.ledger_seq,
+            presentation_id=framework.presentation_id,
+        )
+        for cited, framework, company, content in rows
     ]
 
 
@@ -197,6 +309,15 @@ def _of_company(wanted: Wanted) -> list[Any]:
     return [sa.or_(Company.code == wanted.company, Company.name.icontains(wanted.company, autoescape=True))]
 
 
+def _of_framework(wanted: Wanted) -> list[Any]:
+    found = _of_company(wanted)
+    if wanted.document:
+        found.append(Presentation.content["documents"].contains([_document(wanted.document)]))
+    if wanted.person:
+        found.append(FrameworkAgreement.ledger_seq.in_(_rows_naming(wanted.person)))
+    return found
+
+
 def _of_person(wanted: Wanted) -> list[Any]:
     if not wanted.person:
         return []
@@ -210,7 +331,7 @@ def _of_person(wanted: Wanted) -> list[Any]:
 
 def _rows_naming(person: str) -> Any:
     return sa.select(Opening.ledger_seq).where(
-        Opening.field.in_(("actor_name", "actor_email")), Opening.value.icontains(person, autoescape=True)
+        Opening.field.in_(NAMES), Opening.value.icontains(person, autoescape=True)
     )
 
 
@@ -227,8 +348,16 @@ def _account(person: Person) -> dict[str, str]:
     return {"person": person.name, "email": "-" if person.erased_at else person.email, "job_title": ""}
 
 
+def _opened(openings: dict[tuple[int, str], str], row: int, fields: tuple[str, str, str]) -> dict[str, str]:
+    """Who did it, as far as it is not erased."""
+    return {
+        name: openings.get((row, field), "-")
+        for name, field in zip(("person", "email", "job_title"), fields, strict=True)
+    }
+
+
 async def _openings(session: AsyncSession, rows: Sequence[int]) -> dict[tuple[int, str], str]:
     query = sa.select(Opening.ledger_seq, Opening.field, Opening.value).where(
-        Opening.ledger_seq.in_(rows), Opening.field.in_(("actor_name", "actor_email", "job_title"))
+        Opening.ledger_seq.in_(rows), Opening.field.in_((*ACTOR, *SIGNER))
     )
     return {(seq, field): value for seq, field, value in await session.execute(query)}

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from agreements import bundles, ledger
 from agreements.commitments import canonical_order, new_salts
 from agreements.frameworks import Frameworks
 from agreements.legal_model import FrameworkAgreement, FrameworkOrder
+from agreements.search import Wanted, search
 from agreements.service import ReceiptNotFound, timestamp
 from agreements.verify import canonical_zip, exit_code, read_zip, verify_bundle, verify_receipt
 from kernel.canonical import canonical_json
@@ -201,3 +203,21 @@ async def test_erasing_who_accepted_leaves_it_verifying(step: Step, buyer: Princ
     for value in (buyer.email or "", "Head of purchasing", *PERSONAL.values()):
         assert value.encode() not in made.content
     assert json.loads(read_zip(made.content)["openings.json"]) == {}
+
+
+async def test_the_legal_desk_finds_the_agreement_and_each_order_under_it(
+    step: Step, buyer: Principal, ordered: FrameworkOrder
+) -> None:
+    async def found(**wanted: Any) -> list[tuple[str, str, uuid.UUID | None]]:
+        async with step.database.begin(for_staff()) as session:
+            acts = await search(session, Wanted(**wanted), limit=10)
+        assert all(act.documents and act.ledger_row is not None for act in acts)
+        return sorted((act.act, act.email, act.order_id) for act in acts)
+
+    accepted, cited = ("framework", buyer.email, None), ("cite", buyer.email, ordered.order_id)
+    assert await found(company="Initech") == [cited, accepted]
+    assert await found(order_id=ordered.order_id) == [cited, accepted], "with the acceptance that it cites"
+    assert await found(act="cite", person=str(buyer.email)) == [cited]
+    assert await found(act="framework", document="master-terms 3.1") == [accepted]
+    assert await found(act="framework", document="master-terms 9") == []
+    assert [act for act, _, _ in await found(company="Acme")] == ["accept"]

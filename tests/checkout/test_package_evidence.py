@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from accounts.model import MemberRole, Person
 from accounts.principal import Principal
 from agreements import bundles, verify
 from agreements.bundles import Bundle
+from agreements.search import Wanted, search
 from agreements.service import ReceiptNotFound
 from agreements.verify import canonical_zip, exit_code, read_zip, verify_bundle, verify_receipt
 from checkout.model import Order
@@ -198,3 +200,28 @@ async def test_erasing_the_signers_leaves_a_bundle_that_verifies_and_names_nobod
     for value in ("Somebody else", "Head of something", "Calle del R\u00edo", *people):
         assert value.encode() not in made.content
     assert b"erased" in read_zip(made.content)["page.html"]
+
+
+async def test_the_legal_desk_finds_each_signature_by_person_document_and_order(s: Signing, house: House) -> None:
+    order = await executed(s, house)
+
+    async def found(**wanted: Any) -> list[tuple[str, str, uuid.UUID | None]]:
+        async with house.database.begin(for_staff()) as session:
+            acts = await search(session, Wanted(**wanted), limit=10)
+        return sorted((act.person, act.ticked[0], act.order_id) for act in acts)
+
+    buyer, chief, legal = (
+        (who.name, role, order.id)
+        for who, role in (
+            (house.acme, "buyer_signatory"), (s.chief, "buyer_signatory"), (s.legal, "counter_signer"),
+        )
+    )  # fmt: skip
+    assert await found(order_id=order.id) == sorted([buyer, chief, legal])
+    assert await found(act="sign", person="somebody ELSE") == [chief], "the name as typed is one to search for too"
+    assert await found(document="master-terms 3.1", person=str(s.legal.email)) == [legal]
+    assert await found(document="master-terms 2.9") == []
+    assert await found(act="accept") == []
+    assert await found(order_id=new_id()) == []
+    async with house.database.begin(for_staff()) as session:
+        await session.execute(sa.text("delete from acceptance_opening"))
+    assert await found(order_id=order.id) == sorted(("-", role, order.id) for _, role, _ in (buyer, chief, legal))

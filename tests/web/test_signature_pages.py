@@ -129,6 +129,11 @@ async def test_two_buyers_and_the_seller_sign_and_get_one_sealed_document(shop: 
     bundle = await legal.get(f"/desk/orders/{order.number}/bundle.zip")
     assert "failed" not in {each.outcome for each in verify_bundle(bundle.content)}
     assert (await first.get(f"/orders/{order.number}/renderings/x.png")).status_code == 404
+    listed = await legal.get(f"/desk/evidence?order={order.number}")
+    assert listed.text.count("signed with others</td>") == 3
+    assert (await legal.get(f"/desk/evidence.csv?order={order.number}&act=sign")).text.count(str(order.id)) == 3
+    stated = await legal.get(f"/desk/evidence/statement.pdf?order={order.number}&lang=es")
+    assert stated.content.startswith(b"%PDF-")
     [copy] = [mail for mail in await letters(shop, "package_executed") if mail.recipient == "archive@acme.example"]
     by_link = re.search(r"/signing/\S+", copy.text)
     assert by_link

@@ -12,13 +12,20 @@ from checkout.orders import OrderUnknown
 from kernel.db import for_staff
 from web.http import AnyRequest, Html, locale_of, principal_of, services_of
 from web.labels import N_
-from web.pages import page
+from web.pages import page, translations
 
 SHOWN_MOST: Final = 100
 EXPORTED_MOST: Final = 50_000
 STATED_MOST: Final = 500
 TEXT_LONGEST: Final = 200
-ACT_WORDS: Final = {"accept": N_("accepted"), "decline": N_("declined"), "consent": N_("consented")}
+ACT_WORDS: Final = {
+    "accept": N_("accepted"),
+    "sign": N_("signed with others"),
+    "framework": N_("accepted a framework agreement"),
+    "cite": N_("ordered by program under it"),
+    "decline": N_("declined"),
+    "consent": N_("consented"),
+}
 
 
 @get("/desk/evidence", include_in_schema=False, summary="Who accepted what")
@@ -32,6 +39,7 @@ async def evidence(request: AnyRequest) -> Html:
         values={name: request.query_params.get(name, "")[:TEXT_LONGEST] for name in FIELDS},
         asked=request.scope["query_string"].decode("ascii", "ignore"),
         act_words=ACT_WORDS,
+        act_options=[(act, translations(locale_of(request)).gettext(words)) for act, words in ACT_WORDS.items()],
         captured={each for each in {act.template_digest for act in acts} if services.renderings.find(each)},
     )
 
