@@ -3,26 +3,38 @@
     python -m benchmarks.evidence        # BENCH=quick: 20,000 rows
 
 The demo shop's database is cloned and its ledger filled with rows of the house's own, hashes and all, by COPY. Then
-orders are placed by the services as the shop does, and what `Agreements.accept` takes of each is counted.
+orders are placed by the services as the shop does.
+
+What accepting adds to placing is all that `Checkouts.place` calls of `Agreements` (whether the order is there already,
+asked twice, and `accept`: locks, what has changed, what is written), and what the commit takes longer than that of the
+same orders without evidence. Those are placed afterwards, with the trigger off that refuses them. Left out is what an
+order needs either way: pricing, stock, mail, the round trips of transaction and commit.
 """
 
 import asyncio
 import hashlib
 import os
 import random
+import statistics
 import sys
 import time
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import psycopg
+import sqlalchemy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from agreements import bundles, ledger, tree
+from agreements.commitments import canonical_order
 from agreements.model import Acceptance
 from agreements.service import Agreements
 from agreements.verify import exit_code, leaf_hash, verify_bundle, verify_receipt
@@ -51,15 +63,54 @@ ACCEPT_MS, PROOF_MS, VERIFY_MS, BUNDLE_MS = 5, 10, 100, 1000
 
 
 class Counted(Agreements):
-    """Counts the seconds that accepting takes of placing an order."""
+    """Counts the seconds, and those of this process's CPU, that placing one order spends here."""
 
-    seconds: list[float]
+    seconds = cpu = 0.0
 
     async def accept(self, *arguments: Any, **named: Any) -> Acceptance:
-        started = time.perf_counter()
-        accepted = await super().accept(*arguments, **named)
-        self.seconds.append(time.perf_counter() - started)
-        return accepted
+        with self._counted():
+            return await super().accept(*arguments, **named)
+
+    async def order_placed(self, *arguments: Any, **named: Any) -> uuid.UUID | None:
+        with self._counted():
+            return await super().order_placed(*arguments, **named)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        started, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.seconds += time.perf_counter() - started
+        self.cpu += time.process_time() - cpu
+
+
+class WithoutEvidence(Counted):
+    """Gives an order its canonical form, and records nothing."""
+
+    async def accept(self, *_arguments: Any, **named: Any) -> Acceptance:
+        content, digest = canonical_order(named["terms"], named["personal"], {})
+        return Acceptance(
+            **dict.fromkeys(("id", "company_id", "checkout_id", "presentation_id", "actor_id"), named["order_id"]),
+            order_id=named["order_id"],
+            ticked=[],
+            accepted_at=self.clock.now(),
+            order_content=content,
+            order_digest=digest,
+            ledger_seq=0,
+        )
+
+    async def order_placed(self, *_arguments: Any, **_named: Any) -> uuid.UUID | None:
+        return None
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders and, of each, the seconds of a bare INSERT, of placing, of its commit, and of accepting with its CPU's."""
+
+    orders: list[Order] = []
+    inserts: list[float] = []
+    placing: list[float] = []
+    commits: list[float] = []
+    accepting: list[float] = []
+    cpu: list[float] = []
 
 
 def compared(server: EmbeddedServer) -> tuple[list[Aim], list[Timing]]:
@@ -74,15 +125,27 @@ def compared(server: EmbeddedServer) -> tuple[list[Aim], list[Timing]]:
 
 async def _compared(url: str, owner_url: str) -> tuple[list[Aim], list[Timing]]:
     services = build(shop_settings(url))
-    counted = Counted(services.clock, services.keyring, origin=services.agreements.origin)
-    counted.seconds = []
-    services.checkouts.agreements = counted
     try:
         await services.books.refresh()
-        inserts, placing, orders = await _placed(services, owner_url)
-        bare = measured("bare INSERT, committed", inserts)
-        accepting = measured("accepting, of placing an order", counted.seconds, bare)
-        timings = [bare, accepting, measured("placing an order", placing, bare)]
+        with psycopg.connect(libpq_url(owner_url), autocommit=True) as owner:
+            owner.execute("create table bench_insert_evidence (body text)")
+            placed = await _placed(services, Counted(services.clock, services.keyring), owner)
+            owner.execute("alter table customer_order disable trigger customer_order_has_basis")
+            without = await _placed(services, WithoutEvidence(services.clock, services.keyring), owner)
+        orders, commit = placed.orders, statistics.median(without.commits)
+        added = [mine + ended - commit for mine, ended in zip(placed.accepting, placed.commits, strict=True)]
+        bare = measured("bare INSERT, committed", placed.inserts)
+        accepting = measured("accepting, of placing an order", added, bare)
+        timings = [
+            bare,
+            accepting,
+            measured("- in `Agreements`", placed.accepting, bare),
+            measured("- of that, CPU of this process", placed.cpu, bare),
+            measured("placing an order", placed.placing, bare),
+            measured("- its commit", placed.commits, bare),
+            measured("placing one without evidence", without.placing, bare),
+            measured("- the commit of that", without.commits, bare),
+        ]
         await services.checkpoints.sign()
         key = services.keyring.active_key(Purpose.LEDGER).public_key
         async with services.db.begin(for_staff()) as session:
@@ -159,36 +222,46 @@ def _cloned(server: EmbeddedServer) -> tuple[str, str]:
     return server.url(DATABASE, OWNER_ROLE), server.url(DATABASE, APP_ROLE)
 
 
-async def _placed(services: Services, owner_url: str) -> tuple[list[float], list[float], list[Order]]:
-    """Seconds of bare INSERTs and of placing, one after the other, and the orders."""
+async def _placed(services: Services, agreements: Counted, owner: psycopg.Connection) -> Placed:
+    """Bare INSERTs and orders, one after the other."""
+    services.checkouts.agreements = agreements
+    placed, committing = Placed(), [0.0]
+
+    def note(_connection: sqlalchemy.Connection) -> None:
+        committing[0] = time.perf_counter()
+
+    event.listen(services.db.engine.sync_engine, "commit", note)
     opened = await services.accounts.log_in(email=BUYER, password=PASSWORD, token=None, address="127.0.0.1")
     principal = await services.accounts.authenticate(opened.token)
     ship_to = ShipTo(name="Goods-in", line1="Calle Mayor 1", postal_code="28013", city="Madrid", country="ES")
-    inserts, placing, orders = [], [], []
-    with psycopg.connect(libpq_url(owner_url), autocommit=True) as connection:
-        connection.execute("create table bench_insert_evidence (body text)")
-        for number in range(ORDERS):
-            started = time.perf_counter()
-            connection.execute("insert into bench_insert_evidence (body) values (%s)", (f"row {number}",))
-            inserts.append(time.perf_counter() - started)
-            await services.carts.add(principal, sku="NIMBLE-BOLT", quantity="1")
-            await services.checkouts.save_details(principal, Details(ship_to=ship_to), locale="en")
-            review = await services.checkouts.review(
-                principal, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST
+    for number in range(ORDERS):
+        started = time.perf_counter()
+        owner.execute("insert into bench_insert_evidence (body) values (%s)", (f"row {number}",))
+        placed.inserts.append(time.perf_counter() - started)
+        await services.carts.add(principal, sku="NIMBLE-BOLT", quantity="1")
+        await services.checkouts.save_details(principal, Details(ship_to=ship_to), locale="en")
+        review = await services.checkouts.review(
+            principal, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST
+        )
+        agreements.seconds = agreements.cpu = 0.0
+        started = time.perf_counter()
+        placed.orders.append(
+            await services.checkouts.place(
+                principal,
+                presentation_id=review.presentation.id,
+                ticked=BOXES,
+                job_title="Buyer",
+                ip="127.0.0.1",
+                user_agent=f"benchmark {number}",
             )
-            started = time.perf_counter()
-            orders.append(
-                await services.checkouts.place(
-                    principal,
-                    presentation_id=review.presentation.id,
-                    ticked=BOXES,
-                    job_title="Buyer",
-                    ip="127.0.0.1",
-                    user_agent=f"benchmark {number}",
-                )
-            )
-            placing.append(time.perf_counter() - started)
-    return inserts, placing, orders
+        )
+        ended = time.perf_counter()
+        placed.placing.append(ended - started)
+        placed.commits.append(ended - committing[0])
+        placed.accepting.append(agreements.seconds)
+        placed.cpu.append(agreements.cpu)
+    event.remove(services.db.engine.sync_engine, "commit", note)
+    return placed
 
 
 async def _proved(services: Services, size: int) -> list[float]:
