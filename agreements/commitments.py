@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kernel.canonical import canonical_json, digest
+from kernel.canonical import canonical_json, digest, digest_of
 
 PERSONAL = "personal"
 """Member of the canonical order that holds its commitments."""
@@ -41,5 +41,6 @@ def canonical_order(
     makes another digest.
     """
     commitments = {field: commit(value, salts.get(ORDER_FIELD + field, "")) for field, value in personal.items()}
-    order: dict[str, Any] = msgspec.json.decode(canonical_json({**terms, PERSONAL: commitments}))
-    return order, digest(order)
+    canonical = canonical_json({**terms, PERSONAL: commitments})
+    order: dict[str, Any] = msgspec.json.decode(canonical)
+    return order, digest_of(canonical)

@@ -14,7 +14,6 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from agreements.model import Acceptance, Annex, LedgerEntry, Presentation
 from agreements.tree import Place
-from kernel.canonical import canonical_json
 
 _LEAF: Final = """
     WITH entry AS (
@@ -58,9 +57,12 @@ _RECORD: Final = text(
 
 
 class NewLeaf(msgspec.Struct, frozen=True, kw_only=True):
-    """A row to append at the tail, which the transaction holds, and the subtrees it completes."""
+    """A row to append at the tail, which the transaction holds; its content as it was hashed, and the subtrees it
+    completes.
+    """
 
     entry: LedgerEntry
+    content: bytes
     nodes: Sequence[tuple[Place, bytes]]
 
 
@@ -96,7 +98,7 @@ async def write_acceptance(
             "actor_id": acceptance.actor_id,
             "ticked": acceptance.ticked,
             "accepted_at": acceptance.accepted_at,
-            "order_content": canonical_json(acceptance.order_content).decode(),
+            "order_content": msgspec.json.encode(acceptance.order_content).decode(),
             "order_digest": acceptance.order_digest,
             "openings": msgspec.json.encode(openings).decode(),
             "ciphertext": annex.ciphertext,
@@ -116,7 +118,7 @@ def _values(leaf: NewLeaf) -> dict[str, Any]:
         "seq": entry.seq,
         "company_id": entry.company_id,
         "kind": entry.kind,
-        "content": canonical_json(entry.content).decode(),
+        "content": leaf.content.decode(),
         "leaf_digest": entry.leaf_digest,
         "previous_hash": entry.previous_hash,
         "chain_hash": entry.chain_hash,

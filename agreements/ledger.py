@@ -62,7 +62,8 @@ async def next_leaf(
     """As `append`, for the caller to write."""
     tail = await store.lock_tail(session)
     leaf_content = content(tail.size)
-    leaf = leaf_hash(canonical_json(leaf_content))
+    hashed = canonical_json(leaf_content)
+    leaf = leaf_hash(hashed)
     nodes = await store.list_nodes(session, tree.siblings_needed_by(tail.size))
     entry = LedgerEntry(
         seq=tail.size,
@@ -74,7 +75,7 @@ async def next_leaf(
         chain_hash=chain_hash(tail.chain_hash, leaf),
         recorded_at=recorded_at,
     )
-    return NewLeaf(entry=entry, nodes=tuple(tree.completed_by(entry.seq, leaf, nodes)))
+    return NewLeaf(entry=entry, content=hashed, nodes=tuple(tree.completed_by(entry.seq, leaf, nodes)))
 
 
 def chain_hash(previous: bytes, leaf: bytes) -> bytes:

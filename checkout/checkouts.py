@@ -392,12 +392,9 @@ class Checkouts:
         """
         company = buyer_of(principal)
         async with self.db.begin(principal.db_scope(), PLACE) as session:
-            made = await self._made_already(session, principal, presentation_id)
-            if made is not None:
-                return made
             cart = await store.lock_open_cart(session, principal)
             checkout = None if cart is None else await store.lock_checkout_of_cart(session, cart.id)
-            # Another tab may have had the lock: its order is this one's
+            # Not before: another tab may have had the lock, its order is this one's
             made = await self._made_already(session, principal, presentation_id)
             if made is not None:
                 return made

@@ -68,7 +68,12 @@ def digest(obj: Any) -> str:
 
     :raises NotCanonical: as `canonical_json`
     """
-    return "sha256:" + hashlib.sha256(canonical_json(obj)).hexdigest()
+    return digest_of(canonical_json(obj))
+
+
+def digest_of(canonical: bytes) -> str:
+    """As `digest`, of what is canonical JSON already."""
+    return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
 
 def _once_named(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
