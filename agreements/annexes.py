@@ -1,4 +1,4 @@
-"""The annex of an acceptance: encrypted under a data key of its own, which a key of the keyring wraps.
+"""The annex of an act: address and browser, encrypted under a data key of its own, which a key of the keyring wraps.
 
 Deleting a row deletes its data key with it. Exchanging the keyring's key wraps the data keys anew and leaves what they
 encrypt alone.
@@ -14,7 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements.model import Annex
+from agreements.model import ActAnnex, Annex
+from kernel.canonical import canonical_json
 from kernel.signing import CannotDecrypt, Keyring, Purpose
 
 ANNEX: Final = "acceptance annex"
@@ -22,6 +23,16 @@ DATA_KEY: Final = "acceptance annex data key"
 BATCH: Final = 500
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
+
+
+def connection(ip: str, user_agent: str) -> str:
+    """What an annex says, as the ledger's row commits to it."""
+    return canonical_json({"ip": ip, "user_agent": user_agent}).decode()
+
+
+def opening(said: str, salt: str) -> bytes:
+    """What is encrypted: with *salt*, the commitment in the ledger's row can be opened."""
+    return canonical_json({"value": said, "salt": salt})
 
 
 def annex(keyring: Keyring, content: bytes, *, acceptance_id: uuid.UUID, company_id: uuid.UUID, now: datetime) -> Annex:
@@ -36,9 +47,24 @@ def annex(keyring: Keyring, content: bytes, *, acceptance_id: uuid.UUID, company
     )
 
 
-def opened(keyring: Keyring, row: Annex) -> bytes:
+def of_act(
+    keyring: Keyring, content: bytes, *, seq: int, company_id: uuid.UUID, actor_id: uuid.UUID, now: datetime
+) -> ActAnnex:
+    """The same of the act that row *seq* of the ledger records."""
+    context, data_key = _context_of_row(seq), secrets.token_bytes(_KEY_BYTES)
+    return ActAnnex(
+        ledger_seq=seq,
+        company_id=company_id,
+        actor_id=actor_id,
+        ciphertext=_encrypted(data_key, content, context),
+        wrapped_key=keyring.encrypt(DATA_KEY, data_key, context=context, under=Purpose.ANNEX),
+        recorded_at=now,
+    )
+
+
+def opened(keyring: Keyring, row: Annex | ActAnnex) -> bytes:
     """:raises CannotDecrypt: when row or keyring is not the one it was made with"""
-    context = row.acceptance_id.bytes
+    context = _context(row)
     if row.wrapped_key is None:
         return keyring.decrypt(ANNEX, row.ciphertext, context=context)
     data_key = keyring.decrypt(DATA_KEY, row.wrapped_key, context=context)
@@ -51,10 +77,8 @@ def opened(keyring: Keyring, row: Annex) -> bytes:
 async def left_behind(session: AsyncSession, keyring: Keyring) -> bool:
     """Whether data keys are still wrapped under a key that was exchanged. The transaction is `for_staff()`."""
     active = keyring.active_key(Purpose.ANNEX).id.encode() + b"\0"
-    found = await session.scalar(
-        sa.select(Annex.acceptance_id).where(sa.func.substring(Annex.wrapped_key, 1, len(active)) != active).limit(1)
-    )
-    return found is not None
+    others = [sa.func.substring(kind.wrapped_key, 1, len(active)) != active for kind in (Annex, ActAnnex)]
+    return bool(await session.scalar(sa.select(sa.or_(*(sa.exists().where(other) for other in others)))))
 
 
 async def wrap_anew(session: AsyncSession, keyring: Keyring, *, batch: int = BATCH) -> int:
@@ -63,29 +87,30 @@ async def wrap_anew(session: AsyncSession, keyring: Keyring, *, batch: int = BAT
     The transaction is `for_staff()`. Rows without a data key get one.
     """
     active = keyring.active_key(Purpose.ANNEX).id.encode() + b"\0"
-    rows = await session.scalars(
-        sa.select(Annex)
-        .where(
-            sa.or_(
-                Annex.wrapped_key.is_(None),
-                sa.func.substring(Annex.wrapped_key, 1, len(active)) != active,
-            )
-        )
-        .limit(batch)
-        .with_for_update(skip_locked=True)
-    )
-    done = 0
+    rows: list[Annex | ActAnnex] = []
+    for kind in (Annex, ActAnnex):
+        left = sa.or_(kind.wrapped_key.is_(None), sa.func.substring(kind.wrapped_key, 1, len(active)) != active)
+        query = sa.select(kind).where(left).limit(batch - len(rows)).with_for_update(skip_locked=True)
+        rows += await session.scalars(query)
     for row in rows:
-        context = row.acceptance_id.bytes
+        context = _context(row)
         if row.wrapped_key is None:
             data_key = secrets.token_bytes(_KEY_BYTES)
             row.ciphertext = _encrypted(data_key, opened(keyring, row), context)
         else:
             data_key = keyring.decrypt(DATA_KEY, row.wrapped_key, context=context)
         row.wrapped_key = keyring.encrypt(DATA_KEY, data_key, context=context, under=Purpose.ANNEX)
-        done += 1
     await session.flush()
-    return done
+    return len(rows)
+
+
+def _context(row: Annex | ActAnnex) -> bytes:
+    return row.acceptance_id.bytes if isinstance(row, Annex) else _context_of_row(row.ledger_seq)
+
+
+def _context_of_row(seq: int) -> bytes:
+    """Never as long as an acceptance's id, so that neither kind passes for the other."""
+    return b"row " + seq.to_bytes(8, "big")
 
 
 def _encrypted(data_key: bytes, content: bytes, context: bytes) -> bytes:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.model import Authority
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
-from agreements import ledger, legal_store, receipts, store, wording
+from agreements import annexes, ledger, legal_store, receipts, store, wording
 from agreements.asking import Asked, choose, choose_all, still_stands, uncovered
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.legal_model import AgreementAct, EndReason, FrameworkAgreement, FrameworkOrder
@@ -204,9 +204,18 @@ class Frameworks:
         return presentation
 
     async def accept(
-        self, principal: Principal, *, presentation_id: uuid.UUID, ticked: Collection[str], job_title: str
+        self,
+        principal: Principal,
+        *,
+        presentation_id: uuid.UUID,
+        ticked: Collection[str],
+        job_title: str,
+        ip: str,
+        user_agent: str,
     ) -> FrameworkAgreement:
         """Record the act, with its row of the ledger; an agreement that stood is replaced by it.
+
+        :param ip: with *user_agent*, kept in the annex
 
         :raises PresentationNotFound: when it is not this person's
         :raises PresentationConsumed: when it was accepted already
@@ -239,7 +248,10 @@ class Frameworks:
             if standing is not None:
                 _end(standing, EndReason.REPLACED, "", person_id, now)
                 await session.flush()
-            return await self._record(session, found, principal, boxes=boxes, ticked=ticked, job_title=title, now=now)
+            annex = annexes.connection(ip, user_agent)
+            return await self._record(
+                session, found, principal, boxes=boxes, ticked=ticked, job_title=title, annex=annex, now=now
+            )
 
     async def cite(
         self,
@@ -436,9 +448,11 @@ class Frameworks:
         boxes: Sequence[Any],
         ticked: Collection[str],
         job_title: str,
+        annex: str,
         now: datetime,
     ) -> FrameworkAgreement:
-        opened, salts = {**_personal(principal), "job_title": job_title}, found.salts
+        opened = {**_personal(principal), "job_title": job_title}
+        salts = {**found.salts, **new_salts(["annex"])}
         named = sorted(each.id for each in boxes if each.id in ticked and each.verb is not Verb.CONSENT)
 
         def leaf(seq: int) -> dict[str, Any]:
@@ -455,7 +469,7 @@ class Frameworks:
                 "authority": found.content["authority"],
                 "documents": found.content["documents"],
                 "ticked": named,
-                "commitments": commit_all(opened, salts),
+                "commitments": commit_all({**opened, "annex": annex}, salts),
             }
 
         entry = await ledger.append(
@@ -480,6 +494,16 @@ class Frameworks:
         session.add_all(
             Opening(ledger_seq=entry.seq, field=field, company_id=found.company_id, value=value, salt=salts[field])
             for field, value in opened.items()
+        )
+        session.add(
+            annexes.of_act(
+                self.agreements.keyring,
+                annexes.opening(annex, salts["annex"]),
+                seq=entry.seq,
+                company_id=found.company_id,
+                actor_id=found.actor_id,
+                now=now,
+            )
         )
         found.consumed_at, found.order_id, found.salts = now, found.checkout_id, {}
         await session.flush()

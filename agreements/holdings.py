@@ -9,7 +9,7 @@ import msgspec
 from accounts.personal_data import Holding, Room, Row
 from accounts.privacy_model import RecordKind
 from agreements.annexes import opened
-from agreements.model import Annex
+from agreements.model import ActAnnex, Annex
 from kernel.mail import ERASED_RECIPIENT
 from kernel.signing import CannotDecrypt, Keyring
 
@@ -27,15 +27,16 @@ def room(keyring: Keyring) -> Room:
     """*keyring* decrypts what an export shows of the annex."""
 
     def reveal(row: Row) -> Row:
+        given = {("recorded_at" if name == "since" else name): row[name] for name in row}
         try:
-            sealed = opened(keyring, Annex(**{("recorded_at" if name == "since" else name): row[name] for name in row}))
+            sealed = opened(keyring, ActAnnex(**given) if "ledger_seq" in given else Annex(**given))
         except CannotDecrypt:
             return {"since": row["since"], "unreadable": base64.b64encode(bytes(row["ciphertext"])).decode()}
         annex = msgspec.json.decode(sealed, type=dict[str, str])["value"]
         return {"since": row["since"], **msgspec.json.decode(annex, type=dict[str, str])}
 
     return Room(
-        holdings=(*_HOLDINGS, msgspec.structs.replace(_CONNECTIONS, reveal=reveal)),
+        holdings=(*_HOLDINGS, *(msgspec.structs.replace(each, reveal=reveal) for each in (_CONNECTIONS, _OF_ACTS))),
         emails=("SELECT lower(email) FROM package_party WHERE person_id = ANY (:people)",),
         unfinished=(
             (
@@ -237,6 +238,24 @@ _CONNECTIONS: Final = Holding(
             "DELETE FROM acceptance_annex x USING acceptance a, company c WHERE a.id = x.acceptance_id"
             f" AND c.id = x.company_id AND x.recorded_at <= {_CUT_OFF} AND c.id <> ALL (:held)"
             " AND a.actor_id <> ALL (:held_people)"
+        ),
+    ),
+)
+_OF_ACTS: Final = Holding(
+    name="signature-connections",
+    table="act_annex",
+    kind=RecordKind.CONNECTION_EVIDENCE,
+    says={
+        "en": "Internet address and browser of your signatures with others and of framework agreements you accepted",
+        "es": "Dirección de Internet y navegador de sus firmas junto con otros y de los acuerdos marco que aceptó",
+    },
+    rows="SELECT recorded_at AS since, ledger_seq, company_id, actor_id, ciphertext, wrapped_key FROM act_annex"
+    " WHERE actor_id = ANY (:people)",
+    erase=("DELETE FROM act_annex WHERE actor_id = ANY (:people) AND recorded_at <= :before",),
+    expire=(
+        (
+            "DELETE FROM act_annex x USING company c WHERE c.id = x.company_id"
+            f" AND x.recorded_at <= {_CUT_OFF} AND c.id <> ALL (:held) AND x.actor_id <> ALL (:held_people)"
         ),
     ),
 )

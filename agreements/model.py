@@ -298,6 +298,23 @@ class Annex(Base, kw_only=True):
     recorded_at: Mapped[datetime]
 
 
+class ActAnnex(Base, kw_only=True):
+    """The same of an act that is no acceptance of an order: a signature with others, or a framework agreement."""
+
+    __tablename__ = "act_annex"
+    __table_args__ = (sa.Index(None, "actor_id"),)
+
+    ledger_seq: Mapped[int] = mapped_column(
+        sa.ForeignKey("acceptance_ledger.seq"), primary_key=True, autoincrement=False
+    )
+    company_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("company.id"))
+    actor_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("person.id"))
+    ciphertext: Mapped[bytes] = mapped_column(repr=False)
+    wrapped_key: Mapped[bytes] = mapped_column(repr=False)
+    """The data key of this row, encrypted under a key of the keyring."""
+    recorded_at: Mapped[datetime]
+
+
 class Receipt(Base, kw_only=True):
     """What became of an acceptance's receipt: recorded, then under a signed head, then sent to its signer."""
 

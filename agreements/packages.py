@@ -16,7 +16,7 @@ from sqlalchemy.orm import selectinload
 
 from accounts.principal import BuyerCompany
 from accounts.store import find_merchant
-from agreements import ledger, legal_store
+from agreements import annexes, ledger, legal_store
 from agreements.asking import Asked, choose, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.model import JOB_TITLE_MAXIMUM, DocumentKind, Opening, PresentedDocument
@@ -101,7 +101,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signs, as they are known, and what they typed."""
+    """Who signs, as they are known, what they typed, and from where: *ip* and *user_agent* go into the annex."""
 
     person_id: uuid.UUID
     name: str
@@ -112,6 +112,8 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True):
     locale: str
     template_digest: str
     stylesheet_digest: str
+    ip: str
+    user_agent: str
 
 
 async def selling_policy(session: AsyncSession) -> Selling:
@@ -292,7 +294,14 @@ async def refuse_stale(
 
 
 async def sign(
-    session: AsyncSession, package: Package, party: Party, signer: Signer, *, shown_digest: str, now: datetime
+    session: AsyncSession,
+    keyring: Keyring,
+    package: Package,
+    party: Party,
+    signer: Signer,
+    *,
+    shown_digest: str,
+    now: datetime,
 ) -> None:
     """Record one signature and move the package. Locks the ledger's tail.
 
@@ -325,7 +334,8 @@ async def sign(
             strict=True,
         )
     )
-    salts, matches = new_salts(opened), name.casefold() == " ".join(signer.name.split()).casefold()
+    annex, salts = annexes.connection(signer.ip, signer.user_agent), new_salts([*opened, "annex"])
+    matches = name.casefold() == " ".join(signer.name.split()).casefold()
 
     def leaf(seq: int) -> dict[str, Any]:
         return {
@@ -346,7 +356,7 @@ async def sign(
             "template_digest": signer.template_digest,
             "stylesheet_digest": signer.stylesheet_digest,
             "name_matches": matches,
-            "commitments": commit_all(opened, salts),
+            "commitments": commit_all({**opened, "annex": annex}, salts),
         }
 
     entry = await ledger.append(
@@ -365,6 +375,16 @@ async def sign(
     session.add_all(
         Opening(ledger_seq=entry.seq, field=field, company_id=package.company_id, value=value, salt=salts[field])
         for field, value in opened.items()
+    )
+    session.add(
+        annexes.of_act(
+            keyring,
+            annexes.opening(annex, salts["annex"]),
+            seq=entry.seq,
+            company_id=package.company_id,
+            actor_id=signer.person_id,
+            now=now,
+        )
     )
     party.signed_at, party.person_id = now, signer.person_id
     if event is not PackageEvent.SIGN_LAST:

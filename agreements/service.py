@@ -600,7 +600,7 @@ class Agreements:
     ) -> Acceptance:
         acceptance_id, salts = new_id(), presentation.salts
         ticked = sorted(statement.id for statement in boxes if statement.verb is not Verb.CONSENT)
-        annex = canonical_json({"ip": ip, "user_agent": user_agent}).decode()
+        annex = annexes.connection(ip, user_agent)
         opened = {**actor.personal, "job_title": job_title}
         commitments = commit_all({**opened, "annex": annex}, salts)
 
@@ -625,7 +625,7 @@ class Agreements:
         opened |= {ORDER_FIELD + field: value for field, value in personal.items()}
         sealed = annexes.annex(
             self.keyring,
-            canonical_json({"value": annex, "salt": salts["annex"]}),
+            annexes.opening(annex, salts["annex"]),
             acceptance_id=acceptance_id,
             company_id=presentation.company_id,
             now=now,

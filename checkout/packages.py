@@ -264,7 +264,7 @@ class Packages:
                 await self._tell_executed(session, package, order)
             else:
                 stage = package.state
-                await packages.sign(session, package, party, signer, shown_digest=shown_digest, now=now)
+                await packages.sign(session, self.keyring, package, party, signer, shown_digest=shown_digest, now=now)
                 if checkout.state is not State.SIGNING:
                     checkout.state, checkout.updated_at = advance(checkout.state, Event.SIGN), now
                 if package.state is not stage:
@@ -374,7 +374,7 @@ class Packages:
             order_id: uuid.UUID, _: dict[str, Any], personal: dict[str, str]
         ) -> tuple[dict[str, Any], str]:
             # after credit and stock: the ledger's tail is locked last
-            await packages.sign(session, package, party, signer, shown_digest=shown_digest, now=now)
+            await packages.sign(session, self.keyring, package, party, signer, shown_digest=shown_digest, now=now)
             return await packages.execute(session, package, order_id, personal, now=now)
 
         return await self.checkouts.make_order(

@@ -22,6 +22,7 @@ LOCALES: Final = ("en", "es")
 FORM_BYTES_MAX: Final = 1_000_000
 FIELD_CHARACTERS_MAX: Final = 200_000
 SESSION_DAYS: Final = 30
+USER_AGENT_LONGEST: Final = 500
 _WITH_FILES: Final = "multipart/form-data"
 
 
@@ -111,6 +112,16 @@ def locale_of(request: AnyRequest) -> str:
     if own in LOCALES:
         return str(own)
     return _preferred(request.headers.get("accept-language", ""))
+
+
+def address_of(request: AnyRequest) -> str:
+    """The caller's socket address; proxies are configured in front of uvicorn, not believed here."""
+    return "" if request.client is None else request.client.host
+
+
+def user_agent_of(request: AnyRequest) -> str:
+    """The caller's browser, as it calls itself, cut where nobody's is as long."""
+    return request.headers.get("user-agent", "")[:USER_AGENT_LONGEST]
 
 
 async def read_form(request: AnyRequest) -> Form:

@@ -22,7 +22,16 @@ from kernel.canonical import canonical_json
 from kernel.db import for_staff
 from kernel.errors import DomainError
 from web.evidence import stylesheet_digest, template_digest
-from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
+from web.http import (
+    AnyRequest,
+    Html,
+    address_of,
+    locale_of,
+    principal_of,
+    read_form,
+    services_of,
+    user_agent_of,
+)
 from web.pages import page, redirect, translations
 from web.sentences import N_, sentence
 
@@ -115,6 +124,8 @@ async def sign(request: AnyRequest, template: str, package_id: uuid.UUID, *, bas
         locale=locale,
         template_digest=template_digest(template),
         stylesheet_digest=stylesheet_digest(),
+        ip=address_of(request),
+        user_agent=user_agent_of(request),
     )
 
     async def shown(

@@ -52,7 +52,14 @@ async def main(what):
     elif what["act"] == "agreements.withdraw":
         await publishing.withdraw("master-terms", "3.1", reason="A wrong court", by=person)
     elif what["act"] == "agreements.accept_framework":
-        await frameworks.accept(principal, presentation_id=UUID(what["id"]), ticked=what["ticked"], job_title="Buyer")
+        await frameworks.accept(
+            principal,
+            presentation_id=UUID(what["id"]),
+            ticked=what["ticked"],
+            job_title="Buyer",
+            ip="192.0.2.7",
+            user_agent="a browser",
+        )
     else:
         await frameworks.end(principal, UUID(what["id"]), note="Enough")
     await db.close()
@@ -150,7 +157,14 @@ async def test_a_killed_act_is_whole_or_never_was_and_can_be_done_then(
         shown = await covered.present(step.principal, locale="en", **digests)
         what["id"] = str(shown.id)
         if act == "agreements.end_framework":
-            made = await covered.accept(step.principal, presentation_id=shown.id, ticked=BOXES, job_title="Buyer")
+            made = await covered.accept(
+                step.principal,
+                presentation_id=shown.id,
+                ticked=BOXES,
+                job_title="Buyer",
+                ip="192.0.2.7",
+                user_agent="a browser",
+            )
             what["id"] = str(made.id)
 
     assert await run(what, point) == -signal.SIGKILL

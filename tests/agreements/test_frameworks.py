@@ -1,5 +1,6 @@
 """A framework agreement covers what programs order: accepted once, cited by each order, ended, overtaken."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -7,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.principal import BuyerCompany, Principal
-from agreements import legal_store
+from agreements import annexes, legal_store
+from agreements.commitments import commit
 from agreements.frameworks import (
     EndingUnusable,
     FrameworkEnded,
@@ -18,7 +20,7 @@ from agreements.frameworks import (
     Frameworks,
 )
 from agreements.legal_model import EndReason, FrameworkAgreement, FrameworkOrder
-from agreements.model import LedgerEntry, Opening
+from agreements.model import ActAnnex, LedgerEntry, Opening
 from agreements.notices import Notices
 from agreements.service import (
     BoxNotTicked,
@@ -34,6 +36,7 @@ from kernel.clock import FixedClock
 from kernel.db import Database, for_company, for_staff
 from kernel.ids import new_id
 from kernel.money import Money
+from kernel.signing import Purpose
 from tests.agreements.conftest import BOXES, PERSONAL, TERMS, Step, make_member
 from tests.agreements.test_asking import publish
 
@@ -49,7 +52,8 @@ async def accept(frameworks: Frameworks, principal: Principal, **changed: Any) -
     presentation = await frameworks.present(
         principal, locale="en", template_digest="sha256:" + "a" * 64, stylesheet_digest="sha256:" + "b" * 64
     )
-    given = {"presentation_id": presentation.id, "ticked": BOXES, "job_title": "Head of purchasing", **changed}
+    given: dict[str, Any] = {"presentation_id": presentation.id, "ticked": BOXES, "job_title": "Head of purchasing"}
+    given |= {"ip": "192.0.2.7", "user_agent": "Mozilla/5.0 (X11; a browser)", **changed}
     return await frameworks.accept(principal, **given)
 
 
@@ -246,3 +250,27 @@ async def test_the_runtime_role_ends_it_and_changes_nothing_else_of_it(framework
                 await session.execute(sa.text(act))
     async with step.database.begin(for_company(new_id())) as session:
         assert await legal_store.list_frameworks(session) == []
+
+
+async def test_it_keeps_address_and_browser_of_the_acceptance_encrypted_through_an_exchange_of_the_key(
+    frameworks: Frameworks, step: Step, clock: FixedClock
+) -> None:
+    made, keyring = await accept(frameworks, step.principal), step.agreements.keyring
+    async with step.database.begin(for_staff()) as session:
+        kept = await session.get_one(ActAnnex, made.ledger_seq)
+        row = await session.get_one(LedgerEntry, made.ledger_seq)
+        before, found = kept.wrapped_key, json.loads(annexes.opened(keyring, kept))
+        assert not await annexes.left_behind(session, keyring)
+    assert kept.actor_id == step.principal.person_id
+    assert json.loads(found["value"])["ip"] == "192.0.2.7"
+    assert row.content["commitments"]["annex"] == commit(found["value"], found["salt"])
+    clock.advance(days=1)
+    rotated = keyring.rotated(Purpose.ANNEX, now=clock.now())
+
+    async with step.database.begin(for_staff()) as session:
+        assert await annexes.left_behind(session, rotated)
+        assert await annexes.wrap_anew(session, rotated) == 1
+        assert await annexes.wrap_anew(session, rotated) == 0
+        anew = await session.get_one(ActAnnex, made.ledger_seq)
+        assert anew.wrapped_key != before
+        assert json.loads(annexes.opened(rotated, anew)) == found

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import sqlalchemy as sa
 
 from accounts.model import MemberRole, Person
 from accounts.principal import Principal
-from agreements import bundles, verify
+from agreements import annexes, bundles, verify
 from agreements.bundles import Bundle
+from agreements.commitments import commit
+from agreements.holdings import room
+from agreements.model import ActAnnex
 from agreements.search import Wanted, search
 from agreements.service import ReceiptNotFound
 from agreements.verify import canonical_zip, exit_code, read_zip, verify_bundle, verify_receipt
@@ -26,7 +30,7 @@ from kernel.canonical import canonical_json
 from kernel.db import for_staff
 from kernel.ids import new_id
 from kernel.pdf_seal import look_at_seal
-from kernel.signing import Purpose
+from kernel.signing import CannotDecrypt, Purpose
 from tests.agreements.test_bundle import CLASSES, SEED, flipped
 from tests.agreements.test_receipt import members, outcomes
 from tests.checkout.conftest import House
@@ -67,7 +71,8 @@ async def test_a_stranger_verifies_all_signatures_offline_with_the_one_file(
 
     checks = verify_bundle(made.content, trusted)
 
-    assert [each for each in checks if each.outcome != "passed"] == []
+    assert outcomes(checks, "failed") == set()
+    assert outcomes(checks, "skipped") == {f"signature {number} opening annex" for number in (1, 2, 3)}
     assert outcomes(checks, "passed") >= {
         *("signature 1 inclusion", "signature 3 chain", "execution inclusion", "signatures", "sentences", "pdf seal"),
         *("signature 2 opening typed_name", "execution opening party.0", "execution opening order.ship_to.name"),
@@ -225,3 +230,52 @@ async def test_the_legal_desk_finds_each_signature_by_person_document_and_order(
     async with house.database.begin(for_staff()) as session:
         await session.execute(sa.text("delete from acceptance_opening"))
     assert await found(order_id=order.id) == sorted(("-", role, order.id) for _, role, _ in (buyer, chief, legal))
+
+
+async def test_each_signature_keeps_address_and_browser_encrypted_and_committed_to(s: Signing, house: House) -> None:
+    await s.fill()
+    package = await s.send()
+    await s.sign(house.acme, package, ip="203.0.113.9")
+    await s.sign(s.chief, package)
+    keyring = house.checkouts.agreements.keyring
+
+    first, second = sorted(await house.rows(ActAnnex), key=lambda each: each.ledger_seq)
+
+    assert (first.actor_id, second.actor_id) == (house.acme.person_id, s.chief.person_id)
+    assert b"203.0.113.9" not in first.ciphertext
+    found = json.loads(annexes.opened(keyring, first))
+    assert json.loads(found["value"]) == {"ip": "203.0.113.9", "user_agent": "Mozilla/5.0 (X11; a browser)"}
+    row = next(each for each in await s.leaves() if each.seq == first.ledger_seq)
+    assert row.content["commitments"]["annex"] == commit(found["value"], found["salt"])
+    first.ciphertext, first.wrapped_key = second.ciphertext, second.wrapped_key
+    with pytest.raises(CannotDecrypt):
+        annexes.opened(keyring, first)
+
+
+async def test_annexes_of_signatures_go_by_request_and_by_age_unless_they_are_held(s: Signing, house: House) -> None:
+    """By the statements of the room's holding, which erasure and retention run."""
+    await s.fill()
+    package = await s.send()
+    await s.sign(house.acme, package)
+    await s.sign(s.chief, package)
+    keyring, now = house.checkouts.agreements.keyring, house.clock.now()
+    (holding,) = (each for each in room(keyring).holdings if each.table == "act_annex")
+    assert holding.reveal is not None
+    befores = json.dumps({})
+    mine = {"people": [house.acme.person_id]}
+
+    async def left(statement: str, **values: Any) -> int:
+        async with house.database.begin(for_staff()) as session:
+            await session.execute(sa.text(statement), values)
+        return len(await house.rows(ActAnnex))
+
+    async with house.database.begin(for_staff()) as session:
+        [row] = (await session.execute(sa.text(holding.rows), mine)).mappings()
+    assert holding.reveal(dict(row))["ip"] == "192.0.2.7"
+    young, old = now - timedelta(days=1), now + timedelta(days=1)
+    aged = {"befores": befores, "held": [], "held_people": []}
+    assert await left(holding.expire[0], **{**aged, "before": young}) == 2
+    assert await left(holding.expire[0], **{**aged, "before": old, "held": [package.company_id]}) == 2
+    assert await left(holding.erase[0], **mine, before=young) == 2
+    assert await left(holding.expire[0], **{**aged, "before": old, "held_people": [s.chief.person_id]}) == 1
+    assert await left(holding.erase[0], people=[s.chief.person_id], before=old) == 0

@@ -66,6 +66,8 @@ class Signing:
             "locale": "en",
             "template_digest": DIGEST,
             "stylesheet_digest": DIGEST,
+            "ip": "192.0.2.7",
+            "user_agent": "Mozilla/5.0 (X11; a browser)",
             **changed,
         }
         return await self.packages.sign(who, package.id, Signer(**given), shown_digest=package.digest)

@@ -444,6 +444,8 @@ async def _sign(services: Services, principal: Principal, package_id: uuid.UUID)
         locale="en",
         template_digest=DIGEST,
         stylesheet_digest=DIGEST,
+        ip="192.0.2.8",
+        user_agent="a browser",
     )
     shown = (await services.packages.find(principal, package_id)).package.digest
     signed = await services.packages.sign(principal, package_id, signer, shown_digest=shown)

@@ -412,7 +412,12 @@ async def _framework(services: Services, principal: Principal, word: str) -> str
     """Accepted by the company's signatory; returns its id."""
     shown = await services.frameworks.present(principal, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
     made = await services.frameworks.accept(
-        principal, presentation_id=shown.id, ticked=BOXES, job_title=f"Buyer {word}"
+        principal,
+        presentation_id=shown.id,
+        ticked=BOXES,
+        job_title=f"Buyer {word}",
+        ip="192.0.2.8",
+        user_agent=f"browser of {word}",
     )
     return str(made.id)
 
@@ -467,6 +472,8 @@ async def _half_signed(services: Services, company_id: uuid.UUID, word: str) -> 
         locale="en",
         template_digest=DIGEST,
         stylesheet_digest=DIGEST,
+        ip="192.0.2.8",
+        user_agent=f"browser of {word}",
     )
     await services.packages.sign(signer, package.id, typed, shown_digest=package.digest)
     return str(package.id), str(package.parties[0].id)

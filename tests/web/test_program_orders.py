@@ -46,7 +46,9 @@ class Program:
     async def agree(self) -> None:
         frameworks = self.shop.services.frameworks
         shown = await frameworks.present(self.signatory, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
-        await frameworks.accept(self.signatory, presentation_id=shown.id, ticked=BOXES, job_title="Buyer")
+        await frameworks.accept(
+            self.signatory, presentation_id=shown.id, ticked=BOXES, job_title="Buyer", ip="192.0.2.7", user_agent="-"
+        )
 
     async def order(self, sku: str = "CRUNCHY-ARMCHAIR", quantity: str = "2", **changed: Any) -> Order:
         asked = AskedOrder(

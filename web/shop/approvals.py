@@ -38,19 +38,26 @@ from checkout.needs import SignaturesNeeded
 from checkout.states import EventRefused
 from kernel.errors import DomainError
 from web.evidence import stylesheet_digest, template_digest
-from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
+from web.http import (
+    AnyRequest,
+    Html,
+    address_of,
+    locale_of,
+    principal_of,
+    read_form,
+    services_of,
+    user_agent_of,
+)
 from web.pages import page, redirect
 from web.sentences import N_, sentence
 from web.shop.checkout import (
     SHOWN_AFRESH,
-    USER_AGENT_LONGEST,
     country_name_of,
     elsewhere,
     lead_on,
     presentation_id_of,
     presented_documents,
 )
-from web.shop.entrance import address_of
 
 APPROVAL_TEMPLATE: Final = "account/approval.html"
 BEFORE_REVIEW: Final = (
@@ -177,7 +184,7 @@ async def approve(request: AnyRequest, request_id: FromPath[uuid.UUID]) -> Html:
             ticked=frozenset(name for name, value in form.as_dict().items() if value == "yes"),
             job_title=job_title,
             ip=address_of(request),
-            user_agent=request.headers.get("user-agent", "")[:USER_AGENT_LONGEST],
+            user_agent=user_agent_of(request),
         )
     except BoxNotTicked as error:
         errors = dict.fromkeys(msgspec.convert(error.extra["boxes"], list[str]), sentence(error, locale))

@@ -46,16 +46,24 @@ from kernel.db import for_staff
 from kernel.errors import DomainError
 from web.countries import country_options
 from web.evidence import stylesheet_digest, template_digest
-from web.http import AnyRequest, Form, Html, locale_of, principal_of, read_form, services_of
+from web.http import (
+    AnyRequest,
+    Form,
+    Html,
+    address_of,
+    locale_of,
+    principal_of,
+    read_form,
+    services_of,
+    user_agent_of,
+)
 from web.pages import page, redirect
 from web.sentences import field_errors, sentence
 from web.shop.cart import show_cart
-from web.shop.entrance import address_of
 
 REVIEW_TEMPLATE: Final = "checkout/review.html"
 ADDRESS_FIELDS: Final = tuple(ShipTo.__struct_fields__)
 ADDRESSES_OFFERED: Final = 3
-USER_AGENT_LONGEST: Final = 500
 SHOWN_AFRESH: Final = (
     PriceChanged,
     PresentationStale,
@@ -210,7 +218,7 @@ async def place_order(request: AnyRequest) -> Html:
             ticked=frozenset(name for name, value in form.as_dict().items() if value == "yes"),
             job_title=job_title,
             ip=address_of(request),
-            user_agent=request.headers.get("user-agent", "")[:USER_AGENT_LONGEST],
+            user_agent=user_agent_of(request),
         )
     except BoxNotTicked as error:
         said = sentence(error, locale_of(request))

@@ -27,6 +27,7 @@ from web.http import (
     AnyRequest,
     Form,
     Html,
+    address_of,
     locale_of,
     principal_of,
     read_form,
@@ -43,11 +44,6 @@ NO_VALUES: Final[dict[str, str]] = {}
 SIGN_UP_FIELDS: Final = ("email", "name", "company_name", "country", "tax_id", "currency")
 SIGN_UP_ORDER: Final = ("company_name", "country", "tax_id", "currency", "name", "email", "password")
 """As they stand on the page, so that the summary above them reads in the same order."""
-
-
-def address_of(request: AnyRequest) -> str:
-    """The caller's socket address; proxies are configured in front of uvicorn, not believed here."""
-    return "" if request.client is None else request.client.host
 
 
 async def entered(request: AnyRequest, opened: OpenedSession, target: str) -> Html:

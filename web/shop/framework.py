@@ -21,7 +21,16 @@ from agreements.service import (
 from kernel.canonical import canonical_json
 from kernel.errors import DomainError
 from web.evidence import stylesheet_digest, template_digest
-from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
+from web.http import (
+    AnyRequest,
+    Html,
+    address_of,
+    locale_of,
+    principal_of,
+    read_form,
+    services_of,
+    user_agent_of,
+)
 from web.pages import page, redirect
 from web.sentences import sentence
 from web.shop.checkout import presented_documents
@@ -48,6 +57,8 @@ async def accept_framework(request: AnyRequest) -> Html:
             presentation_id=presentation_id,
             ticked=frozenset(name for name, value in form.as_dict().items() if value == "yes"),
             job_title=form.get("job_title"),
+            ip=address_of(request),
+            user_agent=user_agent_of(request),
         )
     except BoxNotTicked as error:
         said = sentence(error, locale)
