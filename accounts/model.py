@@ -70,6 +70,8 @@ class KeyScope(StrEnum):
     PRICES_READ = "prices:read"
     QUOTES_CREATE = "quotes:create"
     ORDERS_READ = "orders:read"
+    ORDERS_CREATE = "orders:create"
+    """Place orders that cite the company's framework agreement."""
     WEBHOOKS_MANAGE = "webhooks:manage"
 
 

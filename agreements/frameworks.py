@@ -114,8 +114,10 @@ class Frameworks:
         self.agreements = agreements
 
     async def find(self, principal: Principal) -> FrameworkView:
-        """The company's standing agreement."""
-        company, _ = _member(principal)
+        """The company's standing agreement, for its members and its programs."""
+        company = principal.company
+        if company is None:
+            raise ActorMissing("Log in for your company to see its agreement.")
         now = self.clock.now()
         async with self.db.begin(principal.db_scope()) as session:
             found = await legal_store.find_standing_framework(session, company.id)
@@ -264,23 +266,21 @@ class Frameworks:
         total: Money,
         categories: Collection[str],
         channel: str,
+        framework_id: uuid.UUID | None = None,
     ) -> tuple[dict[str, Any], str]:
         """Give an order by a program its basis: the company's agreement, cited in the ledger. Runs in the transaction
         that makes the order, which has no other basis. Returns the canonical order and its digest.
 
+        :param framework_id: the agreement that the program cites; None: the one that stands
         :param terms: the order without its *personal* fields, as `Agreements.accept` takes them
         :param categories: of its goods, from the top category down
         :param channel: `api` or `punchout`
-        :raises FrameworkMissing: when none stands
+        :raises FrameworkMissing, FrameworkNotFound, FrameworkEnded: as `citable`
         :raises FrameworkOutdated: when the order is asked for a document or material version that it does not cover
         :raises FrameworkExceeded: when the total is above what its signatory might sign
         """
         now = self.clock.now()
-        found = await legal_store.lock_standing_framework(session, company.id)
-        if found is None or channel not in found.order_content["channels"]:
-            raise FrameworkMissing(
-                "Have a signatory of your company accept the framework agreement at /account/agreements first."
-            )
+        found = await self.citable(session, company.id, framework_id, channel=channel)
         presentation = await store.find_presentation(session, found.presentation_id)
         assert presentation is not None, "an agreement has its presentation"
         asked = msgspec.structs.replace(_asked(company), categories=tuple(sorted(categories)))
@@ -346,10 +346,35 @@ class Frameworks:
         await session.flush()
         return content, order_digest
 
-    async def signatory_of(self, session: AsyncSession, company_id: uuid.UUID) -> uuid.UUID | None:
-        """Who accepted the agreement that stands, if one does."""
-        found = await legal_store.find_standing_framework(session, company_id)
-        return None if found is None else found.actor_id
+    async def citable(
+        self, session: AsyncSession, company_id: uuid.UUID, framework_id: uuid.UUID | None, *, channel: str
+    ) -> FrameworkAgreement:
+        """The agreement that stands, which orders may cite; it does not end before the session's transaction does.
+
+        :param framework_id: what the program takes for it; None: whichever it is
+        :raises FrameworkNotFound: when the company never had an agreement of this id
+        :raises FrameworkEnded: when that one has ended
+        :raises FrameworkMissing: when none stands, or not for *channel*
+        """
+        found = await legal_store.hold_standing_framework(session, company_id)
+        if framework_id is not None and (found is None or found.id != framework_id):
+            cited = await legal_store.find_framework(session, framework_id)
+            if cited is None or cited.company_id != company_id:
+                raise FrameworkNotFound(
+                    "Your company has no framework agreement of this id. /account/agreements shows the one that stands."
+                )
+            assert cited.ended_at is not None, "one stands at most"
+            raise FrameworkEnded(
+                f"This framework agreement ended on {cited.ended_at:%Y-%m-%d}. Nothing was ordered: cite the one that "
+                "stands, or have a signatory of your company accept one at /account/agreements.",
+                ended_at=timestamp(cited.ended_at),
+                standing=None if found is None else str(found.id),
+            )
+        if found is None or channel not in found.order_content["channels"]:
+            raise FrameworkMissing(
+                "Have a signatory of your company accept the framework agreement at /account/agreements first."
+            )
+        return found
 
     async def end(self, principal: Principal, framework_id: uuid.UUID, *, note: str) -> None:
         """End it at once, for the buyer by a signatory or for the seller by the legal desk. Orders placed stay.

@@ -244,6 +244,16 @@ async def lock_standing_framework(session: AsyncSession, company_id: uuid.UUID) 
     )
 
 
+async def hold_standing_framework(session: AsyncSession, company_id: uuid.UUID) -> FrameworkAgreement | None:
+    """Nobody ends it before the transaction does; others may hold it too."""
+    return await session.scalar(
+        sa.select(FrameworkAgreement)
+        .where(FrameworkAgreement.company_id == company_id, FrameworkAgreement.ended_at.is_(None))
+        .with_for_update(read=True)
+        .execution_options(populate_existing=True)
+    )
+
+
 async def find_framework(session: AsyncSession, framework_id: uuid.UUID) -> FrameworkAgreement | None:
     return await session.get(FrameworkAgreement, framework_id)
 

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -149,7 +150,7 @@ class Carts:
         """
         now = self.clock.now()
         async with self.db.begin(principal.db_scope()) as session:
-            known, unit = await self._sold(session, sku, unit)
+            known, unit = _sold(await self._find(session, sku), sku.strip(), unit)
         line = CartLine(position=1, sku=known.code, unit=unit, quantity=_quantity(quantity, known.code, known))
         return price_cart(
             None,
@@ -343,24 +344,12 @@ class Carts:
         return cart, line
 
     async def _add(self, session: AsyncSession, cart: Cart, code: str, quantity: str, unit: str | None) -> None:
-        sku, unit = await self._sold(session, code, unit)
-        amount = _quantity(quantity, sku.code, sku)
-        if not any(line.sku == sku.code and line.unit == unit for line in cart.lines) and len(cart.lines) >= LINES_MOST:
-            raise CartFull(f"A cart holds {LINES_MOST} lines; order these first.")
-        _put(cart, sku.code, unit, amount)
+        known = await self._find(session, code)
+        put(cart, known, code.strip(), quantity, unit)
 
-    async def _sold(self, session: AsyncSession, code: str, unit: str | None) -> tuple[SkuView, str]:
-        """The SKU and the unit meant, where both can be bought."""
+    async def _find(self, session: AsyncSession, code: str) -> dict[str, SkuView]:
         code = code.strip()
-        known = await self.catalog.find_skus_in(session, {code}) if code.isprintable() else {}
-        sku = known.get(code)
-        if sku is None or not sku.active:
-            raise SkuUnknown(f"We do not sell {code[:64]!r}; check the SKU or search for it.", sku=code[:64])
-        unit = unit or sku.base_unit
-        if sku.factor(unit) is None:
-            units = ", ".join(each.unit for each in sku.units)
-            raise UnitUnknown(f"{code} is sold by: {units}.", sku=code, units=[each.unit for each in sku.units])
-        return sku, unit
+        return await self.catalog.find_skus_in(session, {code}) if code.isprintable() else {}
 
     async def _changed(
         self, session: AsyncSession, cart: Cart, principal: Principal, *, lines: int | None = None
@@ -377,18 +366,47 @@ class Carts:
             events.record(session, "carted", journey=principal.visitor_id, at=now, lines=lines)
 
 
+def put(
+    cart: Cart, skus: Mapping[str, SkuView], code: str, quantity: str, unit: str | None, *, position: int | None = None
+) -> None:
+    """Put *quantity* of a SKU into *cart*, to its line if there is one of that unit.
+
+    :param skus: the catalogue's facts, by code; absent is unknown
+    :param unit: None is the SKU's base unit
+    :param position: of a new line, None: one that the cart never had
+    :raises SkuUnknown, UnitUnknown, QuantityRefused, CartFull: as `Carts.add`
+    """
+    sku, unit = _sold(skus, code, unit)
+    amount = _quantity(quantity, sku.code, sku)
+    if not any(line.sku == sku.code and line.unit == unit for line in cart.lines) and len(cart.lines) >= LINES_MOST:
+        raise CartFull(f"A cart holds {LINES_MOST} lines; order these first.")
+    _put(cart, sku.code, unit, amount, position)
+
+
 def delivery_to(ship_to: ShipTo, tax_id: str | None) -> Delivery:
     """Where the buyer said."""
     return Delivery(country=ship_to.country, postal_code=ship_to.postal_code, tax_id=tax_id, assumed=False)
 
 
-def _put(cart: Cart, sku: str, unit: str, quantity: Decimal) -> None:
+def _sold(skus: Mapping[str, SkuView], code: str, unit: str | None) -> tuple[SkuView, str]:
+    """The SKU and the unit meant, where both can be bought."""
+    sku = skus.get(code)
+    if sku is None or not sku.active:
+        raise SkuUnknown(f"We do not sell {code[:64]!r}; check the SKU or search for it.", sku=code[:64])
+    unit = unit or sku.base_unit
+    if sku.factor(unit) is None:
+        units = ", ".join(each.unit for each in sku.units)
+        raise UnitUnknown(f"{code} is sold by: {units}.", sku=code, units=[each.unit for each in sku.units])
+    return sku, unit
+
+
+def _put(cart: Cart, sku: str, unit: str, quantity: Decimal, position: int | None = None) -> None:
     line = next((line for line in cart.lines if line.sku == sku and line.unit == unit), None)
     if line is not None:
         line.quantity = _at_most(line.quantity + quantity, sku)
         return
     # Never the position of a line that was there before: another tab may still show that one
-    position = max([cart.version, *(line.position for line in cart.lines)]) + 1
+    position = position or max([cart.version, *(line.position for line in cart.lines)]) + 1
     cart.lines.append(CartLine(position=position, sku=sku, unit=unit, quantity=quantity))
 
 

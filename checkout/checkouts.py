@@ -53,6 +53,7 @@ from kernel.ids import new_id
 from kernel.jobs import enqueue
 from kernel.mail import queue_mail
 from kernel.money import Money
+from pricing.engine.explain import refusal_text
 
 PAY_WITHIN: Final = timedelta(days=3)
 SHOWN_FOR: Final = timedelta(hours=1)
@@ -174,8 +175,8 @@ class Checkouts:
         :raises CartEmpty: when there is nothing to order
         """
         form = Form()
-        ship_to = _check_ship_to(form, details.ship_to)
-        po_number = form.check("po_number", _check_line, details.po_number, PO_LONGEST)
+        ship_to = check_ship_to(form, details.ship_to)
+        po_number = form.check("po_number", check_line, details.po_number, PO_LONGEST)
         tax_country = ship_to.country if principal.company is None else principal.company.country
         tax_id = form.check("tax_id", check_tax_id, details.tax_id, tax_country)
         given_email = details.email or principal.email
@@ -622,7 +623,7 @@ class Checkouts:
         priced = price()
         if any(line.refused is not None or line.names is None for line in priced.lines):
             raise CartNotOrderable(
-                "Some lines cannot be ordered as they are; the cart says why.", lines=_problems(priced)
+                "Some lines cannot be ordered as they are; `lines` says which and why.", lines=_problems(priced)
             )
         if priced.freight_refusal is not None:
             raise FreightNotKnown(priced.freight_refusal)
@@ -740,6 +741,7 @@ def _problems(priced: PricedCart) -> list[dict[str, Any]]:
             "position": line.position,
             "sku": line.sku,
             "reason": "unknown_sku" if line.refused is None else line.refused.reason,
+            "text": f"We do not sell {line.sku}." if line.refused is None else refusal_text(line.refused, "en"),
         }
         for line in priced.lines
         if line.refused is not None or line.names is None
@@ -804,11 +806,11 @@ def _lines(priced: PricedCart, company_id: uuid.UUID) -> list[OrderLine]:
     return lines
 
 
-def _check_ship_to(form: Form, typed: ShipTo) -> ShipTo:
+def check_ship_to(form: Form, typed: ShipTo) -> ShipTo:
     """Each field without surrounding blanks; what is wrong is noted in *form* under `ship_to.FIELD`."""
 
     def line(field: str, value: str, longest: int = 100, *, required: bool = True) -> str:
-        return form.check(f"ship_to.{field}", _check_line, value, longest, required=required) or ""
+        return form.check(f"ship_to.{field}", check_line, value, longest, required=required) or ""
 
     return ShipTo(
         name=line("name", typed.name),
@@ -821,7 +823,7 @@ def _check_ship_to(form: Form, typed: ShipTo) -> ShipTo:
     )
 
 
-def _check_line(text: str | None, longest: int, *, required: bool = False) -> str:
+def check_line(text: str | None, longest: int, *, required: bool = False) -> str:
     line = " ".join((text or "").split())
     if required and not line:
         raise FieldMissing("Fill this in.")

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.principal import Principal, PrincipalKind
+from agreements.bases import Basis, find_basis
 from checkout import store
 from checkout.model import Order, OrderEvent
 from checkout.states import Event, advance
@@ -46,6 +47,17 @@ class Orders:
         """:raises OrderUnknown: when there is none, or it is another company's"""
         async with self.db.begin(principal.db_scope()) as session:
             return await visible_order(session, principal, number)
+
+    async def find_with_basis(self, principal: Principal, number: str) -> tuple[Order, Basis]:
+        """An order and the one act that it rests on.
+
+        :raises OrderUnknown: when there is none, or it is another company's
+        """
+        async with self.db.begin(principal.db_scope()) as session:
+            order = await visible_order(session, principal, number)
+            basis = await find_basis(session, order.id)
+        assert basis is not None, "the database refuses an order without one"
+        return order, basis
 
     async def find_order_by_id(self, principal: Principal, order_id: uuid.UUID) -> Order:
         """:raises OrderUnknown: when there is none, or it is another company's"""

@@ -122,6 +122,12 @@ async def lock_cart(session: AsyncSession, cart_id: uuid.UUID) -> Cart:
 # --- Orders ---
 
 
+async def lock_name(session: AsyncSession, name: uuid.UUID) -> None:
+    """Let one transaction at a time do what *name* names: there is no row yet that could be locked."""
+    key = int.from_bytes(name.bytes[8:], signed=True)
+    await session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
 async def next_order_number(session: AsyncSession) -> int:
     return int(await session.scalar(_NEXT_NUMBER) or 0)
 

@@ -28,6 +28,8 @@ class Access(StrEnum):
     """A key with the scope `quotes:create`, and nobody without one: a promise is made to somebody."""
     ORDERS_KEY = "orders key"
     """A key with the scope `orders:read`, and nobody without one."""
+    ORDERING_KEY = "ordering key"
+    """A key with the scope `orders:create`, and nobody without one."""
     WEBHOOKS_KEY = "webhooks key"
     """A key with the scope `webhooks:manage`, and nobody without one."""
     DESK_READ_KEY = "desk:read key"
@@ -42,6 +44,7 @@ KEY_SCOPES: Final[dict[Access, KeyScope | DeskScope]] = {
     Access.QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.SIGNED_QUOTES_KEY: KeyScope.QUOTES_CREATE,
     Access.ORDERS_KEY: KeyScope.ORDERS_READ,
+    Access.ORDERING_KEY: KeyScope.ORDERS_CREATE,
     Access.WEBHOOKS_KEY: KeyScope.WEBHOOKS_MANAGE,
     Access.DESK_READ_KEY: DeskScope.READ,
     Access.DESK_EDIT_KEY: DeskScope.EDIT,
@@ -59,7 +62,7 @@ def allows(access: Access, principal: Principal) -> bool:
             return True
         case Access.PRICES_KEY | Access.QUOTES_KEY:
             return principal.kind not in BY_KEY or KEY_SCOPES[access] in principal.scopes
-        case Access.ORDERS_KEY | Access.SIGNED_QUOTES_KEY | Access.WEBHOOKS_KEY:
+        case Access.ORDERS_KEY | Access.ORDERING_KEY | Access.SIGNED_QUOTES_KEY | Access.WEBHOOKS_KEY:
             return principal.kind is PrincipalKind.PARTNER and KEY_SCOPES[access] in principal.scopes
         case Access.DESK_READ_KEY | Access.DESK_EDIT_KEY | Access.DESK_APPROVE_KEY | Access.DESK_PUBLISH_KEY:
             return principal.kind is PrincipalKind.STAFF_KEY and KEY_SCOPES[access] in principal.scopes
@@ -168,7 +171,9 @@ ROUTES: Final[tuple[tuple[str, str, Access], ...]] = (
     ("GET", "/api/v1/desk/skus/{sku}/history", Access.DESK_READ_KEY),
     ("GET", "/api/v1/feed.csv", Access.PRICES_KEY),
     ("GET", "/api/v1/feed.parquet", Access.PRICES_KEY),
+    ("GET", "/api/v1/framework-agreement", Access.ORDERING_KEY),
     ("GET", "/api/v1/orders", Access.ORDERS_KEY),
+    ("POST", "/api/v1/orders", Access.ORDERING_KEY),
     ("GET", "/api/v1/orders/{number}", Access.ORDERS_KEY),
     ("GET", "/api/v1/price-book", Access.PRICES_KEY),
     ("GET", "/api/v1/price-books", Access.PRICES_KEY),

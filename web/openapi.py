@@ -53,7 +53,7 @@ def openapi_config() -> OpenAPIConfig:
         servers=[Server(url="/", description="This installation")],
         tags=[
             Tag(name="prices", description="What a buyer pays and why, from the price book in force."),
-            Tag(name="orders", description="What the key's company ordered."),
+            Tag(name="orders", description="What the key's company ordered, and ordering by a framework agreement."),
             Tag(name="desk", description="The finance desk: drafts, reviews, publications. With a key of staff alone."),
             Tag(name="webhooks", description="Where your company is told of what happens, and what it was told."),
             Tag(name="health", description="For whoever runs the installation."),
@@ -139,8 +139,8 @@ def _add_conventions(operation: Json, about: Json, *, unsafe: bool) -> None:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "description": "A name for this call: sent again under it within a day, it is done once and answered "
-                "the same. Without an API key it is ignored.",
-                "required": False,
+                "the same." + ("" if about["named"] else " Without an API key it is ignored."),
+                "required": about["named"],
                 "schema": name,
             }
         )

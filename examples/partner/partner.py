@@ -4,6 +4,8 @@
     python partner.py check FOLDER           the log's signatures, and proofs of rows of the copy
     python partner.py quote FOLDER SKU QTY   a signed quote, its package and PDF, verified offline
     python partner.py handover FOLDER ID     where the buyer goes on, and the order once there is one
+    python partner.py order FOLDER DELIVERY SKU QTY [TOTAL]
+                                             what an order comes to; with that TOTAL: order
 
 The seller's address is in SHOP, the API key in KEY. Nothing of Tarifa is imported: this file needs Python 3.11 alone,
 and what verifies is `tarifa-verify.pyz`, which it downloads once from the seller and runs (`pip install cryptography
@@ -14,7 +16,9 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -40,6 +44,8 @@ def main(arguments: list[str]) -> int:
             return quote(Path(folder), sku, quantity)
         case ["handover", folder, quote_id]:
             return hand_over(Path(folder), quote_id)
+        case ["order", folder, delivery, sku, quantity, *total]:
+            return order(Path(folder), Path(delivery), sku, quantity, *total[:1])
     print(__doc__, file=sys.stderr)
     return 2
 
@@ -149,6 +155,40 @@ def hand_over(folder: Path, quote_id: str) -> int:
     return 0 if said["state"] == "ordered" else 1
 
 
+def order(folder: Path, delivery: Path, sku: str, quantity: str, total: str = "0.00") -> int:
+    """Order by the framework agreement that the company accepted, at *total* or not at all. The file *delivery* holds
+    `ship_to` and `email`. Nothing costs nothing, so that an order at 0.00 is refused and the refusal says its total.
+
+    The call is written down with its name before it is sent: whatever dies meanwhile, the same command makes one order.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    agreement = json.loads(get("/api/v1/framework-agreement"))
+    (folder / "framework-agreement.json").write_text(json.dumps(agreement))
+    body = {
+        "framework_agreement": agreement["id"],
+        "lines": [{"sku": sku, "quantity": quantity}],
+        "expected_total": {"amount": total, "currency": json.loads((folder / "prices.json").read_bytes())["currency"]},
+        **json.loads(delivery.read_bytes()),
+    }
+    kept = folder / "ordering.json"
+    call = json.loads(kept.read_bytes()) if kept.exists() else {}
+    if call.get("body") != body:
+        call = {"name": str(uuid.uuid4()), "body": body}
+        save(kept, call)
+    try:
+        said = json.loads(post("/api/v1/orders", body, name=call["name"]))
+    except HTTPError as refused:
+        problem = json.loads(refused.read())
+        if problem["type"] != "/problems/price-changed":
+            raise
+        print(f"it comes to {problem['new']['amount']} {problem['new']['currency']}; nothing was ordered")
+        return 1
+    (folder / f"order-{said['number']}.json").write_text(json.dumps(said))
+    kept.unlink()
+    print(f"{said['number']} {said['state']} {said['total']['amount']} {said['total']['currency']} {said['pay_url']}")
+    return 0
+
+
 # --- Helpers ---
 
 
@@ -181,9 +221,10 @@ def get(path: str) -> bytes:
     return ask(Request(SHOP + escaped(path, safe="/?&=%")))  # noqa: S310 - the seller's address is the caller's word
 
 
-def post(path: str, body: object) -> bytes:
+def post(path: str, body: object, *, name: str | None = None) -> bytes:
+    """*name* the call, so that it is done once however often it is sent."""
     sent = json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"} | ({} if name is None else {"Idempotency-Key": name})
     return ask(Request(SHOP + path, data=sent, headers=headers))  # noqa: S310 - as above
 
 
@@ -195,8 +236,9 @@ def ask(request: Request) -> bytes:
         with urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
             body: bytes = answer.read()
     except HTTPError as refused:
-        print(f"{request.full_url}: {refused.code} {refused.read().decode(errors='replace')}", file=sys.stderr)
-        raise
+        problem = refused.read()
+        print(f"{request.full_url}: {refused.code} {problem.decode(errors='replace')}", file=sys.stderr)
+        raise HTTPError(refused.url, refused.code, refused.reason, refused.headers, BytesIO(problem)) from None
     return body
 
 

@@ -23,6 +23,7 @@ from kernel.clock import Clock, SystemClock
 from kernel.db import for_accounts, for_staff
 from kernel.settings import Settings
 from sandbox.demo.files import write_demo
+from sandbox.demo.programs import load_programs
 from sandbox.demo.rules import COMPANIES
 from sandbox.demo.together import PEOPLE as OF_TOGETHER
 from sandbox.demo.together import load_members, load_together
@@ -66,7 +67,7 @@ WHAT_FOR: Final = {
     "buyer@acme.example": "orders and pays by card",
     "clerk@acme.example": "signs nothing, sends orders to buyer@acme.example for approval",
     "buyer@globex.example": "buys in dollars at its contract's prices",
-    "compras@initech.example": "reads Spanish, signs up to 5,000 EUR",
+    "compras@initech.example": "reads Spanish, signs up to 5,000 EUR; its programs order by a framework agreement",
     "buyer@umbrella.example": "orders alone up to 1,000 EUR, pays by invoice; sends the rest to colleagues",
     "approver@umbrella.example": "approves orders above 1,000 EUR, is one of two who sign above 5,000 EUR",
     "director@umbrella.example": "the other who signs, and says how the company buys",
@@ -78,12 +79,15 @@ WHAT_FOR: Final = {
 
 
 async def load(services: Services, password: str, *, skus: int = SKUS, shared: bool = False) -> None:
-    """Load everything that is not there yet. All people share *password*. *shared*: with `together.py`'s company."""
+    """Load everything that is not there yet. All people share *password*. *shared*: with `together.py`'s company, and
+    what `programs.py`'s has agreed.
+    """
     await load_prices(services, skus=skus)
     await load_agreements(services)
     await load_buyers(services, password)
     if shared:
         await load_together(services, password)
+        await load_programs(services, password)
     await load_staff(services, password)
 
 

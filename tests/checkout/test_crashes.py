@@ -61,6 +61,7 @@ READING = {
     "orders.py:find_order",
     "orders.py:find_order_by_id",
     "orders.py:find_order_of_quote",
+    "orders.py:find_with_basis",
     "orders.py:history",
     "orders.py:list_orders",
     "card_charges.py:look_up",

@@ -16,7 +16,7 @@ from kernel.embedded import EmbeddedServer
 from tests.conftest import NOW
 from tests.contract.known import Known
 from tests.web.api.desks import CHIEF, CLERK, begin, make_chief, ok, ready, reprice, staff_key
-from tests.web.api.partners import ACME, GLOBEX, Program, endpoint_of, key_of, order_of
+from tests.web.api.partners import ACME, GLOBEX, Program, endpoint_of, framework_of, key_of, order_of
 from tests.web.conftest import (
     FAST_PASSWORDS,
     Shop,
@@ -46,6 +46,8 @@ class Partners(msgspec.Struct):
     """The clerk's, each with a price that jumps: to read, change, submit, approve, return, discuss; closed; ready."""
     finding: str
     """The digest of a warning of theirs."""
+    framework: str
+    """Acme's framework agreement."""
 
 
 class Served(msgspec.Struct):
@@ -117,7 +119,10 @@ async def _partners(shop: Shop) -> Partners:
     found = ok(await clerk.get(f"{drafts[0]}/findings")).json()["findings"]
     drafts.append(await ready(clerk, Program(shop, keys["chief"])))
     ids = [draft.rpartition("/")[2] for draft in drafts]
-    return Partners(shop, keys, orders, *(await endpoint_of(shop, keys["acme"])), ids, found[0]["digest"])
+    endpoint, message = await endpoint_of(shop, keys["acme"])
+    return Partners(
+        shop, keys, orders, endpoint, message, ids, found[0]["digest"], framework=await framework_of(shop, ACME)
+    )
 
 
 def _known(url: str, partners: Partners) -> Known:
@@ -139,7 +144,13 @@ def _known(url: str, partners: Partners) -> Known:
             "company": "initech",
             **row,
         },
-        "fields": {"url": "https://hooks.partner.example/tarifa", **row},
+        "fields": {
+            "url": "https://hooks.partner.example/tarifa",
+            "framework_agreement": partners.framework,
+            "postal_code": "28013",
+            "email": "orders@acme.example",
+            **row,
+        },
     }
 
 

@@ -8,20 +8,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from checkout.model import Order
 from tests.conftest import ROOT
-from tests.web.api.partners import ACME, ADDRESS, key_of, person
+from tests.web.api.partners import ACME, ADDRESS, framework_of, key_of, person
 from tests.web.api.test_feed_delta import flat, publish
 from tests.web.conftest import (
     Browser,
     PayingShop,
+    Shop,
     demo_database_url,
     demo_template,
     paying_shop,
+    shop,
 )
 from tests.web.live import serving
 
-__all__ = ["demo_database_url", "demo_template", "paying_shop"]
+__all__ = ["demo_database_url", "demo_template", "paying_shop", "shop"]
 
 ARMCHAIR = ("PUBLIC-EUR", "CRUNCHY-ARMCHAIR", "each", "")
 GLUE = ("PUBLIC-EUR", "STUBBORN-GLUE", "each", "")
@@ -127,6 +131,28 @@ async def test_a_copy_that_is_too_old_is_taken_anew(paying_shop: PayingShop, tmp
 
     assert code == 0, said
     assert " rows of sha256:" in said
+
+
+async def test_a_program_orders_by_the_framework_agreement_once(shop: Shop, tmp_path: Path) -> None:
+    delivery = {"ship_to": msgspec.to_builtins(ADDRESS), "email": "orders@acme.example", "po_number": "PO-4711"}
+    (tmp_path / "delivery.json").write_text(json.dumps(delivery))
+    asked = (str(tmp_path / "delivery.json"), "CRUNCHY-ARMCHAIR", "2")
+    async with serving(shop.app) as address:
+        partner = Partner(tmp_path, address, await key_of(shop, ACME))
+        assert (await partner("sync"))[0] == 0
+        code, said = await partner("order", *asked)
+        assert code == 1
+        assert "/problems/framework-not-found" in said
+        await framework_of(shop, ACME)
+
+        code, said = await partner("order", *asked)
+        assert (code, said.splitlines()[-1]) == (1, "it comes to 602.58 EUR; nothing was ordered")
+        code, said = await partner("order", *asked, "602.58")
+
+        assert code == 0, said
+        (order,) = await shop.services.orders.list_orders(await person(shop, ACME))
+        assert said.startswith(f"{order.number} payable 602.58 EUR http")
+        assert partner.read(f"order-{order.number}.json")["basis"]["kind"] == "framework"
 
 
 async def ordered(shop: PayingShop, buyer: Browser, page: str) -> Order:

@@ -24,6 +24,7 @@ MAY = {
     Access.QUOTES_KEY: {*BROWSERS, "full key", "quotes:create key"},
     Access.SIGNED_QUOTES_KEY: {"full key", "quotes:create key"},
     Access.ORDERS_KEY: {"full key", "orders:read key"},
+    Access.ORDERING_KEY: {"full key", "orders:create key"},
     Access.WEBHOOKS_KEY: {"full key", "webhooks:manage key"},
     Access.DESK_READ_KEY: {"full desk key", "desk:read key"},
     Access.DESK_EDIT_KEY: {"full desk key", "desk:edit key"},

@@ -73,6 +73,7 @@ def documented(
     ranged: bool = False,
     conditional: bool = False,
     upload: bool = False,
+    named: bool = False,
     key: str = "optional",
     deprecation: Deprecation | None = None,
     links: Mapping[str, Mapping[str, str]] | None = None,
@@ -84,6 +85,7 @@ def documented(
     :param ranged: it takes `Range` and `If-Range`
     :param conditional: it takes `If-Match` and `If-None-Match: *`, and gives `ETag`
     :param upload: its body is a file, streamed; such a call takes no idempotency key, for it is not kept
+    :param named: a call of it has to name itself by an idempotency key; its handler refuses one that does not
     :param key: `optional`, `needed` or `none`
     :param deprecation: said in the document and with every answer
     :param links: what a success leads to: operation ids, each with its parameters as expressions of the answer
@@ -109,6 +111,7 @@ def documented(
                 "ranged": ranged,
                 "conditional": conditional,
                 "upload": upload,
+                "named": named,
                 "key": key,
                 "deprecation": deprecation,
                 "links": links or {},

@@ -70,8 +70,33 @@ ADVICE: Final = {
     "answer is then that of the first.",
     "unknown-country": "Countries are ISO 3166-1 two-letter codes: `GB`, not `UK`; `GR`, not `EL`.",
     "order-unknown": "An order of another company answers exactly like one that does not exist.",
-    "price-changed": "A new price book took effect between what was shown and what was sent. `old` and `new` are the "
-    "two totals; nothing was ordered.",
+    "price-changed": "The order comes to another total than was shown, or than a program's `expected_total`: a new "
+    "price book may have taken effect, or freight and tax were not counted. `old` and `new` are the totals; nothing "
+    "was ordered. Who agrees to the new one sends the order again with it.",
+    "idempotency-key-missing": "An order binds and is paid for, so it has to be safe to send twice. Make a UUID when "
+    "your program decides to order, keep it with the order, and send it as `Idempotency-Key` with every try.",
+    "framework-missing": "A signatory of your company accepts the framework agreement at `/account/agreements`, once; "
+    "`GET /api/v1/framework-agreement` then shows its id.",
+    "framework-not-found": "`GET /api/v1/framework-agreement` shows the one that stands, if one does. An agreement of "
+    "another company answers exactly like one that does not exist.",
+    "framework-ended": "`ended_at` says when, `standing` is the id of the one that stands now, null where none does. "
+    "Orders that cited it stay as they are. Read the new one before you cite it.",
+    "framework-outdated": "`documents` names, by code, what changed materially or is asked for and was not accepted. "
+    "Nothing is ordered until a signatory of your company has accepted the agreement anew at `/account/agreements`.",
+    "framework-exceeded": "`limit` is what the signatory who accepted the agreement may sign alone. Order less at "
+    "once, or have a signatory with a higher limit place the order in the shop or accept the agreement anew.",
+    "cart-not-orderable": "`lines` names each line by its `position` (from 1) and `sku`, with a stable `reason` and a "
+    "`text` that says what to do. Nothing was ordered.",
+    "insufficient-stock": "`lines` says of which SKU there is less than ordered, and how much. Nothing is reserved.",
+    "details-refused": "`errors` names every field to mend, with what is wrong there.",
+    "approval-needed": "Your company wants a colleague to approve such an order, which no program can do. A person of "
+    "it places the order in the shop and sends it for approval.",
+    "signatures-needed": "Such an order is signed by several people, which no program can do. A person of your "
+    "company places it in the shop.",
+    "signed-quote-void": "`reason` says why: `expired`, `ordered` (a quote is for one order), or `elsewhere` (it holds "
+    "for another country of delivery). Have a new one signed.",
+    "credit-unavailable": "Finance gives a company terms in its currency. Without them order with `pay` set to `now`.",
+    "credit-limit-exceeded": "What is open on your company's terms counts until it is paid. `left` is what is left.",
     "malformed": "`errors`, where given, lists each member or parameter with what is wrong there. Numbers are decimal "
     'strings such as `"12.5"`; a member we do not know is refused too, for it would be ignored otherwise.',
 }

@@ -5,7 +5,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from agreements.bases import Basis
 from checkout.model import Order
+from checkout.states import State
 from kernel import money
 from pricing.engine import request as engine
 from pricing.engine.book import Rounding, RoundingPolicy
@@ -113,7 +115,7 @@ def order_summary(order: Order) -> wire.OrderSummary:
     )
 
 
-def order(found: Order, language: str) -> wire.OrderAnswer:
+def order(found: Order, basis: Basis, language: str, *, base_url: str) -> wire.OrderAnswer:
     return wire.OrderAnswer(
         number=found.number,
         id=found.id,
@@ -128,7 +130,11 @@ def order(found: Order, language: str) -> wire.OrderAnswer:
         po_number=found.po_number,
         tax_id=found.tax_id,
         ship_to=msgspec.convert({"line2": "", "region": "", **found.ship_to}, wire.ShipTo),
+        basis=wire.OrderBasis(kind=basis.kind, id=basis.id, digest=basis.digest, ledger_index=basis.ledger_seq),
+        signed_quote=found.signed_quote_id,
         placed_at=found.placed_at,
+        net_days=found.net_days,
+        pay_url=f"{base_url}/orders/{found.number}" if found.state is State.PAYABLE else None,
         pay_by=found.pay_by,
         paid_at=found.paid_at,
         closed_at=found.closed_at,
@@ -144,6 +150,12 @@ def order(found: Order, language: str) -> wire.OrderAnswer:
                 net=_amount(line.net, found.currency),
                 tax=_amount(line.tax, found.currency),
                 tax_percent=line.tax_percent,
+                trace=trace_of(
+                    msgspec.convert(line.trace, engine.Trace),
+                    money.normal(f"{line.quantity:f}"),
+                    found.currency,
+                    language,
+                ),
             )
             for line in found.lines
         ),
@@ -168,8 +180,7 @@ def _refused(line: engine.RefusedLine, language: str) -> wire.RefusedLine:
 
 
 def _priced(line: engine.PricedLine, currency: str, language: str) -> wire.PricedLine:
-    Money, trace = wire.Money, line.trace  # noqa: N806 - looked up seven times a line
-    next_break, cliff = trace.next_break, trace.cliff
+    Money = wire.Money  # noqa: N806 - looked up seven times a line
     return wire.PricedLine(
         requested=line.requested,
         sku=line.sku,
@@ -187,30 +198,36 @@ def _priced(line: engine.PricedLine, currency: str, language: str) -> wire.Price
         tax=None if line.tax is None else Money(amount=line.tax, currency=currency),
         total=Money(amount=line.total, currency=currency),
         valid_until=line.valid_until,
-        trace=wire.Trace(
-            list=trace.list,
-            row_unit=trace.row_unit,
-            row_quantity=trace.row_quantity,
-            tier_quantity=trace.tier_quantity,
-            steps=steps(trace.steps, language),
-            losers=losers(trace.losers, language),
-            losers_left_out=trace.losers_left_out,
-            next_break=None
-            if next_break is None
-            else wire.NextBreak(
-                quantity=next_break.quantity,
-                more=next_break.more,
-                unit_price=Money(amount=next_break.unit_price, currency=currency),
-                unit=next_break.unit,
-                text=next_break_text(next_break, language),
-            ),
-            cliff=None
-            if cliff is None
-            else wire.Cliff(
-                quantity=cliff.quantity,
-                subtotal=Money(amount=cliff.subtotal, currency=currency),
-                text=cliff_text(cliff, line.quantity, language),
-            ),
+        trace=trace_of(line.trace, line.quantity, currency, language),
+    )
+
+
+def trace_of(trace: engine.Trace, quantity: str, currency: str, language: str) -> wire.Trace:
+    """*quantity*: of the line that it is the trace of."""
+    next_break, cliff = trace.next_break, trace.cliff
+    return wire.Trace(
+        list=trace.list,
+        row_unit=trace.row_unit,
+        row_quantity=trace.row_quantity,
+        tier_quantity=trace.tier_quantity,
+        steps=steps(trace.steps, language),
+        losers=losers(trace.losers, language),
+        losers_left_out=trace.losers_left_out,
+        next_break=None
+        if next_break is None
+        else wire.NextBreak(
+            quantity=next_break.quantity,
+            more=next_break.more,
+            unit_price=_amount(next_break.unit_price, currency),
+            unit=next_break.unit,
+            text=next_break_text(next_break, language),
+        ),
+        cliff=None
+        if cliff is None
+        else wire.Cliff(
+            quantity=cliff.quantity,
+            subtotal=_amount(cliff.subtotal, currency),
+            text=cliff_text(cliff, quantity, language),
         ),
     )
 

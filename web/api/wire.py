@@ -429,11 +429,26 @@ class OrderLine(Answer, frozen=True, kw_only=True):
     net: Money
     tax: Money
     tax_percent: Decimal
+    trace: Trace
+
+
+class OrderBasis(Answer, frozen=True, kw_only=True):
+    """The one act that the order rests on: a person's `acceptance`, a `package` that several signed, or the `framework`
+    agreement that a program cited, with its `id`. `digest` is that of what was presented and accepted: documents by
+    version, statements, parties. `ledger_index` is the order's row in the acceptance ledger.
+    """
+
+    kind: Literal["acceptance", "framework", "package"]
+    id: UUID
+    digest: Annotated[str, Meta(pattern=ROOT)]
+    ledger_index: Count
 
 
 class OrderAnswer(Answer, frozen=True, kw_only=True):
     """An order of your company. `goods`, `freight` and `tax` add up to `total`. `price_root` and `priced_at` name the
-    price book and the instant whose prices were accepted; `digest` is that of the order as it was signed.
+    price book and the instant whose prices were accepted; `digest` is that of the order as it was signed. `net_days`:
+    its invoice is due so long after it is made, null where it is paid at once; `pay_url` is then the page on which a
+    person of your company pays, null when there is nothing to pay there.
     """
 
     number: str
@@ -449,7 +464,11 @@ class OrderAnswer(Answer, frozen=True, kw_only=True):
     po_number: str | None
     tax_id: str | None
     ship_to: ShipTo
+    basis: OrderBasis
+    signed_quote: UUID | None
     placed_at: Instant
+    net_days: Count | None
+    pay_url: str | None
     pay_by: Instant | None
     paid_at: Instant | None
     closed_at: Instant | None

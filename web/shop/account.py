@@ -43,6 +43,7 @@ SCOPE_WORDS: Final[dict[KeyScope, str]] = {
     KeyScope.PRICES_READ: N_("read prices"),
     KeyScope.QUOTES_CREATE: N_("make quotes"),
     KeyScope.ORDERS_READ: N_("read orders"),
+    KeyScope.ORDERS_CREATE: N_("place orders under your framework agreement"),
     KeyScope.WEBHOOKS_MANAGE: N_("manage webhooks"),
 }
 LANGUAGES: Final = (("en", "English"), ("es", "Español"))

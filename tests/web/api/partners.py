@@ -16,7 +16,7 @@ from tests.web.conftest import PASSWORD, Shop
 ACME = "buyer@acme.example"
 GLOBEX = "buyer@globex.example"
 INITECH = "compras@initech.example"
-ALL_SCOPES = ("prices:read", "quotes:create", "orders:read", "webhooks:manage")
+ALL_SCOPES = ("prices:read", "quotes:create", "orders:read", "orders:create", "webhooks:manage")
 DIGEST = "sha256:" + "0" * 64
 ADDRESS = ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES")
 
@@ -74,3 +74,12 @@ async def order_of(shop: Shop, email: str, sku: str = "CRUNCHY-ARMCHAIR", quanti
         ip="192.0.2.1",
         user_agent="tests",
     )
+
+
+async def framework_of(shop: Shop, email: str) -> str:
+    """The id of a framework agreement that the person has just accepted for their company."""
+    signatory, frameworks = await person(shop, email), shop.services.frameworks
+    shown = await frameworks.present(signatory, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
+    boxes = frozenset({"agree", "authority", "business"})
+    made = await frameworks.accept(signatory, presentation_id=shown.id, ticked=boxes, job_title="Buyer")
+    return str(made.id)
