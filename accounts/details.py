@@ -46,7 +46,8 @@ class DetailsRefused(Refused):
 
     def __init__(self, errors: tuple[FieldError, ...]) -> None:
         super().__init__(
-            " ".join(error.message for error in errors), errors=[msgspec.to_builtins(error) for error in errors]
+            " ".join(error.message for error in errors),
+            errors=[{"field": error.field, "message": error.message} for error in errors],
         )
         self.errors = errors
 
