@@ -23,7 +23,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
 from kernel.settings import Settings
 from web import openapi_changes as changes
-from web.api import wire
+from web.api import hooks, wire
 from web.api.describing import OPT
 from web.api.document import COMMITTED
 from web.api.repeats import LONGEST
@@ -99,6 +99,8 @@ def document() -> Json:
                 _add_conventions(operation, about, unsafe=method.upper() in UNSAFE_METHODS)
             _complete(operation, about, examples.get(operation["operationId"], []))
     described["paths"] = dict(sorted(described["paths"].items()))
+    described["webhooks"] = hooks.described(SCHEMAS)
+    types += hooks.types()
     _, schemas = msgspec.json.schema_components(types, ref_template=SCHEMAS + "{name}")
     schemas[COUNTRY_CODE] = {"type": "string", "description": "ISO 3166-1 alpha-2 code.", "enum": wire.COUNTRIES}
     described["components"]["schemas"] = dict(sorted(schemas.items()))
@@ -337,6 +339,10 @@ def faults(found: Json) -> list[str]:
             name = f"{method.upper()} {path}"
             ids.append(operation.get("operationId", ""))
             said += [f"{name}: {fault}" for fault in _operation_faults(operation, found, tags)]
+    for hook, methods in found.get("webhooks", {}).items():
+        for operation in methods.values():
+            ids.append(operation.get("operationId", ""))
+            said += [f"webhook {hook}: {fault}" for fault in _hook_faults(operation, found, tags)]
     said += [
         f"the operationId {each!r} stands twice or is missing"
         for each in sorted({each for each in ids if not each or ids.count(each) > 1})
@@ -350,12 +356,24 @@ def faults(found: Json) -> list[str]:
     return said
 
 
-def _operation_faults(operation: Json, found: Json, tags: set[str]) -> Iterator[str]:
+def _hook_faults(operation: Json, found: Json, tags: set[str]) -> Iterator[str]:
+    yield from _text_faults(operation, tags)
+    for content in operation["requestBody"]["content"].values():
+        yield from _example_faults(content, found, "the body")
+        if not content.get("examples"):
+            yield "its body has no example"
+
+
+def _text_faults(operation: Json, tags: set[str]) -> Iterator[str]:
     for member in ("summary", "description", "operationId"):
         if not operation.get(member):
             yield f"has no {member}"
     if not operation.get("tags") or set(operation["tags"]) - tags:
         yield "has no tag, or one that is not described"
+
+
+def _operation_faults(operation: Json, found: Json, tags: set[str]) -> Iterator[str]:
+    yield from _text_faults(operation, tags)
     yield from _response_faults(operation["responses"], found)
     for parameter in operation.get("parameters", []):
         if not parameter.get("description"):

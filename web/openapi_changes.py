@@ -85,7 +85,7 @@ def compare(before: Json, after: Json) -> list[Change]:
 
     :raises ValueError: when a schema uses a keyword that this does not know how to compare
     """
-    found = list(dict.fromkeys(_paths(before, after)))
+    found = list(dict.fromkeys([*_paths(before, after), *_hooks(before, after)]))
     return [each for each in found if each.breaks] + [each for each in found if not each.breaks]
 
 
@@ -101,6 +101,21 @@ def _paths(before: Json, after: Json) -> Iterator[Change]:
             else:
                 for change in _operation(old[method], new[method], _Schemas(before, after)):
                     yield Change(f"{name}: {change.text}", change.breaks)
+
+
+def _hooks(before: Json, after: Json) -> Iterator[Change]:
+    """A webhook's body is read by a client, as an answer is."""
+    told, tells = before.get("webhooks", {}), after.get("webhooks", {})
+    for hook in sorted({*told, *tells}):
+        name = f"webhook {hook}"
+        if hook not in tells:
+            yield Change(f"{name}: is gone", breaks=True)
+        elif hook not in told:
+            yield Change(f"{name}: is new", breaks=False)
+        else:
+            old, new = (one[hook]["post"]["requestBody"]["content"] for one in (told, tells))
+            for change in _contents(old, new, _Schemas(before, after), "the body", asked=False):
+                yield Change(f"{name}: {change.text}", change.breaks)
 
 
 def _operation(old: Json, new: Json, schemas: "_Schemas") -> Iterator[Change]:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -34,6 +34,7 @@ from pricing.feed_state import FeedGone, NotInForceThen, book_of
 from web.api.context import Context
 from web.api.outline import edges_of, outline_of
 from web.api.price_feed import reader_of
+from web.api.wire import ROOT
 
 TELL: Final = Failpoint("webhooks.tell")
 NAMED_MOST: Final = 100
@@ -43,6 +44,43 @@ COUNTED_MOST: Final = 10_000
 SKUS_AT_ONCE: Final = 20
 
 log = structlog.get_logger(__name__)
+
+
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+Root = Annotated[str, msgspec.Meta(pattern=ROOT)]
+
+
+class ToldPriceBook(msgspec.Struct, frozen=True, kw_only=True):
+    """A price book that has taken effect."""
+
+    number: int
+    root: Root
+    effective_at: Moment
+    url: str
+
+
+class ToldFeed(msgspec.Struct, frozen=True, kw_only=True):
+    """Names the state of a feed: its book, and the instant."""
+
+    root: Root
+    at: Moment
+
+
+class ToldPriceChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices that your company may see changed. `sku_count` SKUs did (with `more`, at least so many), the first hundred
+    are in `skus`; `delta_url` leads to the rows. `to` names the feed as it is now, `since` the one told of last,
+    `reader` whose it is. Where `since` is null, take the whole feed from `feed_url`.
+    """
+
+    since: ToldFeed | None
+    to: ToldFeed
+    reader: str
+    currency: str
+    sku_count: int | None
+    more: bool
+    skus: Annotated[tuple[str, ...], msgspec.Meta(max_length=NAMED_MOST)]
+    delta_url: str | None
+    feed_url: str
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,11 +153,11 @@ class PriceNews:
             if not await store.tell(session, after, after=told):
                 return  # another worker was faster
             for entry in self._came_between(before.publication, now):
-                at, data = entry.effective_at, self._publication(entry)
-                await announce(session, company.id, EventType.PRICE_BOOK_PUBLISHED, data, at=at, now=now)
+                at, published = entry.effective_at, self._publication(entry)
+                await announce(session, company.id, EventType.PRICE_BOOK_PUBLISHED, published, at=at, now=now)
             if change is not None:
-                data = self._changed(before, after, change, company)
-                await announce(session, company.id, EventType.PRICE_CHANGED, data, at=after.at, now=now)
+                changed = self._changed(before, after, change, company)
+                await announce(session, company.id, EventType.PRICE_CHANGED, changed, at=after.at, now=now)
             if state.next_at is not None:
                 await enqueue(session, TELL_PRICES_TASK, {}, run_at=state.next_at, queue=QUEUE)
 
@@ -202,30 +240,30 @@ class PriceNews:
         followed = {one.number for one, other in pairwise(entries) if one.effective_at == other.effective_at}
         return [entry for entry in entries if entry.number > number and entry.number not in followed]
 
-    def _publication(self, entry: InForce) -> dict[str, Any]:
-        return {
-            "number": entry.number,
-            "root": entry.root,
-            "effective_at": _text(entry.effective_at),
-            "url": f"{self._base_url}/api/v1/price-books/current",
-        }
+    def _publication(self, entry: InForce) -> ToldPriceBook:
+        return ToldPriceBook(
+            number=entry.number,
+            root=entry.root,
+            effective_at=_text(entry.effective_at),
+            url=f"{self._base_url}/api/v1/price-books/current",
+        )
 
     def _changed(
         self, before: WebhookTold, after: WebhookTold, change: _Change, company: BuyerCompany
-    ) -> dict[str, Any]:
+    ) -> ToldPriceChange:
         query = urlencode({"since": before.root, "at": _text(before.at), "reader": before.reader})
         delta_url = f"{self._base_url}/api/v1/price-books/{after.root}/delta?{query}"
-        return {
-            "since": None if change.count is None else {"root": before.root, "at": _text(before.at)},
-            "to": {"root": after.root, "at": _text(after.at)},
-            "reader": after.reader,
-            "currency": company.currency,
-            "sku_count": change.count,
-            "more": change.more,
-            "skus": change.skus,
-            "delta_url": None if change.count is None else delta_url,
-            "feed_url": f"{self._base_url}/api/v1/price-feed",
-        }
+        return ToldPriceChange(
+            since=None if change.count is None else ToldFeed(root=before.root, at=_text(before.at)),
+            to=ToldFeed(root=after.root, at=_text(after.at)),
+            reader=after.reader,
+            currency=company.currency,
+            sku_count=change.count,
+            more=change.more,
+            skus=change.skus,
+            delta_url=None if change.count is None else delta_url,
+            feed_url=f"{self._base_url}/api/v1/price-feed",
+        )
 
 
 def _text(at: datetime) -> str:

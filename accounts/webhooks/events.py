@@ -1,5 +1,6 @@
 """What a company can be told of, and the document that says it."""
 
+import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -37,7 +38,7 @@ SCOPES: Final = {
 PRICE_EVENTS: Final = (EventType.PRICE_BOOK_PUBLISHED, EventType.PRICE_CHANGED)
 
 
-class _Payload(msgspec.Struct, frozen=True):
+class Payload(msgspec.Struct, frozen=True):
     """As Standard Webhooks have it. *timestamp*: when it happened."""
 
     type: str
@@ -45,5 +46,11 @@ class _Payload(msgspec.Struct, frozen=True):
     data: Any
 
 
+class ToldTest(msgspec.Struct, frozen=True, kw_only=True):
+    """The endpoint that asked for a test."""
+
+    endpoint_id: uuid.UUID
+
+
 def payload(event_type: str, data: Any, *, at: datetime) -> bytes:
-    return msgspec.json.encode(_Payload(type=event_type, timestamp=at.astimezone(UTC), data=data))
+    return msgspec.json.encode(Payload(type=event_type, timestamp=at.astimezone(UTC), data=data))

@@ -15,7 +15,7 @@ from accounts import store as accounts_store
 from accounts.limits import Limit, TooManyAttempts
 from accounts.principal import Principal, PrincipalKind
 from accounts.webhooks import store
-from accounts.webhooks.events import SCOPES, TEST, EventType
+from accounts.webhooks.events import SCOPES, TEST, EventType, ToldTest
 from accounts.webhooks.model import (
     EndpointState,
     MessageState,
@@ -212,8 +212,7 @@ class Webhooks:
         async with self._db.begin(principal.db_scope()) as session:
             endpoint = _on(_theirs(principal, await store.find_endpoint(session, endpoint_id)))
             await self._allow(session, endpoint, now)
-            data = {"endpoint_id": str(endpoint.id)}
-            return await write_message(session, endpoint, TEST, data, at=now, now=now)
+            return await write_message(session, endpoint, TEST, ToldTest(endpoint_id=endpoint.id), at=now, now=now)
 
     # --- Messages ---
 

@@ -15,6 +15,7 @@ from kernel.signing import Keyring
 from tests.checkout.conftest import House
 from tests.checkout.test_disputes import clerk
 from tests.checkout.test_refunds import paid, wish
+from tests.described import assert_described
 
 __all__ = ["clerk"]
 ORDER_EVENTS = [event for event in EventType if event.startswith("order.")]
@@ -39,6 +40,8 @@ async def told(house: House) -> list[tuple[str, str]]:
         found = (await session.scalars(sa.select(WebhookMessage).order_by(WebhookMessage.id))).all()
     bodies = [msgspec.json.decode(message.body) for message in found]
     assert [message.event_type for message in found] == [body["type"] for body in bodies]
+    for body in bodies:
+        assert_described(body)
     return [(body["type"], body["data"]["state"]) for body in bodies]
 
 

@@ -50,6 +50,13 @@ def with_(name: str) -> Any:
 
 BREAKING: list[tuple[str, tuple[str | int, ...], Any, str]] = [
     ("a route that goes", ("paths", "/api/v1/orders", "get"), GONE, "GET /api/v1/orders: is gone"),
+    ("a webhook that goes", ("webhooks", "order.paid"), GONE, "webhook order.paid: is gone"),
+    (
+        "a member told no more",
+        (*SCHEMAS, "ToldOrder", "properties", "po_number"),
+        GONE,
+        "webhook order.paid: the body.data.po_number: is gone",
+    ),
     ("a key that is asked for", (*QUOTES, "security"), [{"apiKey": []}], "POST /api/v1/quotes: now needs an API key"),
     ("a success that goes", (*QUOTES, "responses", "200"), GONE, "POST /api/v1/quotes: never answers 200 any more"),
     (
@@ -128,6 +135,12 @@ BREAKING: list[tuple[str, tuple[str | int, ...], Any, str]] = [
 ]
 COMPATIBLE: list[tuple[str, tuple[str | int, ...], Any, str]] = [
     ("a new route", ("paths", "/api/v1/new"), {"get": {"responses": {}}}, "GET /api/v1/new: is new"),
+    (
+        "a member told besides",
+        (*SCHEMAS, "ToldOrder", "properties", "x"),
+        NEW,
+        "webhook order.paid: the body.data.x: is new",
+    ),
     ("a refusal more", (*QUOTES, "responses", "410"), {"description": "x"}, "POST /api/v1/quotes: may answer 410"),
     ("a refusal less", (*QUOTES, "responses", "503"), GONE, "POST /api/v1/quotes: never answers 503 any more"),
     ("a deprecation", (*QUOTES, "deprecated"), True, "POST /api/v1/quotes: is deprecated"),

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from accounts.webhooks.events import TEST, EventType
+from tests.described import assert_described
 from tests.web.conftest import demo_settings
 from web.api.document import COMMITTED
 from web.app import create_app
-from web.openapi import document_bytes, faults
+from web.openapi import document_bytes, faults, read_examples
 from web.services import build
 
 
@@ -34,6 +36,31 @@ def test_it_holds_the_api_and_the_health_checks_and_no_page(document: dict[str, 
     assert set(document["paths"]) == ours
 
 
+def test_every_event_that_is_sent_is_described_and_no_other(document: dict[str, Any]) -> None:
+    assert set(document["webhooks"]) == {*EventType, TEST}
+    for operation in (methods["post"] for methods in document["webhooks"].values()):
+        for content in operation["requestBody"]["content"].values():
+            for example in content["examples"].values():
+                assert_described(example["value"])
+
+
+def test_a_test_that_was_sent_is_what_is_described() -> None:
+    for _, example in read_examples()["get_webhook_message"]:
+        if example["status"] == 200:
+            assert example["answer"]["body"]["type"] == TEST
+            assert_described(example["answer"]["body"])
+
+
+@pytest.mark.parametrize("data", [{"number": 5}, {"surprise": 1}, {"total": {"amount": "1"}}, {"state": "eaten"}])
+def test_a_body_of_another_shape_is_found(document: dict[str, Any], data: dict[str, Any]) -> None:
+    content = document["webhooks"]["order.paid"]["post"]["requestBody"]["content"]["application/json"]
+    body = copy.deepcopy(content["examples"]["order-paid"]["value"])
+    body["data"] |= data
+
+    with pytest.raises(AssertionError):
+        assert_described(body)
+
+
 QUOTE = ("paths", "/api/v1/quotes", "post")
 BREAKS: list[tuple[tuple[str, ...], Any, str]] = [
     ((*QUOTE, "summary"), "", "has no summary"),
@@ -46,6 +73,10 @@ BREAKS: list[tuple[tuple[str, ...], Any, str]] = [
     (("components", "schemas", "QuoteAsked", "properties", "lines", "maxItems"), None, "without maxItems"),
     (("components", "schemas", "Unused"), {"type": "string"}, "is used nowhere"),
     (("components", "schemas", "Money", "properties", "amount", "pattern"), "^x$", "is not valid at"),
+    (("webhooks", "order.paid", "post", "summary"), "", "has no summary"),
+    (("webhooks", "order.paid", "post", "operationId"), "get_price", "stands twice"),
+    (("webhooks", "order.paid", "post", "tags"), ["nothing"], "has no tag"),
+    (("components", "schemas", "ToldAmount", "properties", "amount", "pattern"), "^x$", "is not valid at"),
     (("info", "title"), 5, "title"),
 ]
 

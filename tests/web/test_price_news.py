@@ -13,6 +13,7 @@ from accounts.webhooks.events import SCOPES, EventType
 from accounts.webhooks.model import WebhookEndpoint, WebhookMessage
 from kernel.db import for_staff
 from kernel.ids import new_id
+from tests.described import assert_described
 from tests.web.api.partners import ACME, INITECH, Program, key_of, person
 from tests.web.api.test_feed_delta import flat, publish
 from tests.web.conftest import Shop
@@ -38,7 +39,10 @@ async def told(shop: Shop, endpoint: WebhookEndpoint) -> list[dict[str, Any]]:
     await shop.services.price_news.sweep()
     async with shop.services.db.begin(for_staff()) as session:
         query = sa.select(WebhookMessage).where(WebhookMessage.endpoint_id == endpoint.id)
-        return [msgspec.json.decode(row.body) for row in await session.scalars(query.order_by(WebhookMessage.id))]
+        bodies = [msgspec.json.decode(row.body) for row in await session.scalars(query.order_by(WebhookMessage.id))]
+    for body in bodies:
+        assert_described(body)
+    return bodies
 
 
 def types(messages: list[dict[str, Any]]) -> list[str]:
