@@ -1,7 +1,7 @@
 """A company whose programs may order: what a stranger needs to try `POST /api/v1/orders` from nothing.
 
-Its signatory has accepted the framework agreement, as on its page, and finance has given it terms. Whoever logs in makes
-an API key.
+Its signatory has accepted the framework agreement, as on its page, and finance has given it terms. Whoever logs in
+makes an API key.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """The demo has a company whose programs may order: the route can be tried from nothing."""
 
-from sandbox.demo.load import PROGRAMS, load_dealings
+from sandbox.demo.programs import SIGNATORY, load_programs
 from tests.web.api.partners import ADDRESS, Program, key_of
 from tests.web.conftest import PASSWORD, Shop, demo_database_url, demo_template, shop
 
@@ -8,10 +8,10 @@ __all__ = ["demo_database_url", "demo_template", "shop"]
 
 
 async def test_a_program_of_the_demos_company_orders_by_invoice(shop: Shop) -> None:
-    await load_dealings(shop.services, PASSWORD)
-    await load_dealings(shop.services, PASSWORD)  # a loader that was killed goes on
+    await load_programs(shop.services, PASSWORD)
+    await load_programs(shop.services, PASSWORD)  # a loader that was killed goes on
 
-    program = Program(shop, await key_of(shop, PROGRAMS))
+    program = Program(shop, await key_of(shop, SIGNATORY))
     agreement = (await program.get("/api/v1/framework-agreement")).json()
     body = {
         "framework_agreement": agreement["id"],
