@@ -30,7 +30,14 @@ async def load_programs(services: Services, password: str) -> None:
         )
         boxes = {each.id for each in shown.statements if each.box}
         title = signatory.job_title or "Jefe de compras"
-        await frameworks.accept(signatory, presentation_id=shown.id, ticked=boxes, job_title=title)
+        await frameworks.accept(
+            signatory,
+            presentation_id=shown.id,
+            ticked=boxes,
+            job_title=title,
+            ip="127.0.0.1",
+            user_agent="The demo's loader",
+        )
     known, changes = await services.credit.find(signatory.company.code)
     if known.credit is None and not changes:
         await services.credit.change(signatory.company.code, TERMS, shown=None, reason="The demo's terms", by=None)

@@ -81,5 +81,7 @@ async def framework_of(shop: Shop, email: str) -> str:
     signatory, frameworks = await person(shop, email), shop.services.frameworks
     shown = await frameworks.present(signatory, locale="en", template_digest=DIGEST, stylesheet_digest=DIGEST)
     boxes = frozenset({"agree", "authority", "business"})
-    made = await frameworks.accept(signatory, presentation_id=shown.id, ticked=boxes, job_title="Buyer")
+    made = await frameworks.accept(
+        signatory, presentation_id=shown.id, ticked=boxes, job_title="Buyer", ip="192.0.2.1", user_agent="tests"
+    )
     return str(made.id)
