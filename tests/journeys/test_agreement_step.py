@@ -7,7 +7,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -23,10 +23,14 @@ from kernel.embedded import start_server
 from kernel.settings import Settings
 from tests.journeys.conftest import Shop, Visit, launched
 from web.assets import assets
+from web.desk.agreement_renderings import STEPS
 from web.evidence import STYLESHEETS, stylesheet_digest, template_digest
 from web.http import LOCALES
 from web.services import Services, build
+from web.shop.approvals import APPROVAL_TEMPLATE
 from web.shop.checkout import REVIEW_TEMPLATE
+from web.shop.framework import TEMPLATE as FRAMEWORK_TEMPLATE
+from web.shop.packages import TEMPLATE as PACKAGE_TEMPLATE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -54,20 +58,21 @@ NEWER: Final = "9.1"
 
 
 class Buyer:
-    """A buyer with a cart and an address, made by HTTP, whose browser stands at the review page."""
+    """A buyer with a cart and an address, made by HTTP; without *address* with neither."""
 
-    def __init__(self, shop: Shop, email: str, *, address: dict[str, str] = ADDRESS, password: str = "") -> None:
+    def __init__(self, shop: Shop, email: str, *, address: dict[str, str] | None = ADDRESS, password: str = "") -> None:
         self.http = httpx.Client(
             base_url=shop.url, headers={"accept": "text/html", "sec-fetch-site": "same-origin"}, timeout=30
         )
         self.send("/login", {"email": email, "password": password or shop.password}, page="/login")
-        self.fill(address)
+        if address is not None:
+            self.fill(address)
 
     def fill(self, address: dict[str, str] = ADDRESS, quantity: str = "1") -> None:
         self.send("/cart/lines", {"sku": "CRUNCHY-ARMCHAIR", "quantity": quantity}, page="/cart")
         self.send("/checkout/details", address, page="/cart")
 
-    def send(self, path: str, form: dict[str, str], *, page: str) -> httpx.Response:
+    def send(self, path: str, form: Mapping[str, str | list[str]], *, page: str) -> httpx.Response:
         found = re.search(r'name="form_token" value="([0-9a-f]+)"', self.http.get(page).text)
         assert found, page
         answer = self.http.post(path, data={"form_token": found[1], **form})
@@ -95,7 +100,14 @@ def at_review(module_browser: Browser, shop: Shop) -> Iterator[At]:
     """Opens the review page of a buyer: `at_review("buyer@acme.example", locale="es", scripted=False)`."""
     opened: list[tuple[BrowserContext, Visit]] = []
 
-    def open_(buyer: Buyer, *, locale: str = "en", scripted: bool = True, width: int = 1280) -> Visit:
+    def open_(
+        buyer: Buyer,
+        *,
+        locale: str = "en",
+        scripted: bool = True,
+        width: int = 1280,
+        path: str = "/checkout/review",
+    ) -> Visit:
         context = module_browser.new_context(
             locale={"en": "en-GB", "es": "es-ES"}[locale],
             java_script_enabled=scripted,
@@ -106,7 +118,7 @@ def at_review(module_browser: Browser, shop: Shop) -> Iterator[At]:
         context.add_cookies(buyer.cookies(shop))  # type: ignore[arg-type] # a mapping is what it takes
         visit = Visit(context, shop, scripted=scripted)
         opened.append((context, visit))
-        visit.go(f"/checkout/review?lang={locale}")
+        visit.go(f"{path}?lang={locale}")
         return visit
 
     yield open_
@@ -170,13 +182,32 @@ def capture(visit: Visit, template: str, *, locale: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_how_the_step_looks_is_captured_in_every_language_and_width(shop: Shop, at_review: At) -> None:
+def test_how_each_step_looks_is_captured_in_every_language_and_width(shop: Shop, at_review: At) -> None:
     """What fails here when a language, a width or a template came and nobody captured it."""
-    for locale in LOCALES:
-        capture(at_review(Buyer(shop, "buyer@acme.example"), locale=locale), REVIEW_TEMPLATE, locale=locale)
+
+    def see(template: str, email: str, path: str) -> None:
+        reader = Buyer(shop, email, address=None)
+        for locale in LOCALES:
+            visit = at_review(reader, locale=locale, path=path)
+            expect(visit.page.locator("form.act")).to_have_count(1)
+            capture(visit, template, locale=locale)
+
+    Buyer(shop, "buyer@acme.example").http.close()
+    see(REVIEW_TEMPLATE, "buyer@acme.example", "/checkout/review")
+    asker = Buyer(shop, "buyer@umbrella.example")
+    asker.fill(quantity="10")
+    asked = asker.send("/checkout/approval", {"note": ""}, page="/cart").headers["location"]
+    see(APPROVAL_TEMPLATE, "approver@umbrella.example", asked)
+    asker.fill(quantity="60")
+    people = re.findall(r'name="signatory" value="([0-9a-f-]{36})"', asker.http.get("/checkout/signatures").text)
+    asked = asker.send("/checkout/signatures", {"signatory": people}, page="/cart").headers["location"]
+    asker.http.close()
+    see(PACKAGE_TEMPLATE, "approver@umbrella.example", asked)
+    see(FRAMEWORK_TEMPLATE, "director@umbrella.example", "/account/agreements")
 
     for kept in kept_at(shop):
-        assert kept.missing(template_digest(REVIEW_TEMPLATE), LOCALES) == []
+        for template, _ in STEPS:
+            assert kept.missing(template_digest(template), LOCALES) == [], template
 
 
 def test_a_signatory_accepts_and_finds_how_the_step_looked_at_the_receipt(shop: Shop, at_review: At) -> None:

@@ -15,13 +15,17 @@ from web.pages import page
 from web.shop.account import LANGUAGES
 from web.shop.approvals import APPROVAL_TEMPLATE
 from web.shop.checkout import REVIEW_TEMPLATE
+from web.shop.framework import TEMPLATE as FRAMEWORK_TEMPLATE
+from web.shop.packages import TEMPLATE as PACKAGE_TEMPLATE
 from web.shop.renderings import RenderingUnknown, served
 
 STEPS: Final = (
     (REVIEW_TEMPLATE, N_("The buyer's step")),
     (APPROVAL_TEMPLATE, N_("The approver's step")),
+    (PACKAGE_TEMPLATE, N_("The signatory's page")),
+    (FRAMEWORK_TEMPLATE, N_("The framework agreement")),
 )
-"""The pages whose acceptance makes an order; the browser tests capture each in every language and width."""
+"""The pages on which somebody binds a company; the browser tests capture each in every language and width."""
 
 
 class Look(msgspec.Struct, frozen=True):
