@@ -20,6 +20,20 @@ _THEIR_LEAVES: Final = (
     " UNION SELECT executed_seq FROM signature_package WHERE created_by = ANY (:people)"
     " UNION SELECT ledger_seq FROM framework_agreement WHERE actor_id = ANY (:people))"
 )
+_THEIR_OPENINGS: Final = (
+    f"(o.ledger_seq IN {_THEIR_LEAVES} OR lower(o.value) = ANY (:emails) OR EXISTS"
+    " (SELECT 1 FROM signature_package k JOIN package_party p ON p.package_id = k.id"
+    " WHERE k.executed_seq = o.ledger_seq AND o.field = 'party.' || p.position"
+    " AND (p.person_id = ANY (:people) OR lower(p.email) = ANY (:emails))))"
+)
+"""Of rows that are theirs, their address wherever it was given, and who was to sign in what others signed with them."""
+_HELD_LEAVES: Final = (
+    "(SELECT ledger_seq FROM acceptance WHERE actor_id = ANY (:held_people)"
+    " UNION ALL SELECT ledger_seq FROM package_signature WHERE person_id = ANY (:held_people)"
+    " UNION ALL SELECT ledger_seq FROM framework_agreement WHERE actor_id = ANY (:held_people)"
+    " UNION ALL SELECT k.executed_seq FROM signature_package k JOIN package_party p ON p.package_id = k.id"
+    " WHERE k.executed_seq IS NOT NULL AND p.person_id = ANY (:held_people))"
+)
 _CUT_OFF: Final = "coalesce(CAST(CAST(:befores AS jsonb) ->> c.country AS timestamptz), :before)"
 
 
@@ -134,13 +148,13 @@ _HOLDINGS: Final = (
             "es": "Su nombre, correo, cargo y dirección de entrega en los justificantes",
         },
         rows="SELECT l.recorded_at AS since, o.field, o.value FROM acceptance_opening o"
-        f" JOIN acceptance_ledger l ON l.seq = o.ledger_seq WHERE o.ledger_seq IN {_THEIR_LEAVES}",
+        f" JOIN acceptance_ledger l ON l.seq = o.ledger_seq WHERE {_THEIR_OPENINGS}",
         letters="SELECT a.id FROM acceptance a JOIN acceptance_ledger l ON l.seq = a.ledger_seq"
         f" WHERE a.ledger_seq IN {_THEIR_LEAVES} AND l.recorded_at <= :before",
         erase=(
             (
                 "DELETE FROM acceptance_opening o USING acceptance_ledger l WHERE l.seq = o.ledger_seq"
-                f" AND o.ledger_seq IN {_THEIR_LEAVES} AND l.recorded_at <= :before"
+                f" AND {_THEIR_OPENINGS} AND l.recorded_at <= :before"
             ),
             (
                 "UPDATE acceptance_receipt r SET answer = split_part(r.answer, ' ', 1) FROM acceptance a"
@@ -150,8 +164,8 @@ _HOLDINGS: Final = (
         expire=(
             (
                 "DELETE FROM acceptance_opening o USING acceptance_ledger l, company c WHERE l.seq = o.ledger_seq"
-                f" AND c.id = o.company_id AND l.recorded_at <= {_CUT_OFF} AND c.id <> ALL (:held) AND NOT EXISTS"
-                " (SELECT 1 FROM acceptance a WHERE a.ledger_seq = l.seq AND a.actor_id = ANY (:held_people))"
+                f" AND c.id = o.company_id AND l.recorded_at <= {_CUT_OFF} AND c.id <> ALL (:held)"
+                f" AND l.seq NOT IN {_HELD_LEAVES}"
             ),
         ),
     ),

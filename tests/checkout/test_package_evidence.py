@@ -279,3 +279,29 @@ async def test_annexes_of_signatures_go_by_request_and_by_age_unless_they_are_he
     assert await left(holding.erase[0], **mine, before=young) == 2
     assert await left(holding.expire[0], **{**aged, "before": old, "held_people": [s.chief.person_id]}) == 1
     assert await left(holding.erase[0], people=[s.chief.person_id], before=old) == 0
+
+
+async def test_erasing_one_signer_leaves_the_others_named_and_a_hold_on_one_keeps_them_all(
+    s: Signing, house: House
+) -> None:
+    order, now = await executed(s, house), house.clock.now()
+    (holding,) = (each for each in room(s.packages.keyring).holdings if each.table == "acceptance_opening")
+    mine = {"people": [s.chief.person_id], "emails": [s.chief.email], "before": now + timedelta(days=1)}
+    aged = {"befores": "{}", "before": now + timedelta(days=1), "held": [], "held_people": [s.chief.person_id]}
+
+    async def run(statement: str, values: dict[str, Any]) -> None:
+        async with house.database.begin(for_staff()) as session:
+            await session.execute(
+                sa.text(statement), {name: values[name] for name in values if f":{name}" in statement}
+            )
+
+    def names(content: bytes) -> tuple[bool, ...]:
+        return tuple((who.email or "").encode() in content for who in (house.acme, s.chief, s.legal))
+
+    await run(holding.expire[0], aged)
+    assert names((await bundle_of(house, order)).content) == (True, True, False), "the others' rows went by age"
+    await run(holding.erase[0], mine)
+    made = (await bundle_of(house, order)).content
+    assert names(made) == (True, False, False)
+    assert b"Somebody else" not in made
+    assert exit_code(verify_bundle(made, key_of(house))) == 0
