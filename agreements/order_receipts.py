@@ -62,6 +62,15 @@ def last_row(receipt: Mapping[str, Any]) -> Mapping[str, Any]:
     return row
 
 
+def page_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
+    """Digest of the page's template, and language, on which the first act was done: the only one, but in packages."""
+    if receipt["type"] == PACKAGE_TYPE:
+        first = receipt["leaves"][0]["content"]
+    else:
+        first = receipt.get("framework", receipt)["presentation"]["content"]
+    return first["template_digest"], first["locale"]
+
+
 async def _of_package(
     session: AsyncSession, package: Package, *, keyring: Keyring, origin: str, now: datetime
 ) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Two signatories and the seller's legal desk sign one order: page by page."""
 
 import re
+import shutil
 
 import httpx
 import pytest
@@ -16,8 +17,10 @@ from kernel.mail import OutgoingMail
 from kernel.pdf_seal import look_at_seal
 from tests.web.conftest import PASSWORD, Browser, PayingShop
 from tests.web.test_checkout_pages import ADDRESS, fill_cart
+from web.evidence import template_digest
 
 SECOND = "second@acme.example"
+PAGE = "account/package.html"
 
 
 @pytest.fixture
@@ -129,6 +132,21 @@ async def test_two_buyers_and_the_seller_sign_and_get_one_sealed_document(shop: 
     bundle = await legal.get(f"/desk/orders/{order.number}/bundle.zip")
     assert "failed" not in {each.outcome for each in verify_bundle(bundle.content)}
     assert (await first.get(f"/orders/{order.number}/renderings/x.png")).status_code == 404
+    kept = shop.services.renderings.keep(
+        template_digest(PAGE),
+        channel="web",
+        locale="en",
+        width=1280,
+        form="png",
+        content=b"a picture",
+        stylesheet_digest="sha256:" + "0" * 64,
+        captured_at="2026-11-21T12:00:00Z",
+    )
+    looked = f"/orders/{order.number}/renderings/{kept.name}"
+    assert looked in (await second.get(receipt)).text
+    assert (await second.get(looked)).content == b"a picture"
+    assert (await stranger.get(looked)).status_code == 404
+    shutil.rmtree(shop.services.settings.var / "renderings" / template_digest(PAGE).removeprefix("sha256:"))
     listed = await legal.get(f"/desk/evidence?order={order.number}")
     assert listed.text.count("signed with others</td>") == 3
     assert (await legal.get(f"/desk/evidence.csv?order={order.number}&act=sign")).text.count(str(order.id)) == 3

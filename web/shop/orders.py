@@ -186,12 +186,16 @@ async def reorder(request: AnyRequest, number: FromPath[str]) -> Html:
 @get("/orders/{number:str}/receipt", include_in_schema=False, summary="What was accepted, and how to verify it")
 async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
     order, receipt = await _receipt(request, number)
+    template, locale = order_receipts.page_of(receipt)
+    renderings = services_of(request).renderings.find(template, locale)
     if receipt["type"] != RECEIPT_TYPE:
         return page(
             request,
             "orders/receipt_of_several.html",
             order=order,
             said=order_receipts.about(receipt, number=order.number, locale=locale_of(request)),
+            template_digest=template,
+            renderings=renderings,
             checks=_checks(request, receipt),
         )
     return page(
@@ -200,9 +204,8 @@ async def receipt_page(request: AnyRequest, number: FromPath[str]) -> Html:
         order=order,
         receipt=receipt,
         content=receipt["presentation"]["content"],
-        renderings=services_of(request).renderings.find(
-            receipt["presentation"]["content"]["template_digest"], receipt["presentation"]["content"]["locale"]
-        ),
+        template_digest=template,
+        renderings=renderings,
         recorded_at=datetime.fromisoformat(receipt["acceptance"]["recorded_at"]),
         checks=_checks(request, receipt),
         ledger_keys=services_of(request).keyring.public_keys(Purpose.LEDGER),

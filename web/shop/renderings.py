@@ -6,6 +6,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from agreements import order_receipts
 from agreements.renderings import Rendering
 from agreements.service import ReceiptNotFound
 from checkout.orders import OrderUnknown
@@ -45,8 +46,7 @@ async def _of_order(request: AnyRequest, number: str, name: str) -> Response[byt
             receipt = await services.agreements.receipt(session, order.id)
         except ReceiptNotFound as error:
             raise OrderUnknown("There is no such order.") from error
-    shown = receipt.get("presentation")  # the step is one person's; what several sign, or a program orders, has none
-    found = None if shown is None else services.renderings.read(shown["content"]["template_digest"], name)
+    found = services.renderings.read(order_receipts.page_of(receipt)[0], name)
     if found is None:
         raise RenderingUnknown("No rendering of this name was captured of the step's template.")
     return served(found)
