@@ -20,6 +20,7 @@ from tests.security.house import MEMBERS, SECRETS, Belongings, Caller, House, co
 from tests.security.routes import Route
 from tests.security.test_two_companies import alike
 from tests.security.wire import Answer
+from tests.web.conftest import PASSWORD
 
 OWNED = {
     "number": ("order", "open_order"),
@@ -113,11 +114,17 @@ async def state_of(house: House, company: uuid.UUID) -> str:
 
 
 async def acmes(house: House) -> Belongings:
-    """With a webhook that no other test of the same house has deleted by its address."""
+    """With a webhook and a colleague that no other test of the same house has removed by their addresses."""
     _, boss = await log_in(house.services, MEMBERS["admin"])
+    colleague = await house.services.members.create_member(
+        house.acme.company_id, email=f"anew-{new_id().hex}@acme.example", name="A colleague", password=PASSWORD
+    )
     message = await webhook_message(house.services, boss, f"anew-{new_id().hex}")
     return msgspec.structs.replace(
-        house.acme, webhook_endpoint=str(message.endpoint_id), webhook_message=str(message.id)
+        house.acme,
+        webhook_endpoint=str(message.endpoint_id),
+        webhook_message=str(message.id),
+        person=str(colleague.id),
     )
 
 
