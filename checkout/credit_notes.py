@@ -26,7 +26,7 @@ from checkout.model import Account, CallOutcome, CallStep, Order, StripeCall
 from checkout.orders import move, visible_order
 from checkout.settlement import give_up, post
 from checkout.states import Event, State
-from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, must_search, write_answer
+from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, begin_sending, next_turn, write_answer
 from checkout.stripe_gateway import Answer, StripeUnavailable
 from checkout.terms_model import (
     UNFINISHED_CREDIT_NOTE,
@@ -136,9 +136,7 @@ class CreditNotes:
                 if current.state not in UNFINISHED_CREDIT_NOTE:
                     return
                 call = await self._call_of(session, current)
-                search = must_search(call, now)
-                if not search:
-                    call.sent_at, call.sent_times = now, call.sent_times + 1
+                search = not begin_sending(call, now)
             if search:
                 await self._search(current, call)
                 return
@@ -233,7 +231,7 @@ class CreditNotes:
             last = await self._call_of(session, current)
             if current.state in UNFINISHED_CREDIT_NOTE and last.id == call.id:
                 invoice = await session.get_one(Invoice, note.invoice_id)
-                turn = int(last.idempotency_key.rpartition("-")[2]) + 1
+                turn = next_turn(last)
                 session.add(_call(current, invoice, msgspec.json.decode(last.request), turn=turn, now=now))
 
     async def _store_answer(

@@ -25,7 +25,7 @@ from checkout.parts import note, share_out
 from checkout.refunds import Refunds
 from checkout.settlement import post
 from checkout.states import Event
-from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, must_search, write_answer
+from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, begin_sending, write_answer
 from checkout.stripe_gateway import Answer, DisputeSeen, StripeGateway, StripeUnavailable, dispute_of
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
@@ -318,9 +318,7 @@ class Disputes:
                 call = calls[-1] if calls else None
                 if call is None or not _unfinished(call):
                     return
-                search = must_search(call, now)
-                if not search:
-                    call.sent_at, call.sent_times = now, call.sent_times + 1
+                search = not begin_sending(call, now)
             if search:
                 await self._search(dispute, call)
                 return

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from checkout import store
 from checkout.model import CallOutcome, CallStep, PaymentAttempt, StripeCall
-from checkout.stripe_calls import must_search, write_answer
+from checkout.stripe_calls import must_search, next_turn, write_answer
 from checkout.stripe_gateway import Answer, StripeGateway
 from kernel.clock import Clock
 from kernel.db import Database, for_company
@@ -44,7 +44,7 @@ class Holds:
         if last is not None and last.outcome is not CallOutcome.REFUSED and not must_search(last, now):
             last.sent_at, last.sent_times = now, last.sent_times + 1
             return last
-        turn = 1 if last is None else int(last.idempotency_key.rpartition("-")[2]) + 1
+        turn = 1 if last is None else next_turn(last)
         call = _call(attempt, step, turn, now)
         session.add(call)
         return call

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from accounts.model import Company
-from accounts.principal import BuyerCompany, Principal
+from accounts.principal import Principal, buyer_company
 from catalog.service import Catalog
 from checkout import store, terms_store
 from checkout.charging import to_stripe
@@ -41,7 +41,7 @@ from checkout.order_news import announce_paid
 from checkout.orders import move, visible_order
 from checkout.settlement import give_up, post
 from checkout.states import Event, State
-from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, must_search, write_answer
+from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, begin_sending, write_answer
 from checkout.stripe_customers import StripeCustomers
 from checkout.stripe_gateway import Answer, StripeUnavailable
 from checkout.terms_model import CashMovement, Invoice, InvoiceReceipt, InvoiceState, ReceiptKind
@@ -355,7 +355,7 @@ class Invoices:
         async with self.db.begin(for_staff()) as session:
             invoice = await session.get_one(Invoice, invoice_id)
             order = await store.find_order_by_id(session, invoice.order_id)
-            company = _buyer(await session.get_one(Company, invoice.company_id))
+            company = buyer_company(await session.get_one(Company, invoice.company_id))
         assert order is not None, "an invoice has an order"
         if invoice.state is not InvoiceState.MAKING:
             return
@@ -400,9 +400,7 @@ class Invoices:
             if call is None:
                 call = _call(locked, step, _request(step, locked, order), turn=1, now=now)
                 session.add(call)
-            search = must_search(call, now)
-            if not search:
-                call.sent_at, call.sent_times = now, call.sent_times + 1
+            search = not begin_sending(call, now)
         return call, search
 
     async def _search(self, invoice_id: uuid.UUID, call: StripeCall) -> Answer | None:
@@ -681,9 +679,7 @@ class Invoices:
                 if not waiting:
                     return
                 call = waiting[0]
-                search = must_search(call, now)
-                if not search:
-                    call.sent_at, call.sent_times = now, call.sent_times + 1
+                search = not begin_sending(call, now)
             answer = await self._ask_what_became(invoice, call) if search else None
             if answer is None:
                 request = msgspec.json.decode(call.request)
@@ -713,19 +709,6 @@ class Invoices:
             await step
         except StripeUnavailable as error:
             log.warning("invoice goes on in the background", invoice=str(invoice.id), reason=error.message)
-
-
-def _buyer(company: Company) -> BuyerCompany:
-    return BuyerCompany(
-        id=company.id,
-        code=company.code,
-        name=company.name,
-        country=company.country,
-        tax_id=company.tax_id,
-        tax_status=company.tax_status,
-        currency=company.currency,
-        segments=tuple(company.segments),
-    )
 
 
 def _concerns(moved: CashSeen, intents: frozenset[str]) -> bool:

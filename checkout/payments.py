@@ -46,7 +46,7 @@ from checkout.refunds import Refunds
 from checkout.saved_cards import SavedCards, keep_card
 from checkout.settlement import bury, finish_sale, give_up, hold_as_liability
 from checkout.states import Event, State, may
-from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, RESEND_WITHIN, SENDS_MOST, must_search, write_answer
+from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, RESEND_WITHIN, SENDS_MOST, begin_sending, write_answer
 from checkout.stripe_customers import StripeCustomers
 from checkout.stripe_gateway import Answer, IntentSeen, Session, StripeGateway, StripeUnavailable, session_of
 from checkout.waiting import ASK_AGAIN_AFTER, hear_of_waiting, pay_anew
@@ -554,9 +554,7 @@ class Payments:
                     return current.url
                 if current.state not in {AttemptState.NEW, AttemptState.UNCERTAIN}:
                     return None
-                search = must_search(call, self.clock.now())
-                if not search:
-                    call.sent_at, call.sent_times = self.clock.now(), call.sent_times + 1
+                search = not begin_sending(call, self.clock.now())
             if search:
                 return await self._search(current, call)
             answer = await self.gateway.create_session(msgspec.json.decode(call.request), key=call.idempotency_key)

@@ -40,7 +40,7 @@ from checkout.orders import move, visible_order
 from checkout.parts import parts_left, share_out
 from checkout.settlement import give_up, post
 from checkout.states import Event, State, may
-from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, must_search, write_answer
+from checkout.stripe_calls import CONFLICT_WAIT_SECONDS, SENDS_MOST, begin_sending, next_turn, write_answer
 from checkout.stripe_gateway import Answer, RefundSeen, StripeGateway, StripeUnavailable, refund_of
 from kernel.clock import Clock
 from kernel.db import Database, Scope, for_company, for_staff
@@ -342,9 +342,7 @@ class Refunds:
                 if current.state not in {RefundState.NEW, RefundState.UNCERTAIN}:
                     return
                 call = await store.find_refund_call(session, refund.id)
-                search = must_search(call, now)
-                if not search:
-                    call.sent_at, call.sent_times = now, call.sent_times + 1
+                search = not begin_sending(call, now)
             if search:
                 await self._search(current, call)
                 return
@@ -371,7 +369,7 @@ class Refunds:
             current = await store.lock_refund(session, refund.id)
             last = await store.find_refund_call(session, refund.id)
             if current.state in {RefundState.NEW, RefundState.UNCERTAIN} and last.id == call.id:
-                turn = int(last.idempotency_key.rpartition("-")[2]) + 1
+                turn = next_turn(last)
                 session.add(_call(current, last.request, turn=turn, now=now))
 
     async def _store_answer(self, refund: Refund, call_id: uuid.UUID, answer: Answer) -> None:
