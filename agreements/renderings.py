@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,12 @@ from kernel.canonical import canonical_json
 
 MANIFEST: Final = "manifest.json"
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-NAME: Final = re.compile(r"[a-z]+-[a-z]{2}-\d{2,4}\.(png|html)")
+NAME: Final = re.compile(r"[a-z]+-[a-z]{2}(-\d{2,4}\.(png|html)|\.json)")
 MEDIA_TYPES: Final = {"png": "image/png", "html": "text/html"}
+DATA_TYPES: Final = {"json": "application/json"}
 CHANNEL: Final = "web"
+PROGRAMS: Final = "api"
+"""The channel of what programs are shown: data, without a width."""
 WIDTHS: Final = (1280, 320)
 """Of the screens on which every step is captured, in CSS pixels."""
 
@@ -31,17 +34,18 @@ class Rendering(msgspec.Struct, frozen=True, kw_only=True):
     """One picture or page, as the manifest lists it."""
 
     name: str
-    """`web-en-1280.png`: channel, language, width in CSS pixels."""
+    """`web-en-1280.png`: channel, language, width in CSS pixels; `api-en.json`: what programs are shown."""
     channel: str
     locale: str
     width: int
+    """0 of what has none."""
     sha256: str
     stylesheet_digest: str
     captured_at: str
 
     @property
     def media_type(self) -> str:
-        return MEDIA_TYPES[self.name.rpartition(".")[2]]
+        return (MEDIA_TYPES | DATA_TYPES)[self.name.rpartition(".")[2]]
 
 
 class Renderings:
@@ -56,14 +60,14 @@ class Renderings:
         *,
         channel: str,
         locale: str,
-        width: int,
+        width: int = 0,
         form: str,
         content: bytes,
         stylesheet_digest: str,
         captured_at: str,
     ) -> Rendering:
         """Keep *content* unless a rendering of this name is there already, which then stays."""
-        name = f"{channel}-{locale}-{width}.{form}"
+        name = f"{channel}-{locale}-{width}.{form}" if width else f"{channel}-{locale}.{form}"
         place = self._place(template_digest)
         listed = {each.name: each for each in self._listed(place)}
         if NAME.fullmatch(name) is None:
@@ -90,11 +94,15 @@ class Renderings:
         found = self._listed(self._place(template_digest))
         return [each for each in found if locale in {None, each.locale}]
 
-    def missing(self, template_digest: str, locales: Iterable[str]) -> list[str]:
-        """Which of the pictures and pages that each step has, in every language and width, were not captured."""
+    def missing(self, template_digest: str, locales: Sequence[str], *, programs: bool = False) -> list[str]:
+        """Which of the pictures and pages that each step has, in every language and width, were not captured.
+
+        :param programs: programs are shown something of this step too
+        """
         kept = {each.name for each in self.find(template_digest) if self.read(template_digest, each.name) is not None}
         wanted = itertools.product(locales, WIDTHS, sorted(MEDIA_TYPES))
-        names = (f"{CHANNEL}-{locale}-{width}.{form}" for locale, width, form in wanted)
+        names = [f"{CHANNEL}-{locale}-{width}.{form}" for locale, width, form in wanted]
+        names += [f"{PROGRAMS}-{locale}.{form}" for locale in locales for form in DATA_TYPES if programs]
         return [name for name in names if name not in kept]
 
     def list_templates(self) -> list[str]:

@@ -96,3 +96,14 @@ def test_templates_are_listed_with_the_last_captured_first(tmp_path: Path) -> No
     (tmp_path / "notes").mkdir()
 
     assert kept.list_templates() == [newer, DIGEST]
+
+
+def test_what_programs_are_shown_is_kept_beside_the_pictures_and_missed(tmp_path: Path) -> None:
+    kept = Renderings(tmp_path)
+    made = keep(kept, b"{}", channel="api", width=0, form="json")
+
+    assert (made.name, made.media_type) == ("api-en.json", "application/json")
+    assert (kept.read(DIGEST, "api-en.json") or (None, b""))[1] == b"{}"
+    missed = kept.missing(DIGEST, ("en", "es"), programs=True)
+    assert [name for name in missed if name.startswith("api")] == ["api-es.json"]
+    assert len(missed) == len(kept.missing(DIGEST, ("en", "es"))) + 1

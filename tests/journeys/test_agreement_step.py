@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from agreements.renderings import CHANNEL, WIDTHS, Renderings
+from agreements.renderings import CHANNEL, PROGRAMS, WIDTHS, Renderings
 from kernel.clock import SystemClock
 from kernel.db import APP_ROLE, for_staff
 from kernel.embedded import start_server
@@ -208,6 +208,47 @@ def test_how_each_step_looks_is_captured_in_every_language_and_width(shop: Shop,
     for kept in kept_at(shop):
         for template, _ in STEPS:
             assert kept.missing(template_digest(template), LOCALES) == [], template
+
+
+def test_what_programs_are_shown_of_the_framework_agreement_is_captured_in_every_language(
+    shop: Shop, at_review: At
+) -> None:
+    """The terms that a program reads once a signatory has accepted them."""
+    digest = template_digest(FRAMEWORK_TEMPLATE)
+    for locale, email in zip(LOCALES, ("buyer@acme.example", "buyer@globex.example"), strict=True):
+        visit = at_review(Buyer(shop, email, address=None), locale=locale, path="/account/agreements")
+        tick(visit.page)
+        visit.page.locator("form.act button").click()
+        expect(visit.page.get_by_role("heading", level=2).first).to_be_visible()
+        shown = shown_to_a_program(visit)
+        assert shown.json()["language"] == locale
+        for kept in kept_at(shop):
+            kept.keep(
+                digest,
+                channel=PROGRAMS,
+                locale=locale,
+                form="json",
+                content=shown.content,
+                stylesheet_digest=stylesheet_digest(),
+                captured_at=SystemClock().now().isoformat(timespec="seconds"),
+            )
+
+    for kept in kept_at(shop):
+        missing = kept.missing(digest, LOCALES, programs=True)
+        assert [name for name in missing if name.startswith(PROGRAMS)] == []
+
+
+def shown_to_a_program(visit: Visit) -> httpx.Response:
+    """The framework agreement as a program of the company reads it, with a key made on the page."""
+    page = visit.page
+    visit.go("/account")
+    page.locator("#key_name").fill(f"Renderings {time.time_ns()}")
+    page.locator("#scope-orders_create").check()
+    page.locator("form[action='/account/keys'] button").click()
+    key = page.locator("#key").input_value()
+    return httpx.get(
+        f"{visit.shop.url}/api/v1/framework-agreement", headers={"authorization": f"Bearer {key}"}, timeout=30
+    )
 
 
 def test_a_signatory_accepts_and_finds_how_the_step_looked_at_the_receipt(shop: Shop, at_review: At) -> None:

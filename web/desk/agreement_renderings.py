@@ -25,7 +25,9 @@ STEPS: Final = (
     (PACKAGE_TEMPLATE, N_("The signatory's page")),
     (FRAMEWORK_TEMPLATE, N_("The framework agreement")),
 )
-"""The pages on which somebody binds a company; the browser tests capture each in every language and width."""
+"""The pages on which somebody binds a company; the browser tests capture each in every language and width, and of the
+framework agreement what programs are shown.
+"""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -42,7 +44,8 @@ class Look(msgspec.Struct, frozen=True):
         found: dict[str, list[Rendering]] = {}
         for each in kept.find(digest):
             found.setdefault(each.locale, []).append(each)
-        return cls(digest.removeprefix("sha256:"), name, found, kept.missing(digest, LOCALES))
+        missing = kept.missing(digest, LOCALES, programs=digest == template_digest(FRAMEWORK_TEMPLATE))
+        return cls(digest.removeprefix("sha256:"), name, found, missing)
 
 
 @get("/desk/agreements/renderings", include_in_schema=False, summary="How the agreement step looks and looked")

@@ -50,6 +50,7 @@ async def test_the_steps_in_use_are_listed_with_what_was_not_captured(paying_sho
     page = (await lawyer.get(PAGE)).text
 
     in_use, earlier = page.split("Earlier templates")
+    assert "api-en.json, api-es.json" in in_use.replace("\n", "")
     for template, _ in STEPS:
         assert template_digest(template) in in_use
     assert "web-es-1280.html, web-es-1280.png, web-es-320.html, web-es-320.png</span>" in in_use.replace("\n", "")
