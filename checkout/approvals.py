@@ -244,7 +244,7 @@ class Approvals:
     async def list_requests(self, principal: Principal) -> tuple[Listed, ...]:
         """What the reader asked for, and for approvers what the company's buyers did; what waits stands first."""
         company = buyer_of(principal)
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             members = await accounts_store.list_members(session, company.id)
             requests = await approval_store.list_requests(session, company.id, limit=LISTED_MOST)
             people = await _people(session, requests)
@@ -267,7 +267,7 @@ class Approvals:
         if principal.company_id is None:
             return 0
         asker = None if principal.role in APPROVING else principal.person_id
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await approval_store.count_waiting(session, principal.company_id, asker)
 
     async def find(self, principal: Principal, request_id: uuid.UUID) -> Listed:
@@ -276,7 +276,7 @@ class Approvals:
         :raises ApprovalUnknown: when it is another company's, or neither asked nor to be answered by this person
         """
         company = buyer_of(principal)
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             request = await approval_store.find_request(session, request_id)
             if request is None or request.company_id != company.id:
                 raise ApprovalUnknown("There is no such request.")
@@ -430,14 +430,14 @@ class Approvals:
 
     async def sweep(self) -> None:
         """Row 4: end what waited too long, each in its own commit, by our clock."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             overdue = await approval_store.list_expired(session, self.clock.now(), limit=SWEPT_AT_ONCE)
         for request_id, company_id in overdue:
             await self._expire(request_id, company_id)
 
     async def of_order(self, principal: Principal, order_id: uuid.UUID) -> Trail | None:
         """Who asked for an order and who approved it; None where the buyer placed it alone."""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             request = await approval_store.find_request_of_order(session, order_id)
             if request is None or request.closed_by is None:
                 return None

@@ -135,7 +135,7 @@ class CardCharges:
 
         :raises StripeUnavailable: when Stripe can't be asked
         """
-        async with self.db.begin(for_company(attempt.company_id)) as session:
+        async with self.db.reading(for_company(attempt.company_id)) as session:
             call = await store.find_call(session, attempt.id, CallStep.CHARGE_CARD)
             assert call is not None, "an attempt is written with its first call"
         found = None

@@ -113,7 +113,7 @@ class Carts:
         :param typed: where to, as being typed: it stands instead of what the checkout has saved
         """
         now = self.clock.now()
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             cart = await store.find_open_cart(session, principal)
             lines = [] if cart is None else cart.lines
             skus = await self.catalog.find_skus_in(session, {line.sku for line in lines})
@@ -149,7 +149,7 @@ class Carts:
         :raises SkuUnknown, UnitUnknown, QuantityRefused: as `add`
         """
         now = self.clock.now()
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             known, unit = _sold(await self._find(session, sku), sku.strip(), unit)
         line = CartLine(position=1, sku=known.code, unit=unit, quantity=_quantity(quantity, known.code, known))
         return price_cart(
@@ -166,7 +166,7 @@ class Carts:
         )
 
     async def count_lines(self, principal: Principal) -> int:
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await store.count_cart_lines(session, principal)
 
     async def add(self, principal: Principal, *, sku: str, quantity: str, unit: str | None = None) -> None:

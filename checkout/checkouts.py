@@ -64,7 +64,10 @@ CLOSE_TASK: Final = "close_order"
 
 BEGIN: Final = Failpoint("checkout.start")
 SAVE: Final = Failpoint("checkout.save_details")
+CHOOSE_PAYING: Final = Failpoint("checkout.choose_paying")
 REVIEW: Final = Failpoint("checkout.review")
+DECLINE: Final = Failpoint("checkout.decline")
+SEND_TO_LEGAL: Final = Failpoint("checkout.send_to_legal")
 PLACE: Final = Failpoint("checkout.place")
 
 
@@ -154,7 +157,7 @@ class Checkouts:
 
     async def find(self, principal: Principal) -> CheckoutView | None:
         """Find the checkout of the open cart."""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             cart = await store.find_open_cart(session, principal)
             checkout = None if cart is None else await store.find_checkout(session, cart.id)
         return None if checkout is None else CheckoutView.of(checkout)
@@ -203,7 +206,7 @@ class Checkouts:
         :raises CreditUnavailable: when the company has no terms in the cart's currency
         """
         company = buyer_of(principal)
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), CHOOSE_PAYING) as session:
             cart, checkout = await self.lock(session, principal, locale)
             if paying is Paying.ON_TERMS and not await credit_control.standing(session, company.id, cart.currency):
                 raise credit_control.CreditUnavailable("Your company has no terms for this order: it is paid at once.")
@@ -525,7 +528,7 @@ class Checkouts:
 
         :raises agreements.service.PresentationNotFound: and the others of `Agreements.decline`
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), DECLINE) as session:
             declined = await self.agreements.decline(
                 session, principal, presentation_id=presentation_id, reason=reason, comment=comment
             )
@@ -542,7 +545,7 @@ class Checkouts:
 
         :raises agreements.service.PresentationNotFound: and the others of `Agreements.send_to_legal`
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.begin(principal.db_scope(), SEND_TO_LEGAL) as session:
             return await self.agreements.send_to_legal(session, principal, presentation_id=presentation_id)
 
     async def lock(self, session: AsyncSession, principal: Principal, locale: str) -> tuple[Cart, Checkout]:

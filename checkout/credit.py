@@ -18,12 +18,15 @@ from checkout.terms_model import CreditChange, CreditTerms
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
 from kernel.errors import Conflict, NotFound, Refused
+from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.money import Money
 
 REASON_MOST: Final = 1000
 NET_DAYS_MOST: Final = 365
 CHANGES_SHOWN: Final = 50
+
+CHANGE: Final = Failpoint("checkout.credit.change")
 
 
 class CreditExceeded(Conflict):
@@ -116,7 +119,7 @@ class CreditControl:
 
     async def list_companies(self) -> tuple[CompanyCredit, ...]:
         """Every company that has or had terms, by code."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             found = await terms_store.list_terms(session)
         return tuple(
             CompanyCredit(company=company, credit=_credit(terms, used), open_=terms.withdrawn_at is None)
@@ -128,7 +131,7 @@ class CreditControl:
 
         :raises CreditCompanyUnknown: when there is no company of this code
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             company = await _company(session, code)
             terms = await terms_store.find_terms(session, company.id)
             credit = None if terms is None else await _counted(session, terms)
@@ -153,7 +156,7 @@ class CreditControl:
             raise CreditChangeUnusable(f"Say why in 1 to {REASON_MOST:,} characters.")
         if terms is not None and not (1 <= terms.net_days <= NET_DAYS_MOST and not terms.limit.minor < 0):
             raise CreditChangeUnusable(f"Give 1 to {NET_DAYS_MOST} days, and a limit that is not below 0.")
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.begin(for_staff(), CHANGE) as session:
             company = await _company(session, code, lock=True)
             kept = await terms_store.lock_terms(session, company.id)
             before = None if kept is None or kept.withdrawn_at is not None else _terms(kept)

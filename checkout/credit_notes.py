@@ -102,7 +102,7 @@ class CreditNotes:
 
         :raises OrderUnknown: when there is no such order, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             invoice = await terms_store.find_invoice(session, order.id)
             return () if invoice is None else await terms_store.list_credit_notes(session, invoice.id)
@@ -119,7 +119,7 @@ class CreditNotes:
             await self.go_on(note.id)
         except StripeUnavailable:
             log.warning("credit note goes on in the background", credit_note=str(note.id))
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await session.get_one(CreditNote, note.id)
 
     async def go_on(self, note_id: uuid.UUID) -> None:
@@ -127,7 +127,7 @@ class CreditNotes:
 
         :raises StripeUnavailable: when Stripe can't be asked; a later sweep comes back
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             note = await session.get_one(CreditNote, note_id)
         for turn in range(SENDS_MOST):
             now = self.clock.now()

@@ -116,12 +116,12 @@ class Disputes:
 
     async def list_undecided(self) -> list[tuple[Dispute, str | None]]:
         """With their orders' numbers; whose evidence is due soonest stands first."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await dispute_store.list_listed(session, decided=False, limit=LISTED_MOST)
 
     async def list_decided(self) -> list[tuple[Dispute, str | None]]:
         """With their orders' numbers, newest first."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await dispute_store.list_listed(session, decided=True, limit=LISTED_MOST)
 
     async def lost_of_order(self, principal: Principal, number: str) -> list[Dispute]:
@@ -129,14 +129,14 @@ class Disputes:
 
         :raises OrderUnknown: when there is no such order, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             found = await dispute_store.list_of_order(session, order.id)
         return [dispute for dispute in found if dispute.state is DisputeState.LOST]
 
     async def open(self, dispute_id: uuid.UUID) -> DisputeFile:
         """:raises DisputeUnknown: when there is none of this id"""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             dispute = await session.get(Dispute, dispute_id)
             if dispute is None:
                 raise DisputeUnknown("There is no such dispute.")
@@ -177,7 +177,7 @@ class Disputes:
             always faster
         """
         for _ in range(RACES_MOST):
-            async with self.db.begin(for_staff()) as session:
+            async with self.db.reading(for_staff()) as session:
                 read = await dispute_store.find(session, stripe_dispute_id)
             seen = await self.gateway.retrieve_dispute(stripe_dispute_id)
             if seen is None:
@@ -192,7 +192,7 @@ class Disputes:
 
         :raises StripeUnavailable: when Stripe can't be asked; a later sweep comes back
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             dispute = await session.get_one(Dispute, dispute_id)
         await self._send(dispute)
 
@@ -302,7 +302,7 @@ class Disputes:
             await self._send(dispute)
         except StripeUnavailable:
             log.warning("the answer to a dispute goes on in the background", dispute=str(dispute.id))
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await session.get_one(Dispute, dispute.id)
 
     async def _send(self, dispute: Dispute) -> None:

@@ -128,7 +128,7 @@ class Invoices:
 
         :raises OrderUnknown: when there is no such order, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             invoice = await terms_store.find_invoice(session, order.id)
             return invoice, () if invoice is None else await terms_store.list_receipts(session, invoice.id)
@@ -137,7 +137,7 @@ class Invoices:
         """The company's invoices with their orders' numbers, newest first."""
         if principal.company_id is None:
             return []
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await terms_store.list_invoices_of(session, principal.company_id, limit=LISTED_MOST)
 
     async def release(self, principal: Principal, number: str) -> Invoice:
@@ -157,7 +157,7 @@ class Invoices:
                 move(session, order, Event.RELEASE, at=now, person_id=principal.person_id)
                 invoice = await self._write(session, order, by=principal.person_id, now=now)
         await self._patiently(self._make(invoice.id), invoice)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await session.get_one(Invoice, invoice.id)
 
     async def cancel_unreleased(self, principal: Principal, number: str) -> Order:
@@ -185,7 +185,7 @@ class Invoices:
         invoice = await self._decide(principal, number, CallStep.PAY_OUT_OF_BAND, {"paid_out_of_band": True})
         await self._patiently(self._follow(invoice.id), invoice)
         await self._patiently(self.settle(invoice.id), invoice)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await session.get_one(Invoice, invoice.id)
 
     async def write_off(self, principal: Principal, number: str, *, reason: str) -> Invoice:
@@ -196,7 +196,7 @@ class Invoices:
         """
         invoice = await self._decide(principal, number, CallStep.MARK_UNCOLLECTIBLE, {}, write_off=reason)
         await self._patiently(self._follow(invoice.id), invoice)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await session.get_one(Invoice, invoice.id)
 
     # --- Stripe's word, and time ---
@@ -220,7 +220,7 @@ class Invoices:
         seen = await self.gateway.retrieve_invoice(stripe_invoice_id)
         if seen is None:
             return EventOutcome.PARKED, f"Stripe has no Invoice {stripe_invoice_id[:80]!r}"
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             invoice = await terms_store.find_invoice_at_stripe(session, seen.id, seen.reference)
         if invoice is None:
             return EventOutcome.PARKED, f"Invoice {seen.id} ({seen.total}) is of no order we know"
@@ -234,7 +234,7 @@ class Invoices:
 
         :raises StripeUnavailable: when Stripe can't be asked
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             customer = await terms_store.find_customer(session, stripe_customer_id)
             invoices = [] if customer is None else await terms_store.list_open_invoices_of(session, customer.company_id)
         if customer is None:
@@ -260,7 +260,7 @@ class Invoices:
     async def remind(self) -> None:
         """Write to who is late, once a week each."""
         now = self.clock.now()
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             late = await terms_store.list_to_remind(session, now=now, again=now - REMIND_AGAIN, limit=SWEEP_BATCH)
         for invoice_id in late:
             async with self.db.begin(for_staff(), REMIND) as session:
@@ -280,7 +280,7 @@ class Invoices:
         :raises StripeUnavailable: when Stripe can't be asked, or the order moved each time we looked
         """
         for _ in range(RACES_MOST):
-            async with self.db.begin(for_staff()) as session:
+            async with self.db.reading(for_staff()) as session:
                 invoice = await session.get_one(Invoice, invoice_id)
                 read = await store.find_order_by_id(session, invoice.order_id)
             assert read is not None, "an invoice has an order"
@@ -352,7 +352,7 @@ class Invoices:
 
         :raises StripeUnavailable: when nobody knows yet what became of one
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             invoice = await session.get_one(Invoice, invoice_id)
             order = await store.find_order_by_id(session, invoice.order_id)
             company = buyer_company(await session.get_one(Company, invoice.company_id))
@@ -409,7 +409,7 @@ class Invoices:
 
         :raises StripeUnavailable: when Stripe can't be asked
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             invoice = await session.get_one(Invoice, invoice_id)
         assert invoice.stripe_customer_id is not None, "its Customer comes first"
         seen = None
@@ -670,7 +670,7 @@ class Invoices:
         """
         for _ in range(SENDS_MOST):
             now = self.clock.now()
-            async with self.db.begin(for_staff()) as session:
+            async with self.db.reading(for_staff()) as session:
                 invoice = await session.get_one(Invoice, invoice_id)
             async with self.db.begin(for_company(invoice.company_id), AFTER) as session:
                 await terms_store.lock_invoice(session, invoice_id)

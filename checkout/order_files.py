@@ -82,7 +82,7 @@ class OrderFiles:
         self.db = db
 
     async def page(self, *, state: State | None, before: str | None, size: int) -> OrderPage:
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             query = sa.select(Order, Company.code, Company.name).join(Company, Company.id == Order.company_id)
             query = query.order_by(Order.placed_at.desc(), Order.id.desc()).limit(size + 1)
             if state is not None:
@@ -99,7 +99,7 @@ class OrderFiles:
 
     async def open(self, number: str) -> OrderFile:
         """:raises OrderUnknown: when there is none of this number"""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             order = None if "\x00" in number else await store.find_order(session, number)
             if order is None:
                 raise OrderUnknown("There is no such order.")
@@ -136,7 +136,7 @@ class OrderFiles:
         """What a person has to look at: events nobody could place, and money that fits no order."""
         parked = sa.and_(StripeEvent.outcome == EventOutcome.PARKED, StripeEvent.reviewed_at.is_(None))
         unresolved = Liability.resolved_at.is_(None)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return Waiting(
                 parked=(
                     await session.scalars(

@@ -36,7 +36,7 @@ class Orders:
         if principal.kind is PrincipalKind.VISITOR:
             return ()
         company_id = None if principal.kind is PrincipalKind.STAFF else principal.company_id
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return tuple(
                 await store.list_orders(
                     session, company_id=company_id, before=before, limit=max(1, min(limit, LISTED_MOST))
@@ -45,7 +45,7 @@ class Orders:
 
     async def find_order(self, principal: Principal, number: str) -> Order:
         """:raises OrderUnknown: when there is none, or it is another company's"""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await visible_order(session, principal, number)
 
     async def find_with_basis(self, principal: Principal, number: str) -> tuple[Order, Basis]:
@@ -61,12 +61,12 @@ class Orders:
 
     async def find_order_by_id(self, principal: Principal, order_id: uuid.UUID) -> Order:
         """:raises OrderUnknown: when there is none, or it is another company's"""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return _visible(principal, await store.find_order_by_id(session, order_id))
 
     async def find_order_of_quote(self, principal: Principal, quote_id: uuid.UUID) -> Order | None:
         """The order that was placed by a signed quote of the principal's company."""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order_id = await store.find_order_of_quote(session, quote_id)
             return None if order_id is None else _visible(principal, await store.find_order_by_id(session, order_id))
 
@@ -75,7 +75,7 @@ class Orders:
 
         :raises OrderUnknown: when there is none, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             return await store.list_order_events(session, order.id)
 

@@ -204,7 +204,7 @@ class Packages:
         """The company's packages that the reader sent, signs or may approve; staff see all."""
         staff = principal.kind is PrincipalKind.STAFF
         company_id = None if staff else buyer_of(principal).id
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             found = await packages.list_packages(session, company_id, limit=LISTED_MOST)
             return tuple(
                 [
@@ -219,7 +219,7 @@ class Packages:
 
         :raises PackageUnknown: when it is another company's, or the reader takes no part in it
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             package = await packages.find_package(session, package_id)
             if package is None or not _sees(principal, package) or not _takes_part(principal, package):
                 raise PackageUnknown("There is no such package.")
@@ -306,14 +306,14 @@ class Packages:
 
     async def sweep(self) -> None:
         """End what waited too long, each in its own commit, by our clock."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             overdue = await packages.list_expired(session, self.clock.now(), limit=SWEPT_AT_ONCE)
         for package_id, company_id in overdue:
             await self._expire(package_id, company_id)
 
     async def of_order(self, principal: Principal, order_id: uuid.UUID) -> Package | None:
         """The package behind an order; None where one person's acceptance is."""
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await package_store.find_package_of_order(session, order_id)
 
     # below

@@ -190,7 +190,7 @@ class Payments:
         :raises PaymentUncertain: while nobody knows whether a kept card was charged
         :raises PaymentUnavailable: when Stripe didn't give one; nothing was charged and trying again is safe
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             attempt = await store.find_open_attempt(session, order.id)
             customer_id = await store.find_stripe_customer(session, order.company_id)
@@ -219,7 +219,7 @@ class Payments:
         :raises PaymentUncertain: when nobody knows whether it was: a person looks at it, and nobody pays until then
         :raises PaymentUnavailable: when a payment page of the order is open and Stripe doesn't close it now
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             open_attempt = await store.find_open_attempt(session, order.id)
         try:
@@ -237,7 +237,7 @@ class Payments:
             raise CardDeclined("The card was not charged. Pay another way, please.", reason=attempt.detail)
         if attempt.state in {AttemptState.NEW, AttemptState.UNCERTAIN}:
             raise PaymentUncertain("We do not know yet whether your card was charged, and are looking at it.")
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await visible_order(session, principal, number)
 
     async def capture(self, principal: Principal, number: str) -> Order:
@@ -265,7 +265,7 @@ class Payments:
 
         :raises OrderUnknown: when there is no such order, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             attempt = await store.find_open_attempt(session, order.id)
         return attempt is not None and attempt.kind is AttemptKind.SAVED_CARD
@@ -276,7 +276,7 @@ class Payments:
         :raises OrderUnknown: when there is no such order, or it is another company's
         :raises SessionForeign: when *session_id* is not of this order; its address proves nothing
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             attempts = await store.list_attempts(session, order.id)
         if session_id not in {attempt.session_id for attempt in attempts}:
@@ -285,7 +285,7 @@ class Payments:
             await self.settle(order.id)
         except StripeUnavailable:
             log.warning("returned buyer's payment not settled yet", order=order.number)
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await visible_order(session, principal, number)
 
     async def cancel(self, principal: Principal, number: str) -> Order:
@@ -307,7 +307,7 @@ class Payments:
             await self._close(order.company_id, order.id)
         except StripeUnavailable:
             log.warning("closing goes on in the background", order=number)
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await visible_order(session, principal, number)
 
     # --- Stripe's word ---
@@ -337,7 +337,7 @@ class Payments:
 
         :raises StripeUnavailable: when Stripe can't be asked; the job comes back
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             event = await session.get(StripeEvent, event_id)
         if event is None or event.handled_at is not None:
             return
@@ -367,7 +367,7 @@ class Payments:
         """
         company_id = await self._company_of(order_id)
         for _ in range(RACES_MOST):
-            async with self.db.begin(for_company(company_id)) as session:
+            async with self.db.reading(for_company(company_id)) as session:
                 read = await store.find_order_by_id(session, order_id)
                 attempts = await store.list_attempts(session, order_id)
             assert read is not None, "orders are never deleted"
@@ -426,7 +426,7 @@ class Payments:
 
     async def _sweep(self, *, grace: timedelta) -> None:
         now = self.clock.now()
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             event_ids = await store.list_unhandled_events(session, before=now - grace, limit=SWEEP_BATCH)
             in_payment = await store.list_orders_in_payment(
                 session, before=now - grace, asked_before=now - (ASK_AGAIN_AFTER if grace else grace), limit=SWEEP_BATCH
@@ -633,7 +633,7 @@ class Payments:
         return stored.url if stored.state is AttemptState.LIVE else None
 
     async def _finish_attempt(self, order_id: uuid.UUID, attempt_id: uuid.UUID) -> None:
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             order = await store.find_order_by_id(session, order_id)
             attempt = await session.get(PaymentAttempt, attempt_id)
         if order is None or attempt is None:
@@ -676,7 +676,7 @@ class Payments:
         return await self._read_attempt(attempt)
 
     async def _read_attempt(self, attempt: PaymentAttempt) -> PaymentAttempt:
-        async with self.db.begin(for_company(attempt.company_id)) as session:
+        async with self.db.reading(for_company(attempt.company_id)) as session:
             return await session.get_one(PaymentAttempt, attempt.id)
 
     # --- What Stripe says of an order ---
@@ -782,7 +782,7 @@ class Payments:
         found = await self.gateway.retrieve_session(session_id) if isinstance(session_id, str) else None
         if found is None:
             return EventOutcome.PARKED, f"Stripe has no Session {str(session_id)[:80]!r}"
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             attempt = await store.find_attempt_of_session(session, found.id, found.reference)
         if attempt is not None:
             await self.settle(attempt.order_id, [found.id])
@@ -814,7 +814,7 @@ class Payments:
         thing = _object_of(event)
         metadata = thing.get("metadata")
         hint = _uuid(metadata.get("attempt_id")) if isinstance(metadata, dict) else None
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             attempt = await store.find_attempt_of_intent(session, str(thing.get("id")), hint)
         if attempt is not None and attempt.kind is AttemptKind.SAVED_CARD:
             await self.settle(attempt.order_id, [str(thing.get("id"))])
@@ -911,7 +911,7 @@ class Payments:
         return call
 
     async def _company_of(self, order_id: uuid.UUID) -> uuid.UUID:
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             company_id = await store.company_of_order(session, order_id)
         assert company_id is not None, "orders are never deleted"
         return company_id

@@ -35,7 +35,7 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     :raises StripeUnavailable: when Stripe can't be asked
     """
     now = clock.now()
-    async with db.begin(for_staff()) as session:
+    async with db.reading(for_staff()) as session:
         attempts = await store.list_attempts_since(session, since - SENT_LATE)
         liable = await store.list_liable_sessions(session)
         refunds = await store.list_refunds_since(session, since - SENT_LATE)

@@ -19,6 +19,7 @@ from checkout.stripe_gateway import StripeGateway, StripeUnavailable
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
 from kernel.errors import NotFound
+from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.mail import Mail, queue_mail
 
@@ -30,6 +31,9 @@ BREAKS_KEPT: Final = 500
 SHOWN: Final = 50
 RUNS_SHOWN: Final = 24
 NOTE_LONGEST: Final = 500
+
+KEEP: Final = Failpoint("checkout.reconciliation.keep")
+REVIEW: Final = Failpoint("checkout.event.review")
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +76,7 @@ class Reconciliations:
         :raises StripeUnavailable: when Stripe can't be asked
         """
         breaks = list(await reconcile(self.db, self.clock, self.gateway, since=since))
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             cases = await store.list_open_liabilities(session)
             ledger = await self.agreements.check_ledger(session)
         breaks += [
@@ -98,7 +102,7 @@ class Reconciliations:
             breaks=[msgspec.to_builtins(each) for each in breaks[:BREAKS_KEPT]],
             break_count=len(breaks),
         )
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.begin(for_staff(), KEEP) as session:
             last = await store.list_reconciliations(session, limit=1)
             known = {(each["kind"], each["reference"]) for run in last for each in run.breaks}
             fresh = [each for each in breaks if (each.kind, each.reference) not in known]
@@ -118,7 +122,7 @@ class Reconciliations:
             log.warning("not reconciled this hour", reason=error.message)
 
     async def to_look_at(self) -> ToLookAt:
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return ToLookAt(
                 runs=await store.list_reconciliations(session, limit=RUNS_SHOWN),
                 cases=await store.list_open_liabilities(session),
@@ -133,7 +137,7 @@ class Reconciliations:
 
         :raises EventUnknown: when no parked event of this id waits
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.begin(for_staff(), REVIEW) as session:
             event = await session.get(StripeEvent, event_id, with_for_update=True) if event_id.isprintable() else None
             if event is None or event.outcome is not EventOutcome.PARKED or event.reviewed_at is not None:
                 raise EventUnknown("No such event waits. Somebody may have looked at it already.")

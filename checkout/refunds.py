@@ -147,7 +147,7 @@ class Refunds:
 
     async def case_of_no_order(self, liability_id: uuid.UUID) -> Liability | None:
         """Money of an order we do not know; None where there is none of this id, or it is of an order."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             case = await session.get(Liability, liability_id)
             return None if case is None or case.order_id is not None else case
 
@@ -156,7 +156,7 @@ class Refunds:
 
         :raises OrderUnknown: when there is no such order, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await store.list_refunds(session, (await visible_order(session, principal, number)).id)
 
     # --- Stripe's word, and time ---
@@ -169,7 +169,7 @@ class Refunds:
         seen = await self.gateway.retrieve_refund(stripe_refund_id)
         if seen is None:
             return EventOutcome.PARKED, f"Stripe has no Refund {stripe_refund_id[:80]!r}"
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             refund = await store.find_refund(session, seen.id, seen.reference)
         if refund is None:
             return EventOutcome.PARKED, f"Refund {seen.id} ({seen.amount}) was not asked for here"
@@ -181,7 +181,7 @@ class Refunds:
 
         :raises StripeUnavailable: when Stripe can't be asked; a later sweep comes back
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             refund = await session.get_one(Refund, refund_id)
         if refund.stripe_refund_id is None:
             await self._send(refund)
@@ -327,7 +327,7 @@ class Refunds:
             await self._send(refund)
         except StripeUnavailable:
             log.warning("refund goes on in the background", refund=str(refund.id))
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await session.get_one(Refund, refund.id)
 
     async def _send(self, refund: Refund) -> None:

@@ -42,7 +42,7 @@ class SavedCards:
         """Those that are kept, the last saved first, expired ones among them."""
         if principal.company_id is None:
             return ()
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await store.list_saved_cards(session, principal.company_id)
 
     async def remove(self, principal: Principal, card_id: uuid.UUID) -> None:
@@ -59,7 +59,7 @@ class SavedCards:
 
     async def detach_removed(self) -> None:
         """Have Stripe forget what was removed while it could not be asked."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             cards = await store.list_cards_to_detach(session, limit=DETACHED_AT_ONCE)
         for card in cards:
             await self._detach(card)

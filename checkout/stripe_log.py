@@ -75,7 +75,7 @@ class StripeLog:
             )
         if (seen := _as_uuid(before)) is not None:
             query = query.where(PaymentAttempt.id < seen)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             rows = [
                 LoggedAttempt(attempt=row[0], number=row[1], company_name=row[2], calls=row[3], sent_times=int(row[4]))
                 for row in await session.execute(query)
@@ -102,7 +102,7 @@ class StripeLog:
         )
         if (seen := _as_uuid(before)) is not None:
             query = query.where(StripeCall.id < seen)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             rows = [LoggedCall(call=row[0], number=row[1]) for row in await session.execute(query)]
         return LogPage(rows=tuple(rows[:size]), next_before=str(rows[size - 1].call.id) if len(rows) > size else None)
 
@@ -121,7 +121,7 @@ class StripeLog:
             seen = sa.select(StripeEvent.received_at, StripeEvent.id).where(StripeEvent.id == _searched(before))
             at = seen.subquery()
             query = query.join(at, sa.tuple_(StripeEvent.received_at, StripeEvent.id) < sa.tuple_(*at.c))
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             rows = list((await session.scalars(query)).all())
         return LogPage(rows=tuple(rows[:size]), next_before=rows[size - 1].id if len(rows) > size else None)
 

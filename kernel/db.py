@@ -63,6 +63,10 @@ class Scope(msgspec.Struct, frozen=True):
     name: str
     company_id: uuid.UUID | None = None
 
+    def settings(self) -> dict[str, str]:
+        """What the policies of the database read."""
+        return {"scope": self.name, "company": "" if self.company_id is None else str(self.company_id)}
+
 
 def for_company(company_id: uuid.UUID) -> Scope:
     """Rows of one company, and rows of guests."""
@@ -86,6 +90,10 @@ def for_accounts() -> Scope:
 
 _SET_SCOPE = sa.text(
     "select set_config('tarifa.scope', :scope, true), set_config('tarifa.company', :company, true)",
+)
+_SET_READING = sa.text(
+    "select set_config('tarifa.scope', :scope, true), set_config('tarifa.company', :company, true), "
+    "set_config('transaction_read_only', 'on', true)",
 )
 
 
@@ -117,16 +125,20 @@ class Database:
         """
         async with self._sessions() as session:
             async with session.begin():
-                await session.execute(
-                    _SET_SCOPE,
-                    {"scope": scope.name, "company": "" if scope.company_id is None else str(scope.company_id)},
-                )
+                await session.execute(_SET_SCOPE, scope.settings())
                 yield session
                 if point is not None:
                     await session.flush()
                     point.reach("before_commit")
             if point is not None:
                 point.reach("after_commit")
+
+    @asynccontextmanager
+    async def reading(self, scope: Scope) -> AsyncIterator[AsyncSession]:
+        """Open a transaction in which PostgreSQL refuses every write and lock: it has nothing to lose in a crash."""
+        async with self._sessions() as session, session.begin():
+            await session.execute(_SET_READING, scope.settings())
+            yield session
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -62,7 +62,7 @@ class Jobs:
         self._app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(conninfo=libpq_url(url), min_size=1, max_size=size)
         )
-        self.periodic("retry_stalled_jobs", STALLED_SWEEP_CRON, self._retry_stalled)
+        self.periodic("retry_stalled_jobs", STALLED_SWEEP_CRON, self.retry_stalled)
 
     def register(self, task: str, handler: Handler) -> None:
         """Have *handler* do the jobs named *task*; it gets their arguments by keyword, and again if it raises."""
@@ -108,7 +108,8 @@ class Jobs:
             shutdown_graceful_timeout=SHUTDOWN_SECONDS,
         )
 
-    async def _retry_stalled(self) -> None:
+    async def retry_stalled(self) -> None:
+        """Have the jobs that died with their workers done anew: each minute, within `worker`."""
         for job in await self._app.job_manager.get_stalled_jobs():
             log.warning("job stalled, started anew", task=job.task_name, job=job.id)
             await self._app.job_manager.retry_job(job)

@@ -23,11 +23,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.clock import Clock
 from kernel.db import Base, Database, for_staff
+from kernel.failpoints import Failpoint
 from kernel.ids import new_id
 from kernel.jobs import enqueue
 
 log = structlog.get_logger(__name__)
 SEND_TASK: Final = "send_mail"
+SEND: Final = Failpoint("mail.send", call=True)
+RECORD: Final = Failpoint("mail.record")
 SMTP_TIMEOUT_SECONDS: Final = 20
 SMTP_DONE: Final = 250
 SMTP_READER_KNOWN: Final = frozenset({250, 251})
@@ -180,8 +183,10 @@ class PostOffice:
             return
         answer = NOT_SENT
         if row.recipient and not row.recipient.endswith(ERASED_DOMAIN):
+            SEND.reach("before_call")
             answer = await asyncio.to_thread(self._transport.deliver, self._message(row))
-        async with self._db.begin(for_staff()) as session:
+            SEND.reach("after_call")
+        async with self._db.begin(for_staff(), RECORD) as session:
             sent = await session.get_one(OutgoingMail, row.id)
             sent.sent_at = self._clock.now()
             sent.answer = answer

@@ -54,6 +54,15 @@ async def test_a_scope_ends_with_its_transaction(database: Database) -> None:
         assert await session.scalar(sa.text("select current_setting('tarifa.company')")) == ""
 
 
+async def test_who_reads_sees_what_the_scope_lets_see_and_writes_nothing(database: Database) -> None:
+    async with database.reading(for_company(uuid.UUID(int=1))) as session:
+        assert await session.scalar(sa.text("select current_setting('tarifa.company')")) == str(uuid.UUID(int=1))
+        with pytest.raises(sa.exc.InternalError, match="read-only transaction"):
+            await session.execute(sa.text("delete from journey_event"))
+    async with database.begin(for_visitor()) as session:
+        assert await session.scalar(sa.text("select current_setting('transaction_read_only')")) == "off"
+
+
 def test_ids_are_ordered_by_time_of_making() -> None:
     ids = [new_id() for _ in range(1000)]
 

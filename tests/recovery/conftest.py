@@ -143,8 +143,10 @@ class World:
         folder: Path,
         truth: type[Truth] = Truth,
         settings: dict[str, str] | None = None,
+        journey: type[Journey] = Journey,
     ) -> None:
         self._server = server
+        self._journey = journey
         self._settings = settings or {}
         self._template = demo_template
         self._folder = folder
@@ -157,7 +159,7 @@ class World:
         if self._parts is None:
             self._parts = self._stack.enter_context(self._running())
         try:
-            yield Journey(*self._parts)
+            yield self._journey(*self._parts)
         except BaseException:
             self.close()
             raise

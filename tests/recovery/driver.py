@@ -33,6 +33,7 @@ from kernel.errors import DomainError
 from kernel.failpoints import VARIABLE
 from kernel.money import Money
 from kernel.settings import Settings
+from tests.recovery.acts import ACTS
 from tests.web.conftest import FAST_PASSWORDS, PASSWORD
 from web.app import create_app
 from web.services import Services, build
@@ -516,4 +517,4 @@ CASES: Final = (
     sign_package,
     counter_sign,
 )
-USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in CASES}
+USE_CASES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {case.__name__: case for case in (*CASES, *ACTS)}
