@@ -105,7 +105,7 @@ class DataExports:
     async def list_own(self, principal: Principal) -> list[DataExport]:
         """The newest first; those that are over are left out."""
         person_id, _ = _who(principal)
-        async with self._db.begin(principal.db_scope()) as session:
+        async with self._db.reading(principal.db_scope()) as session:
             found = await privacy_store.list_exports(session, person_id)
         now = self._clock.now()
         return [each for each in found if each.expires_at is None or each.expires_at > now]

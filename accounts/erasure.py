@@ -155,7 +155,7 @@ class Erasures:
 
         :raises PlanUnknown: when there is none
         """
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             plan = await privacy_store.find_plan(session, plan_id)
             if plan is None:
                 raise PlanUnknown("There is no such plan.")
@@ -167,11 +167,11 @@ class Erasures:
             return plan, items, holds, await self._unfinished(session, subject)
 
     async def list_plans(self) -> Sequence[ErasurePlan]:
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             return await privacy_store.list_plans(session, PLANS_LISTED)
 
     async def steps(self, plan_id: uuid.UUID) -> Sequence[ErasureStep]:
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             return await privacy_store.list_steps(session, plan_id)
 
     async def approve(self, principal: Principal, plan_id: uuid.UUID, *, shown: str) -> ErasurePlan:
@@ -308,13 +308,13 @@ class Erasures:
                 await enqueue(session, APPLY_TASK, {"plan_id": str(plan.id)}, lock=f"erasure:{plan.id}")
 
     async def list_holds(self) -> Sequence[LegalHold]:
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             return await privacy_store.list_holds(session, standing=False)
 
     async def labels(self, ids: Sequence[uuid.UUID | None]) -> tuple[dict[uuid.UUID, str], dict[uuid.UUID, str]]:
         """What companies and people are called now, by id; an erased person by nothing but a dash."""
         wanted = [each for each in ids if each is not None]
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             companies = await privacy_store.list_companies(session, wanted)
             people = await privacy_store.list_people(session, wanted)
         return (

@@ -63,7 +63,7 @@ class Exemptions:
     async def of_company(self, principal: Principal) -> Sequence[ExemptionCertificate]:
         """The company's own, newest first."""
         query = sa.select(ExemptionCertificate).where(ExemptionCertificate.company_id == principal.company_id)
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return (await session.scalars(query.order_by(ExemptionCertificate.submitted_at.desc()))).all()
 
     async def submit(
@@ -141,5 +141,5 @@ class Exemptions:
     async def _list(self, which: sa.ColumnElement[bool]) -> list[Listed]:
         query = sa.select(ExemptionCertificate, Company).join(Company, Company.id == ExemptionCertificate.company_id)
         query = query.where(which).order_by(ExemptionCertificate.submitted_at.desc()).limit(LISTED_MOST)
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return [Listed(certificate=row[0], company=row[1]) for row in await session.execute(query)]

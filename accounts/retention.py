@@ -84,7 +84,7 @@ class Retention:
         self._holdings = [holding for room in rooms for holding in room.holdings if holding.expire]
 
     async def periods(self) -> Periods:
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             return Periods(await privacy_store.list_periods(session))
 
     async def set(self, given: Sequence[GivenPeriod], *, by: Principal | None) -> int:

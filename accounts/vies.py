@@ -74,7 +74,7 @@ class Vies:
         query = sa.select(VatNumberCheck).where(
             VatNumberCheck.company_id == principal.company.id, VatNumberCheck.number == (principal.company.tax_id or "")
         )
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             return await session.scalar(query.order_by(VatNumberCheck.asked_at.desc()).limit(1))
 
     async def ask(self, principal: Principal, *, requester: str) -> VatNumberCheck:

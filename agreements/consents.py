@@ -44,7 +44,7 @@ class Consents:
 
     async def list_own(self, principal: Principal) -> Sequence[Consent]:
         """All that this person ever gave, the newest first."""
-        async with self._db.begin(principal.db_scope()) as session:
+        async with self._db.reading(principal.db_scope()) as session:
             query = sa.select(Consent).where(Consent.person_id == principal.person_id)
             return (await session.scalars(query.order_by(Consent.given_at.desc(), Consent.id))).all()
 

@@ -119,7 +119,7 @@ class Frameworks:
         if company is None:
             raise ActorMissing("Log in for your company to see its agreement.")
         now = self.clock.now()
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             found = await legal_store.find_standing_framework(session, company.id)
             if found is None:
                 return FrameworkView(framework=None, presentation=None, outdated=())
@@ -413,7 +413,7 @@ class Frameworks:
 
     async def list_all(self) -> Sequence[ListedFramework]:
         """For staff: every agreement, standing ones first, then the newest."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return [
                 ListedFramework(
                     framework=framework,

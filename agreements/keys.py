@@ -43,7 +43,7 @@ async def rotate(
     :param progress: told how many data keys were wrapped anew so far
     :raises KeyringRefused: for the house's secret, or when the file is no keyring
     """
-    async with db.begin(for_staff()) as session:
+    async with db.reading(for_staff()) as session:
         try:
             owner = (await find_merchant(session)).legal_name
         except MerchantMissing:

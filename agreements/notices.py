@@ -69,7 +69,7 @@ class Notices:
         """Write to every signatory of every company that agreed to *document* before. Done again, it goes on where it
         stopped: a letter and the note that it was written are one commit.
         """
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             versions = [each for each in await store.list_versions(session, document) if each.withdrawn_at is None]
             companies = await legal_store.list_companies_that_agreed(session, document)
         if any(each.label == label for each in versions):
@@ -78,12 +78,12 @@ class Notices:
 
     async def list_told(self) -> Sequence[Told]:
         """By version, the newest first."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return [Told(**row) for row in await legal_store.count_notices(session)]
 
     async def list_letters(self, code: str, label: str) -> Sequence[tuple[DocumentNotice, str, str]]:
         """Of one version: each notice with the company's and the person's name."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await legal_store.list_notices(session, code, label)
 
     async def news_for(self, company_id: uuid.UUID, locale: str) -> tuple[News, ...]:
@@ -94,7 +94,7 @@ class Notices:
             return ()
         read, agreed = self._news.get(company_id, (None, {}))
         if read is None or not read <= now < read + REMEMBERED:
-            async with self.db.begin(for_company(company_id)) as session:
+            async with self.db.reading(for_company(company_id)) as session:
                 agreed = await last_agreed(session, company_id)
             if len(self._news) > 10_000:
                 self._news.clear()
@@ -104,7 +104,7 @@ class Notices:
     async def _latest_material(self, now: datetime) -> tuple[DocumentVersion, ...]:
         """Versions of contracts that changed materially after their first label, by document, the latest first."""
         if self._material is None or not self._material[0] <= now < self._material[0] + REMEMBERED:
-            async with self.db.begin(for_staff()) as session:
+            async with self.db.reading(for_staff()) as session:
                 versions = await store.list_versions(session)
             self._material = (now, tuple(changed_contracts(versions)))
         return self._material[1]

@@ -150,7 +150,7 @@ class Publishing:
     async def list_documents(self) -> tuple[DocumentView, ...]:
         """Every document with its versions and open drafts, in order."""
         now = self.clock.now()
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             documents = await legal_store.list_documents(session)
             versions = await store.list_versions(session)
             drafts = await legal_store.list_open_drafts(session)
@@ -177,7 +177,7 @@ class Publishing:
 
     async def find_draft(self, draft_id: uuid.UUID) -> DraftView:
         """:raises DraftNotFound: when there is none"""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             draft = await legal_store.find_draft(session, draft_id)
             if draft is None:
                 raise DraftNotFound("There is no such draft.")
@@ -190,7 +190,7 @@ class Publishing:
 
     async def list_acts(self, limit: int = 100) -> Sequence[AgreementAct]:
         """What staff did, the newest first."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await legal_store.list_acts(session, limit)
 
     # writing

@@ -84,7 +84,7 @@ class ReceiptPost:
             return
         acceptance, number = found
         bundle = await bundles.of_order(self._db, for_staff(), self._agreements, acceptance.order_id, number=number)
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             openings = {each.field: each.value for each in await store.list_openings(session, acceptance.ledger_seq)}
             presentation = await store.find_presentation(session, acceptance.presentation_id)
         reader = openings.get("actor_email")

@@ -65,12 +65,12 @@ class RuleDesk:
 
     async def list_rules(self) -> Sequence[DocumentRule]:
         """By document, then by name; those that have ended too."""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await legal_store.list_rule_rows(session)
 
     async def find(self, rule_id: uuid.UUID) -> DocumentRule:
         """:raises RuleNotFound: when there is none"""
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             found = await legal_store.find_rule(session, rule_id)
         if found is None:
             raise RuleNotFound("There is no such rule.")
@@ -120,7 +120,7 @@ class RuleDesk:
     async def try_it(self, facts: OrderFacts) -> dict[str, list[Judged]]:
         """What each rule says to such an order now, by document: why it is asked for, or why not."""
         now = self.clock.now()
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             rules = (await find_in_force(session, now)).rules
         found: dict[str, list[Judged]] = {}
         for rule in rules:
@@ -128,7 +128,7 @@ class RuleDesk:
         return found
 
     async def list_profiles(self) -> Sequence[CountryProfile]:
-        async with self.db.begin(for_staff()) as session:
+        async with self.db.reading(for_staff()) as session:
             return await legal_store.list_profiles(session)
 
     async def put_profile(

@@ -20,7 +20,7 @@ class SellingPolicies:
 
     async def find(self) -> tuple[Selling, tuple[str, ...]]:
         """The policy in force, and the codes of all documents."""
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             return await selling_policy(session), await store.list_document_codes(session)
 
     async def change(self, principal: Principal, policy: Selling) -> None:

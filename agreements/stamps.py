@@ -49,7 +49,7 @@ class Stamps:
         """Stamp the newest heads that have no stamp yet; how many were stamped."""
         if self._url is None:
             return 0
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             since = self._clock.now() - WORTH_ASKING
             heads = await store.list_unstamped(session, since, AT_ONCE)
         done = 0

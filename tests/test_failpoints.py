@@ -11,10 +11,54 @@ from typing import TypeGuard
 
 from tests.conftest import ROOT
 
+DRAFTED = "a draft or a rule with its note in the log, in one commit: nothing follows from it but what is asked later"
+OPENED = "notes that a link was opened; what is lost is noted at its next opening"
+SIGNED_ANEW = "signs a head over the receipt's row where there is none; what is lost is signed at the next asking"
 WITHOUT = {
-    "checkout/packages.py:read": "notes that a link was opened; what is lost is noted at its next opening",
+    "accounts/data_exports.py:ask": "the wish and its job, in one commit; made at a failpoint",
+    "accounts/erasure.py:_letters_are_out": "asks for the job again, which asks again when that is lost",
+    "accounts/erasure.py:approve": "the approval, its letters and its job, in one commit; carried out at failpoints",
+    "accounts/erasure.py:lift_hold": "the end of a hold and the jobs that waited for it, in one commit",
+    "accounts/erasure.py:place_hold": "one row",
+    "accounts/erasure.py:plan": "one row, which binds nobody before it is approved",
+    "accounts/erasure.py:withdraw": "one row",
+    "accounts/retention.py:set": "rows that hold from now on, in one commit",
+    "agreements/bundles.py:of_order": SIGNED_ANEW,
+    "agreements/consents.py:withdraw": "a consent that ends, and its letter, in one commit",
+    "agreements/consents.py:withdraw_by_link": "a consent that ends, and its letter, in one commit",
+    "agreements/consents.py:write_to_all": "letters, in one commit",
+    "agreements/frameworks.py:present": "one row that nobody has seen, good for an hour",
+    "agreements/frameworks.py:receipt": SIGNED_ANEW,
+    "agreements/publishing.py:define": DRAFTED,
+    "agreements/publishing.py:discard": DRAFTED,
+    "agreements/publishing.py:open_draft": DRAFTED,
+    "agreements/publishing.py:put_facts": DRAFTED,
+    "agreements/publishing.py:put_text": DRAFTED,
+    "agreements/publishing.py:remove_text": DRAFTED,
+    "agreements/publishing.py:take": DRAFTED,
+    "agreements/rule_desk.py:put": DRAFTED,
+    "agreements/rule_desk.py:put_profile": DRAFTED,
+    "agreements/selling_policies.py:change": DRAFTED,
+    "checkout/packages.py:read": OPENED,
+    "web/journey.py:flush": "events of visits, which may be lost",
+    "web/shop/checkout.py:legal_review": OPENED,
+    "web/shop/document_versions.py:document_pdf": "keeps a text's PDF, which is made again where it was lost",
+    "web/shop/orders.py:_receipt": SIGNED_ANEW,
+    "web/shop/renderings.py:_of_order": SIGNED_ANEW,
+    "web/signing.py:evidence": SIGNED_ANEW,
 }
-"""Commits of the rooms below that have no failpoint, each with the reason."""
+"""Commits that have no failpoint, each with the reason."""
+WHERE = (
+    "accounts/data_exports.py",
+    "accounts/erasure.py",
+    "accounts/exemptions.py",
+    "accounts/retention.py",
+    "accounts/vies.py",
+    "agreements",
+    "checkout",
+    "web",
+)
+"""Where money, evidence and privacy are committed."""
 CLIENTS = ("httpx", "smtplib", "socket", "urllib.request", "http.client", "stripe")
 SENDING = {
     "accounts/vies.py": "its own failpoint",
@@ -31,7 +75,7 @@ SENDING = {
 
 def modules(*rooms: str) -> Iterator[tuple[str, ast.Module]]:
     for room in rooms:
-        for path in sorted((ROOT / room).rglob("*.py")):
+        for path in sorted((ROOT / room).rglob("*.py")) or [ROOT / room]:
             yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 
@@ -44,15 +88,15 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 def commits(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
     """Each `begin(scope...)` of a database with the function it stands in."""
     for function in functions(tree):
-        for call in ast.walk(function):
-            begins = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "begin"
+        for call in ast.walk(function) if isinstance(function, ast.AsyncFunctionDef) else ():
+            begins = isinstance(call, ast.Call) and ast.unparse(call.func).endswith("db.begin")
             if begins and isinstance(call, ast.Call) and call.args:  # SQLAlchemy's own takes none
                 yield function.name, call
 
 
 def test_every_commit_of_money_evidence_and_privacy_names_its_failpoint() -> None:
     seen, excused = 0, set()
-    for path, tree in modules("checkout"):
+    for path, tree in modules(*WHERE):
         for function, call in commits(tree):
             seen += 1
             if len(call.args) < 2:

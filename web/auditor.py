@@ -155,13 +155,13 @@ async def audit(services: Services, app: Litestar, *, questions: int, seed: int)
 
 
 async def _companies(services: Services) -> list[BuyerCompany]:
-    async with services.db.begin(for_accounts()) as session:
+    async with services.db.reading(for_accounts()) as session:
         return [buyer_company(each) for each in await session.scalars(sa.select(Company).order_by(Company.code))]
 
 
 async def _skus(services: Services) -> list[tuple[str, str]]:
     """Every SKU on sale with its product's code."""
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         rows = await session.execute(
             sa.select(Sku.code, Product.code)
             .join(Product, Product.id == Sku.product_id)
@@ -309,7 +309,7 @@ def _agrees(said: Said, expected: Said) -> bool:
 
 
 async def _reprice_quotes(services: Services, tally: _Tally) -> int:
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         newest = sa.select(SignedQuote).order_by(SignedQuote.issued_at.desc(), SignedQuote.id).limit(DOCUMENTS_MOST)
         found = list(await session.scalars(newest))
     keys = canonical_json(key_set(services.keyring))
@@ -349,7 +349,7 @@ def _tax_of(document: QuoteDocument) -> TaxInput:
 
 
 async def _reprice_orders(services: Services, tally: _Tally) -> int:
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         newest = sa.select(Order).order_by(Order.placed_at.desc(), Order.id).limit(DOCUMENTS_MOST)
         newest = newest.options(selectinload(Order.lines))
         found = list(await session.scalars(newest))

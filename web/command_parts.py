@@ -61,7 +61,7 @@ async def buyer_of(
     """A company's buyer; without one somebody of these segments. *country*: where the goods go, home unless said."""
     if code is None:
         return Buyer(segments=tuple(segments), country=country or HOME)
-    async with services.db.begin(for_accounts()) as session:
+    async with services.db.reading(for_accounts()) as session:
         company = await find_company_by_code(session, code)
     if company is None:
         raise CommandFailed(f"There is no company {code}.")

@@ -46,7 +46,7 @@ async def ready(request: AnyRequest) -> Health:
     """Answer ok when the database answers and a price book is in force; 503 otherwise."""
     services = services_of(request)
     try:
-        async with services.db.begin(for_visitor()) as session:
+        async with services.db.reading(for_visitor()) as session:
             await session.execute(text("select 1"))
     except Exception as error:
         raise NotReady("The database does not answer.") from error

@@ -13,7 +13,7 @@ from web.command_parts import opened_services
 async def check_ledger(arguments: argparse.Namespace) -> int:
     """Found is a row that does not follow from those before it, or a kept head that the ledger did not grow from."""
     notes = _notes(arguments.against)
-    async with opened_services() as services, services.db.begin(for_staff()) as session:
+    async with opened_services() as services, services.db.reading(for_staff()) as session:
         state = await services.agreements.check_ledger(session)
         if state.broken_at is not None:
             print(f"Row {state.broken_at} of {state.size:,} does not follow from the rows before it.")

@@ -13,6 +13,6 @@ async def names_of(services: Services, ids: Iterable[uuid.UUID | None]) -> dict[
     wanted = {person_id for person_id in ids if person_id is not None}
     names: dict[uuid.UUID | None, str] = {None: "bin/tarifa"}
     if wanted:
-        async with services.db.begin(for_staff()) as session:
+        async with services.db.reading(for_staff()) as session:
             names |= {person.id: person.name for person in await accounts_store.list_people(session, wanted)}
     return names

@@ -120,7 +120,7 @@ class PriceNews:
         and every minute.
         """
         now = self._clock.now()
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             listeners = await store.list_listeners(session, PRICE_EVENTS)
         for row, since in listeners:
             try:
@@ -132,7 +132,7 @@ class PriceNews:
 
     async def _tell(self, company: BuyerCompany, since: datetime, now: datetime) -> None:
         """*since*: the company listens since then, and is told of nothing before."""
-        async with self._db.begin(for_staff()) as session:
+        async with self._db.reading(for_staff()) as session:
             told = await store.find_told(session, company.id)
         before = told if told is not None and told.at >= since else await self._told_at(company, since)
         context = self._context(company, now)

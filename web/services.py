@@ -356,7 +356,7 @@ async def running(services: Services, *, background: bool = True) -> AsyncIterat
 
 async def load_merchant(services: Services) -> None:
     """Read the seller's details, which every page shows."""
-    async with services.db.begin(for_accounts()) as session:
+    async with services.db.reading(for_accounts()) as session:
         try:
             services.merchant = await accounts_store.find_merchant(session)
         except accounts_store.MerchantMissing:

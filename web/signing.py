@@ -173,7 +173,7 @@ async def pdf(request: AnyRequest, find: Callable[[], Awaitable[Standing]]) -> R
     services, standing = services_of(request), await find()
     if standing.order_number is None:
         raise PackageUnknown("There is no signed document: not everybody has signed.")
-    async with services.db.begin(for_staff()) as session:  # whoever asks was found to take part
+    async with services.db.reading(for_staff()) as session:  # whoever asks was found to take part
         made = await sealed_pdf(session, standing.package, services.keyring, now=services.clock.now())
     return Response(
         made,
@@ -204,7 +204,7 @@ async def documents_of(request: AnyRequest, standing: Standing) -> list[Document
     """The texts under the digest, the very versions it names."""
     services = services_of(request)
     named = msgspec.convert(standing.package.content["documents"], tuple[PresentedDocument, ...])
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         return [await services.agreements.version(session, each.code, each.label, each.locale) for each in named]
 
 

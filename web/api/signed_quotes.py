@@ -223,7 +223,7 @@ async def package_answer(request: AnyRequest, signed: SignedQuote) -> Response[b
 async def _agreements(request: AnyRequest, language: str, skus: Collection[str]) -> tuple[QuotedAgreement, ...]:
     """The documents that a checkout of today would ask for, but for those that depend on its total with freight."""
     services, company = services_of(request), _company(request)
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         versions = await services.agreements.required(
             session,
             company.country,

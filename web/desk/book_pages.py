@@ -219,7 +219,7 @@ async def _quantity_rule_context(asked: Asked, values: Values) -> Mapping[str, A
 
 async def _units(request: AnyRequest) -> list[str]:
     services = services_of(request)
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         known = await services.catalog.known_codes(session)
     return sorted({unit for units in known.units.values() for unit in units})
 

@@ -131,7 +131,7 @@ async def _show(
     services = services_of(request)
     acceptance = None
     if file.order is not None:
-        async with services.db.begin(for_staff()) as session:
+        async with services.db.reading(for_staff()) as session:
             acceptance = await services.agreements.acceptance(session, file.order.id)
     names = [event.person_id for event in file.history] + ([] if acceptance is None else [acceptance.actor_id])
     known = await names_of(services, names)

@@ -58,7 +58,7 @@ async def evidence_csv(request: AnyRequest) -> Response[bytes]:
 async def statement(request: AnyRequest) -> Response[bytes]:
     services, acts = services_of(request), await _found(request, STATED_MOST)
     await services.checkpoints.sign()  # so that the newest head covers what is stated
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         made = await custodian.statement(
             session,
             services.agreements,
@@ -94,5 +94,5 @@ async def _found(request: AnyRequest, limit: int) -> list[Act]:
             narrowed["order_id"] = (await services.orders.find_order(principal_of(request), given["order"])).id
     except (ValueError, OrderUnknown):
         return []
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         return await search(session, Wanted(**narrowed), limit=limit)

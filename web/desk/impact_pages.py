@@ -169,7 +169,7 @@ async def _names(request: AnyRequest, blocks: list[Block]) -> dict[str, Name]:
     services, locale = services_of(request), locale_of(request)
     if not blocks:
         return {}
-    async with services.db.begin(for_accounts()) as session:
+    async with services.db.reading(for_accounts()) as session:
         companies = {company.code: company.name for company in await accounts_store.list_companies(session)}
     nodes = _nodes(await services.catalog.list_categories(locale))
     categories = {node.code: node.names.in_(locale) for node in nodes}

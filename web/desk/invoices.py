@@ -29,7 +29,7 @@ NOTE_LONGEST: Final = 500
 @get("/desk/invoices", include_in_schema=False, summary="What waits for release, and what is owed")
 async def invoices_page(request: AnyRequest) -> Html:
     services = services_of(request)
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         waiting = await terms_store.list_waiting_for_release(session, limit=LISTED_MOST)
         open_ = await terms_store.list_open_invoices(session, limit=LISTED_MOST)
         cash = await terms_store.list_cash_balances(session)

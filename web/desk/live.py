@@ -108,7 +108,7 @@ async def _buyers(request: AnyRequest, book: Book, kind: str, content: Any) -> l
         everyone = [option for option in everyone if option.currency in currencies] or everyone
     chosen = everyone[:1]
     if audience.company is not None or audience.segments or audience.countries:
-        async with services_of(request).db.begin(for_accounts()) as session:
+        async with services_of(request).db.reading(for_accounts()) as session:
             companies = await accounts_store.list_companies(session)
         meant = [
             of_company(company)

@@ -104,7 +104,7 @@ async def refuse_unknown(
     """An object may only name what the catalogue and the customers' list know: a misspelt code would act on nothing."""
     services = services_of(request)
     if scope is not None:
-        async with services.db.begin(for_staff()) as session:
+        async with services.db.reading(for_staff()) as session:
             known = await services.catalog.known_codes(session)
         paths = frozenset(category_path(code) for code in known.categories)
         of_field: dict[str, Collection[str]] = {"skus": known.units, "categories": paths, "brands": known.brands}
@@ -115,14 +115,14 @@ async def refuse_unknown(
                         typed.refuse(name, UNKNOWN[field], name=code)
     company = None if audience is None else audience["company"]
     if company is not None:
-        async with services.db.begin(for_accounts()) as session:
+        async with services.db.reading(for_accounts()) as session:
             if await accounts_store.find_company_by_code(session, company) is None:
                 typed.refuse("company", "unknown_company", name=company)
 
 
 async def company_options(request: AnyRequest) -> list[tuple[str, str]]:
     """Code and name of every company."""
-    async with services_of(request).db.begin(for_accounts()) as session:
+    async with services_of(request).db.reading(for_accounts()) as session:
         return [(company.code, company.name) for company in await accounts_store.list_companies(session)]
 
 

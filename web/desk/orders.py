@@ -69,7 +69,7 @@ async def show_order(request: AnyRequest, number: str, *, refusal: str = "", sta
     """An order's whole file; with *refusal*, why an act on it was not done."""
     services, locale = services_of(request), locale_of(request)
     file = await services.order_files.open(number)
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         acceptance = await services.agreements.acceptance(session, file.order.id)
     return page(
         request,

@@ -197,7 +197,7 @@ def _quantities(typed: Typed) -> tuple[str, ...]:
 async def buyers_of(request: AnyRequest, book: Book) -> list[SampleBuyer]:
     """Everyone, in each currency there is a list for everyone in, then the companies."""
     services = services_of(request)
-    async with services.db.begin(for_accounts()) as session:
+    async with services.db.reading(for_accounts()) as session:
         companies = await accounts_store.list_companies(session)
     currencies = sorted({found.currency for found in book.rules.frame.lists if found.audience == EVERYONE})
     everyone = [SampleBuyer(f"everyone-{currency}", "", Buyer(country=HOME), currency) for currency in currencies]

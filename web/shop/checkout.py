@@ -306,7 +306,7 @@ async def lead_to_payment(request: AnyRequest, number: str) -> Html:
 async def presented_documents(request: AnyRequest, presentation: Presentation) -> list[DocumentVersion]:
     """The texts behind a presentation, the very versions it names."""
     services = services_of(request)
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         return [
             await services.agreements.version(session, document.code, document.label, document.locale)
             for document in presentation.documents

@@ -49,7 +49,7 @@ async def document_changes(
     """Since the label that `since` names; without it, since the one before."""
     services = services_of(request)
     since = request.query_params.get("since")
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         version = await services.agreements.version(session, code, label, language)
         earlier = _earlier(await store.list_versions(session, code), version)
     before = next((each for each in earlier if since in (None, each.label)), None)

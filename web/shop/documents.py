@@ -29,7 +29,7 @@ SHOWN_KEYS: Final = (Purpose.LEDGER, Purpose.PRESENTATION, Purpose.PUBLICATION, 
 async def document_list(request: AnyRequest) -> Html:
     services, company = services_of(request), principal_of(request).company
     country = HOME if company is None else company.country
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         versions = await services.agreements.required(session, country, locale_of(request))
         every = await choose_all(
             session,
@@ -52,7 +52,7 @@ async def document_page(
 ) -> Html:
     """Every version that was ever published can be read, withdrawn ones too: somebody may have accepted it."""
     services = services_of(request)
-    async with services.db.begin(for_staff()) as session:
+    async with services.db.reading(for_staff()) as session:
         version = await services.agreements.version(session, code, label, language)
     return page(request, "documents/document.html", version=version)
 

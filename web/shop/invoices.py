@@ -15,7 +15,7 @@ async def invoices_page(request: AnyRequest) -> Html:
     services, principal = services_of(request), principal_of(request)
     company = principal.company
     assert company is not None, "the role table lets in members only"
-    async with services.db.begin(principal.db_scope()) as session:
+    async with services.db.reading(principal.db_scope()) as session:
         credit = await standing(session, company.id, company.currency)
     return page(
         request,

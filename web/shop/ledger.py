@@ -22,7 +22,7 @@ DIGITS_MOST: Final = 15
 async def checkpoint(request: AnyRequest) -> Response[bytes]:
     """A C2SP checkpoint. Poll it, and keep what you saw: whoever holds an older one can prove a rewritten ledger."""
     services = services_of(request)
-    async with services.db.begin(for_visitor()) as session:
+    async with services.db.reading(for_visitor()) as session:
         found = await services.checkpoints.latest(session)
     return _note(request, found.note, f"{found.size}-{found.root.hex()[:16]}", SHORTLY)
 
@@ -30,7 +30,7 @@ async def checkpoint(request: AnyRequest) -> Response[bytes]:
 @get("/.well-known/tarifa-ledger/checkpoints/{size:str}", include_in_schema=False, summary="A signed head of a size")
 async def checkpoint_of_size(request: AnyRequest, size: FromPath[str]) -> Response[bytes]:
     services = services_of(request)
-    async with services.db.begin(for_visitor()) as session:
+    async with services.db.reading(for_visitor()) as session:
         found = await services.checkpoints.of_size(session, _whole(size))
     return _note(request, found.note, f"{found.size}-{found.root.hex()[:16]}", FOR_EVER)
 
@@ -40,7 +40,7 @@ async def consistency(request: AnyRequest) -> Response[bytes]:
     """`?from=SIZE&to=SIZE`; up to the last signed size unless `to` says less. `verify.py --proof` takes the answer."""
     services = services_of(request)
     first, second = _whole(request.query_params.get("from", "")), request.query_params.get("to")
-    async with services.db.begin(for_visitor()) as session:
+    async with services.db.reading(for_visitor()) as session:
         found = await services.checkpoints.consistency(session, first, None if second is None else _whole(second))
     return _proof(found, kept=second is not None)
 
@@ -50,7 +50,7 @@ async def inclusion(request: AnyRequest) -> Response[bytes]:
     """`?leaf=INDEX&size=SIZE`; in the tree of the last signed size unless said."""
     services = services_of(request)
     index, size = _whole(request.query_params.get("leaf", "")), request.query_params.get("size")
-    async with services.db.begin(for_visitor()) as session:
+    async with services.db.reading(for_visitor()) as session:
         found = await services.checkpoints.inclusion(session, index, None if size is None else _whole(size))
     return _proof(found, kept=size is not None)
 

@@ -311,7 +311,7 @@ async def _receipt(request: AnyRequest, number: str) -> tuple[Order, dict[str, A
 
 async def _progress(request: AnyRequest, order: Order) -> Receipt | None:
     services = services_of(request)
-    async with services.db.begin(principal_of(request).db_scope()) as session:
+    async with services.db.reading(principal_of(request).db_scope()) as session:
         return await services.receipt_post.progress(session, order.id)
 
 

@@ -252,7 +252,7 @@ async def _refuse_unknown(request: AnyRequest, kind: str, key: Key, content: Any
         elif unit not in {each.unit for each in known.units}:
             unknown["units"] = [unit]
     if scope is not None:
-        async with services.db.begin(for_staff()) as session:
+        async with services.db.reading(for_staff()) as session:
             codes = await services.catalog.known_codes(session)
         of_field: dict[str, Collection[str]] = {
             "skus": codes.units,
@@ -264,7 +264,7 @@ async def _refuse_unknown(request: AnyRequest, kind: str, key: Key, content: Any
             unknown |= {name: missing} if missing else {}
     company = None if audience is None else audience["company"]
     if company is not None:
-        async with services.db.begin(for_accounts()) as session:
+        async with services.db.reading(for_accounts()) as session:
             if await accounts_store.find_company_by_code(session, company) is None:
                 unknown["companies"] = [company]
     if unknown:
