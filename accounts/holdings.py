@@ -130,6 +130,23 @@ _LAST: Final = (
         ),
     ),
     Holding(
+        name="certificate-notes",
+        table="exemption_certificate",
+        kind=RecordKind.ACCOUNT,
+        says={
+            "en": "Notes on your company's exemption certificates that name you",
+            "es": "Notas sobre los certificados de exención de su empresa que le nombran",
+        },
+        rows="SELECT reviewed_at AS since, number, review_note FROM exemption_certificate"
+        " WHERE company_id = ANY (:companies) AND review_note ~* :named",
+        erase=(
+            (
+                "UPDATE exemption_certificate SET review_note = regexp_replace(review_note, :named, :instead, 'gi')"
+                " WHERE company_id = ANY (:companies) AND review_note ~* :named AND reviewed_at <= :before"
+            ),
+        ),
+    ),
+    Holding(
         name="memberships",
         table="membership",
         kind=RecordKind.ACCOUNT,

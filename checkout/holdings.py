@@ -270,7 +270,7 @@ ROOM: Final = Room(
         {
             *("cart", "cart_line", "order_line", "stock_reservation", "ledger_posting", "reconciliation"),
             *("credit_terms", "credit_change", "invoice_receipt", "cash_movement", "dispute", "dispute_event"),
-            *("exemption_certificate", "tax_calculation", "vat_number_check"),
+            *("tax_calculation", "vat_number_check"),
             "saved_card",  # brand and last four digits of the company's
         }
     ),

@@ -46,7 +46,7 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
         own += await invoice_breaks.list_own(session)
     charges = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.SAVED_CARD]
     attempts = [(attempt, number) for attempt, number in attempts if attempt.kind is AttemptKind.CARD_SESSION]
-    intents = await gateway.list_intents(since=since - SKEW, until=now + SKEW) if charges else []
+    intents = await gateway.list_intents(since=since - SKEW, until=now + SKEW)
     theirs = {found.id: found for found in await gateway.list_sessions(since=since - SKEW, until=now + SKEW)}
     given = await gateway.list_refunds(since=since - SKEW, until=now + SKEW)
     disputed = await gateway.list_disputes(since=since - SKEW, until=now + SKEW)
@@ -56,6 +56,15 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     breaks += [Break(*row) for row in invoice_breaks.compare_notes(notes, credited, since)]
     breaks += _dispute_breaks(disputes, disputed, since)
     breaks += _charge_breaks(charges, intents, since)
+    of_sessions = {found.intent.id for found in theirs.values() if found.intent is not None}
+    stray = [seen for seen in intents if _money_came(seen) and seen.id not in of_sessions]
+    async with db.reading(for_staff()) as session:  # once they are listed: what was known by then is ours
+        known = await store.list_known_intents(session, {seen.id: seen.reference for seen in stray})
+    breaks += [
+        Break("payment_not_ours", seen.id, str(seen.amount))
+        for seen in stray
+        if seen.id not in known and not _of_before(seen, since)
+    ]
     breaks += _refund_breaks(refunds, given, since)
     for attempt, number in attempts:
         found = theirs.pop(attempt.session_id or "", None)
@@ -147,6 +156,10 @@ def _refund_breaks(ours: list[tuple[Refund, str | None]], theirs: list[RefundSee
             yield Break("refund_not_ours", seen.id, str(seen.amount))
 
 
-def _of_before(found: Session | RefundSeen | DisputeSeen, since: datetime) -> bool:
+def _money_came(seen: IntentSeen) -> bool:
+    return seen.held or seen.status == "succeeded"
+
+
+def _of_before(found: Session | RefundSeen | DisputeSeen | IntentSeen, since: datetime) -> bool:
     """Listed only because the listing reaches back a little further than our rows."""
     return found.created_at < since.timestamp()

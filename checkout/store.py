@@ -1,7 +1,7 @@
 """Every query of checkout, one function a question. `lock_` holds the row until the transaction ends."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -37,6 +37,7 @@ from checkout.model import (
     StripeEvent,
 )
 from checkout.states import State
+from checkout.terms_model import CashMovement, InvoiceReceipt
 
 _NEXT_NUMBER: Final = sa.text("select nextval('customer_order_number')")
 
@@ -538,6 +539,30 @@ async def list_liable_sessions(session: AsyncSession) -> frozenset[str]:
     return frozenset((await session.scalars(sa.select(Liability.session_id))).all())
 
 
+async def list_known_intents(session: AsyncSession, intents: Mapping[str, str | None]) -> frozenset[str]:
+    """Which of these PaymentIntents are of a payment, a case, an invoice or a balance of ours. *intents*: by id, the
+    attempt that each names; it may be any text.
+    """
+    ids = list(intents)
+    named = {intent: name for intent, name in intents.items() if name is not None}
+    query = sa.union(
+        *(
+            sa.select(column).where(column.in_(ids))
+            for column in (
+                PaymentAttempt.payment_intent_id,
+                PaymentAttempt.session_id,
+                Liability.payment_intent_id,
+                InvoiceReceipt.payment_intent_id,
+                CashMovement.payment_intent_id,
+            )
+        )
+    )
+    known = set((await session.scalars(query)).all())
+    of_attempts = sa.cast(PaymentAttempt.id, sa.Text)
+    attempts = set((await session.scalars(sa.select(of_attempts).where(of_attempts.in_(named.values())))).all())
+    return frozenset(known | {intent for intent, name in named.items() if name in attempts})
+
+
 async def list_book_breaks(session: AsyncSession, *, unhandled_before: datetime) -> list[tuple[str, str, str]]:
     """What contradicts itself in our own rows: kind, reference, detail."""
     rows = await session.execute(_BOOK_BREAKS, {"unhandled_before": unhandled_before})
@@ -601,6 +626,7 @@ _BOOK_BREAKS: Final = sa.text(
     SELECT 'order_without_acceptance', o.number, '' FROM customer_order o
     WHERE NOT EXISTS (SELECT 1 FROM acceptance a WHERE a.order_id = o.id)
         AND NOT EXISTS (SELECT 1 FROM signature_package p WHERE p.order_id = o.id AND p.state = 'executed')
+        AND NOT EXISTS (SELECT 1 FROM framework_order f WHERE f.order_id = o.id)
     UNION ALL
     SELECT 'stock_state_differs', o.number, o.state || ', stock ' || r.state FROM stock_reservation r
     JOIN customer_order o ON o.id = r.order_id

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from agreements.service import PresentationStale
 from checkout.stripe_gateway import StripeGateway
-from checkout.tax_calculation import TaxCalculation, read
+from checkout.tax_calculation import TaxCalculation, read, without_place
 from kernel.canonical import canonical_json, digest
 from kernel.clock import Clock
 from kernel.db import Base, Database, for_company
@@ -52,7 +52,9 @@ class TaxNotCalculated(PresentationStale):
 
 
 class TaxCalculationRow(Base, kw_only=True):
-    """A calculation, with the exact request it answers. Never changed."""
+    """A calculation, with the digest of the request it answers, and that request without street and town. Never
+    changed, not even when a person is erased: it names nobody.
+    """
 
     __tablename__ = "tax_calculation"
 
@@ -120,7 +122,7 @@ class StripeTax:
                     checkout_id=missing.checkout_id,
                     company_id=missing.company_id,
                     request_digest=digest(missing.request),
-                    request=canonical_json(missing.request).decode(),
+                    request=canonical_json(without_place(missing.request)).decode(),
                     stripe_calculation_id=calculation.id,
                     result=msgspec.to_builtins(calculation),
                     calculated_at=self.clock.now(),

@@ -72,6 +72,13 @@ def asked_of_stripe(
     }
 
 
+def without_place(request: dict[str, Any]) -> dict[str, Any]:
+    """What of a request may be kept for ever: of where the goods go, the country and the region that decide the tax."""
+    customer = request["customer_details"]
+    place = {name: text for name, text in customer["address"].items() if name in {"country", "state"}}
+    return {**request, "customer_details": {**customer, "address": place}}
+
+
 def read(answer: dict[str, Any], quote: Quote) -> TaxCalculation:
     """What Stripe answered about *quote*.
 

@@ -75,6 +75,29 @@ async def test_it_finds_money_of_no_order_until_it_is_a_liability(house: House) 
     assert await breaks(house) == [("event_parked", event["id"])]
 
 
+async def test_it_finds_a_payment_that_this_shop_did_not_ask_for(house: House) -> None:
+    """Somebody took money in Stripe's dashboard, or another program of the same account."""
+    order = await house.place()
+    session_id = await house.start(order)
+    house.twin.control.pay_at_once(session_id, save=True)
+    await house.payments.returned(house.acme, order.number, session_id)
+    [method] = house.twin.control.objects("payment_method")
+    request = {
+        "amount": 500,
+        "currency": "eur",
+        "customer": method["customer"],
+        "payment_method": method["id"],
+        "allowed_payment_method_types": ["card"],
+        "confirm": True,
+        "off_session": True,
+        "metadata": {"attempt_id": "of another program"},
+    }
+    answer = await house.gateway.charge_card(request, key="other")
+    assert answer.body is not None
+
+    assert await breaks(house) == [("payment_not_ours", answer.body["id"])]
+
+
 async def test_it_finds_a_live_attempt_that_expired_or_that_stripe_does_not_know(house: House) -> None:
     order = await house.place()
     await house.start(order)

@@ -125,6 +125,19 @@ async def test_a_calculation_of_another_day_is_made_again(taxed: House) -> None:
     assert len(await taxed.rows(TaxCalculationRow)) == 2
 
 
+async def test_of_where_the_goods_go_only_what_decides_the_tax_is_kept(taxed: House) -> None:
+    await ready(taxed)
+    await taxed.review(taxed.acme)
+
+    (kept,) = await taxed.rows(TaxCalculationRow)
+    (asked,) = taxed.twin.control.objects("tax.calculation")
+    assert asked["customer_details"]["address"]["line1"]
+    assert msgspec.json.decode(kept.request)["customer_details"]["address"] == {"country": "ES"}
+    assert kept.request_digest.startswith("sha256:")
+    await taxed.review(taxed.acme)
+    assert calculations(taxed) == 1, "it is found by its digest"
+
+
 @pytest.mark.parametrize(
     ("country", "tax_id", "treatment", "percents"),
     [

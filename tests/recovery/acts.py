@@ -288,6 +288,7 @@ async def stop_listening(services: Services, endpoint: uuid.UUID) -> None:
 
 
 async def tell_of_prices(services: Services) -> None:
+    await services.books.refresh()  # as each second: the clock was moved
     await services.price_news.sweep()
 
 

@@ -414,7 +414,8 @@ def tell_a_partner(journey: RoomJourney, outside: Outside) -> None:
     journey.ask("sweep_deliveries")
     journey.let_it_work()
     messages = journey.truth.rows(f"select * from webhook_message where endpoint_id = '{endpoint}'")
-    assert sorted(message["event_type"] for message in messages) == ["price.changed", "price_book.published"]
+    told = sorted(message["event_type"] for message in messages)
+    assert told == ["price.changed", "price_book.published"], told
     for message in messages:
         assert message["state"] == "delivered"
         assert set(outside.received[str(message["id"])]) == {bytes(message["body"])}

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from accounts.data_exports import PURPOSE
 from accounts.erasure import ApproverIsAuthor, OnHold, PlanChanged, Unfinished, shown_digest
+from accounts.exemption_model import CertificateState
 from accounts.model import StaffRole
 from accounts.principal import Principal
 from accounts.privacy_model import DataExport, PlanState
@@ -116,6 +117,14 @@ async def did_everything(browser: Browser, shop: PayingShop) -> str:
     finance = await staff(shop.services, "finance@meridian.example")
     wish = Wish(request_id=new_id(), reason=RefundReason.GOODS_RETURNED, note=f"{NAME} ({EMAIL}) rang us")
     await shop.services.payments.refunds.refund(finance, number, wish)
+    opened = await shop.services.accounts.log_in(
+        email=EMAIL, password="four unrelated words here", token=None, address=ADDRESS_OF_IP
+    )
+    certificate = await shop.services.exemptions.submit(
+        opened.principal, country="ES", number="EX-1", authority="Tax office", expires_on=date(2029, 12, 31)
+    )
+    refused, note = CertificateState.REFUSED, f"{NAME} ({EMAIL}) could not show it"
+    await shop.services.exemptions.review(finance, certificate.id, state=refused, note=note)
     await shop.services.jobs.run_pending()
     await told_by_stripe(shop)
     await shop.services.journey.flush()

@@ -41,6 +41,10 @@ MEANINGS: Final = {
         N_("Nobody knows whether a kept card was charged"), N_("Look at Stripe's dashboard and decide: open it below.")
     ),
     "unknown_to_stripe": Meaning(N_("Stripe does not know a payment page of ours"), _PERSON),
+    "payment_not_ours": Meaning(
+        N_("Money came at Stripe by a payment that this shop did not ask for"),
+        N_("See in Stripe's dashboard who took it and what for. Another program may use the same account."),
+    ),
     "paid_for_no_order": Meaning(N_("Money came for an order that is not ours"), _PERSON),
     "refund_unknown_to_stripe": Meaning(N_("Stripe does not know a refund of ours"), _PERSON),
     "refunded_but_unrecorded": Meaning(N_("Stripe has sent money back, we do not know of it"), _SOON),
