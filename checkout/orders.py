@@ -53,7 +53,7 @@ class Orders:
 
         :raises OrderUnknown: when there is none, or it is another company's
         """
-        async with self.db.begin(principal.db_scope()) as session:
+        async with self.db.reading(principal.db_scope()) as session:
             order = await visible_order(session, principal, number)
             basis = await find_basis(session, order.id)
         assert basis is not None, "the database refuses an order without one"

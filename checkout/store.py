@@ -557,7 +557,7 @@ async def list_known_intents(session: AsyncSession, intents: Mapping[str, str | 
             )
         )
     )
-    known = set((await session.scalars(query)).all())
+    known = {intent for intent in await session.scalars(query) if intent is not None}
     of_attempts = sa.cast(PaymentAttempt.id, sa.Text)
     attempts = set((await session.scalars(sa.select(of_attempts).where(of_attempts.in_(named.values())))).all())
     return frozenset(known | {intent for intent, name in named.items() if name in attempts})

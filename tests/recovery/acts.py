@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,6 +152,8 @@ async def accept_framework(services: Services, presentation: uuid.UUID) -> None:
         presentation_id=presentation,
         ticked=frozenset({"agree", "authority", "business"}),
         job_title="Head of purchasing",
+        ip="192.0.2.9",
+        user_agent="recovery tests",
     )
 
 
@@ -161,7 +162,7 @@ async def order_by_program(services: Services, asked: uuid.UUID) -> str:
     assert buyer.company is not None
     order = AskedOrder(
         id=asked,
-        lines=(AskedLine(sku="NIMBLE-BOLT", unit="each", quantity=Decimal(100)),),
+        lines=(AskedLine(sku="NIMBLE-BOLT", unit="each", quantity="100"),),
         ship_to=ShipTo(name="Goods-in", line1="Calle del Río 1", postal_code="28013", city="Madrid", country="ES"),
         email="orders@acme.example",
         po_number="PO-1",

@@ -466,7 +466,13 @@ JOURNEYS: dict[Walk, tuple[str, ...]] = {
     import_prices: points(COMMIT, "pricing.import.part", "pricing.import.read", "pricing.import.accept"),
     publish_a_document: points(COMMIT, "agreements.publish", "agreements.tell", "agreements.withdraw"),
     order_under_a_framework: (
-        *points(COMMIT, "agreements.accept_framework", "program_orders.place", "agreements.end_framework"),
+        *points(
+            COMMIT,
+            "agreements.accept_framework",
+            "agreements.end_framework",
+            "program_orders.keep",
+            "program_orders.place",
+        ),
     ),
     have_a_receipt: (
         *points(COMMIT, "agreements.receipt.checkpoint", "agreements.receipt.record", "mail.record"),

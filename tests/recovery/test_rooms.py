@@ -29,6 +29,7 @@ def world_of_rooms(
         authority = stack.enter_context(running_authority(folder))
         settings = {
             "SIGNING_KEYRING": str(folder / "keyring.json"),
+            "TAX": "stripe",
             "TAX_ID_CHECK": "vies",
             "VIES_URL": outside.url,
             "TIMESTAMP_URL": authority.url,
