@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from agreements.model import Acceptance, Annex, LedgerEntry, Presentation
 from agreements.tree import Place
+from kernel.jobs import DEFER
 
 _LEAF: Final = """
     WITH entry AS (
@@ -30,9 +31,7 @@ _LEAF: Final = """
 """
 _APPEND: Final = text(_LEAF + "SELECT")
 _RECORD: Final = text(
-    _LEAF  # noqa: S608 - both parts stand here
-    + """
-    , accepted AS (
+    f"""{_LEAF}, accepted AS (
         INSERT INTO acceptance (id, company_id, order_id, checkout_id, presentation_id, actor_id, ticked, accepted_at,
             order_content, order_digest, ledger_seq)
         VALUES (:id, :company_id, :order_id, :checkout_id, :presentation_id, :actor_id, :ticked, :accepted_at,
@@ -46,13 +45,15 @@ _RECORD: Final = text(
     ), annexed AS (
         INSERT INTO acceptance_annex (acceptance_id, company_id, ciphertext, wrapped_key, recorded_at)
         SELECT id, company_id, :ciphertext, :wrapped_key, accepted_at FROM accepted
+    ), job AS (
+        SELECT {DEFER}
     ), to_send AS (
         INSERT INTO acceptance_receipt (acceptance_id, company_id, recorded_at)
-        SELECT id, company_id, accepted_at FROM accepted
+        SELECT id, company_id, accepted_at FROM accepted, job
     )
-    UPDATE agreement_presentation SET consumed_at = :accepted_at, order_id = :order_id, salts = '{}'
+    UPDATE agreement_presentation SET consumed_at = :accepted_at, order_id = :order_id, salts = '{{}}'
     WHERE id = :presentation_id AND EXISTS (SELECT FROM accepted)
-    """
+    """  # noqa: S608 - of constants
 )
 
 
@@ -80,9 +81,10 @@ async def write_acceptance(
     *,
     opened: Mapping[str, str],
     salts: Mapping[str, str],
+    job: Mapping[str, Any],
 ) -> bool:
-    """Write *acceptance* with its *leaf*, the values behind its commitments, its annex and its receipt, which is still
-    to be sent; *presentation*, which the transaction holds, is used up by it.
+    """Write *acceptance* with its *leaf*, the values behind its commitments, its annex, its receipt and the *job* that
+    sends it (`kernel.jobs.to_defer`); *presentation*, which the transaction holds, is used up by it.
 
     False, and the transaction is to be rolled back, when its checkout has an acceptance already.
     """
@@ -103,6 +105,7 @@ async def write_acceptance(
             "openings": msgspec.json.encode(openings).decode(),
             "ciphertext": annex.ciphertext,
             "wrapped_key": annex.wrapped_key,
+            **job,
         },
     )
     if cast("CursorResult[Any]", result).rowcount != 1:

@@ -40,7 +40,7 @@ from kernel.canonical import canonical_json, digest
 from kernel.clock import Clock
 from kernel.errors import Conflict, NotFound, Refused, Unavailable
 from kernel.ids import new_id, new_token, token_digest
-from kernel.jobs import enqueue
+from kernel.jobs import to_defer
 from kernel.money import Money
 from kernel.signing import Keyring, Purpose, Signature
 
@@ -630,7 +630,6 @@ class Agreements:
             company_id=presentation.company_id,
             now=now,
         )
-        await enqueue(session, SEND_RECEIPT, {"acceptance_id": str(acceptance_id)}, lock=f"receipt:{acceptance_id}")
         new = await ledger.next_leaf(
             session, kind="acceptance", company_id=presentation.company_id, recorded_at=now, content=leaf
         )
@@ -648,7 +647,14 @@ class Agreements:
             ledger_seq=new.entry.seq,
         )
         if not await evidence_rows.write_acceptance(
-            session, new, acceptance, presentation, sealed, opened=opened, salts=salts
+            session,
+            new,
+            acceptance,
+            presentation,
+            sealed,
+            opened=opened,
+            salts=salts,
+            job=to_defer(SEND_RECEIPT, {"acceptance_id": str(acceptance_id)}, lock=f"receipt:{acceptance_id}"),
         ):  # another tab's committed while this one waited for the tail
             made = await store.find_order_of_checkout(session, presentation.checkout_id)
             assert made is not None, "an acceptance stays"

@@ -27,10 +27,12 @@ ATTEMPTS: Final = 14  # waits of 2, 4, 8 ... seconds: the last one some four hou
 STALLED_SWEEP_CRON: Final = "* * * * *"
 SHUTDOWN_SECONDS: Final = 5.0
 
-_ENQUEUE = text(
-    "select procrastinate_defer_jobs_v1(array[row(:queue, :task, 0, cast(:lock as text), null,"
+DEFER: Final = (
+    "procrastinate_defer_jobs_v1(array[row(:queue, :task, 0, cast(:lock as text), null,"
     " cast(:args as jsonb), cast(:run_at as timestamptz))::procrastinate_job_to_defer_v1])"
 )
+"""Enqueues one job, in a statement that writes other rows too; `to_defer` gives its values."""
+_ENQUEUE = text(f"select {DEFER}")
 
 
 async def enqueue(
@@ -47,9 +49,20 @@ async def enqueue(
     *lock*: jobs of one lock run one at a time, in order. *run_at*: not before this instant of the database's clock.
     *queue*: jobs of one queue wait for each other's workers, not for those of another.
     """
+    await session.execute(_ENQUEUE, to_defer(task, args, lock=lock, run_at=run_at, queue=queue))
+
+
+def to_defer(
+    task: str,
+    args: dict[str, Any],
+    *,
+    lock: str | None = None,
+    run_at: datetime | None = None,
+    queue: str = DEFAULT,
+) -> dict[str, Any]:
+    """The values of `DEFER`, as `enqueue` takes them."""
     encoded = msgspec.json.encode(args).decode()
-    values = {"queue": queue, "task": task, "lock": lock, "args": encoded, "run_at": run_at}
-    await session.execute(_ENQUEUE, values)
+    return {"queue": queue, "task": task, "lock": lock, "args": encoded, "run_at": run_at}
 
 
 class Jobs:
