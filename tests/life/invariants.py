@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from checkout.states import FINAL, TABLE, Event, State
+from kernel.money import Money
 from sandbox.stripe_twin.twin import Twin
 
 Row = dict[str, Any]
@@ -121,7 +122,11 @@ class Invariants:
         acceptances = {row["order_id"]: row for row in self.rows("select * from acceptance")}
         assert set(acceptances) == set(orders), "3: orders and acceptances are not the same"
         for order_id, row in acceptances.items():
-            assert row["order_digest"] == orders[order_id]["canonical_digest"], "3: another order was accepted"
+            order = orders[order_id]
+            assert row["order_digest"] == order["canonical_digest"], "3: another order was accepted"
+            agreed = Money.parse(order["canonical"]["total"], order["canonical"]["currency"])
+            charged = Money(order["total_minor"], order["currency"])
+            assert agreed == charged, f"2: {agreed} was accepted and {order['number']} is over {charged}"
         leaves = self.rows("select seq from acceptance_ledger where kind = 'acceptance'")
         assert {row["seq"] for row in leaves} == {row["ledger_seq"] for row in acceptances.values()}
         consumed = self.rows("select order_id from agreement_presentation where consumed_at is not null")
@@ -174,6 +179,10 @@ class Invariants:
             known = ours[reference]["stripe_refund_id"]
             assert known in {None, refund["id"]}, f"7: {reference} is known as another Refund"
         assert all(many == 1 for many in made.values()), f"7: a refund was made twice: {made}"
+        cases = {row["refund_id"] for row in self.rows("select refund_id from liability where refund_id is not null")}
+        for row in ours.values():
+            if row["state"] == "failed" and row["liability_id"] is None:
+                assert row["id"] in cases, "7: a refund came back and is nobody's case"
         attempts = {row["id"]: row for row in self.rows("select * from payment_attempt")}
         given: Counter[Any] = Counter()
         for row in ours.values():
@@ -192,8 +201,25 @@ class Invariants:
                 assert gone >= order["total_minor"], f"7: {order['number']} is cancelled and not all of it is back"
                 under_way = [row for row in mine if row["state"] in {"new", "uncertain", "pending"}]
                 assert under_way == [], f"7: {order['number']} is cancelled while its money is under way"
+                self._check_cases_of_cancelled(order)
         for charge in self._twin.objects("charge"):
             assert charge["amount_refunded"] <= charge["amount_captured"]
+
+    def _check_cases_of_cancelled(self, order: Row) -> None:
+        """What a refund failed to give back may be owed only if it failed afterwards."""
+        events = self._connection.execute(
+            "select event, detail from order_event where order_id = %s order by version desc", (order["id"],)
+        ).fetchall()
+        ends = next((place for place, row in enumerate(events) if row["event"] == "refunded"), None)
+        if ends is None or any(row["event"] == "dispute" for row in events):
+            return  # a bank's word on a dispute opens cases anew
+        failed_since = sum(" failed: " in row["detail"] for row in events[:ends])
+        [owed] = self._connection.execute(
+            "select count(*) as many from liability where order_id = %s and reason = 'refund_failed' "
+            "and resolved_at is null",
+            (order["id"],),
+        ).fetchall()
+        assert owed["many"] <= failed_since, f"7: {order['number']} is cancelled and its money is not back"
 
     # --- 8: letters exist iff their change committed ---
 

@@ -52,6 +52,11 @@ SPANS = st.sampled_from(
         timedelta(days=7, minutes=1),
     ]
 )
+LOST = st.sampled_from(["lose_answer", "500 after", "reset"])
+"""How an answer is lost; what was asked is done, but for the last."""
+LATER = st.sampled_from([timedelta(0), timedelta(minutes=3), timedelta(days=1, minutes=1)])
+"""Until somebody asks again: Stripe forgets a key after a day."""
+HELPS_MOST = 2
 NOWHERE = "https://shop.example/orders/none"
 
 
@@ -295,6 +300,23 @@ class Buying(Base):
         if self.shown and self.shown[-1].buyer == buyer:
             self.accepts(0, None)
 
+    @rule(
+        buyer=BUYERS,
+        quantity=st.sampled_from(["1", "2"]),
+        price=st.one_of(st.none(), st.integers(min_value=50, max_value=200)),
+        span=st.sampled_from([timedelta(0), timedelta(minutes=3), timedelta(minutes=59), timedelta(hours=1)]),
+    )
+    def thinks_it_over(self, buyer: str, quantity: str, price: int | None, span: timedelta) -> None:
+        """Looks, and accepts some time later; other prices may be in force by then."""
+        self.do(lambda: self.house.carts.add(self.person(buyer), sku="CRUNCHY-ARMCHAIR", quantity=quantity))
+        looked = len(self.shown)
+        self.looks_at_the_order(buyer, None)
+        if price is not None:
+            self.prices_are_published(price, 0)
+        self.pass_time(span)
+        if len(self.shown) > looked:
+            self.accepts(0, None)
+
     @rule(buyer=BUYERS, card=CARDS, returns=st.booleans())
     def buys_something(self, buyer: str, card: str, returns: bool) -> None:
         """The straight way to Stripe and back; who does not come back leaves it to webhooks."""
@@ -339,16 +361,28 @@ class Buying(Base):
                 self.agreed[row["number"]] = Money(row["total_minor"], row["currency"])
 
 
-class Paying(Base):
+class Paying(Buying):
     """Payment pages, cards, tabs, cancellations."""
 
     @rule(which=ANY, dies=DIES)
     @precondition(lambda self: self.orders())
     def opens_the_payment_page(self, which: int, dies: int | None) -> None:
-        order = self._some(which)
+        self._open_page(self._some(which), dies)
+
+    def _open_page(self, order: dict[str, Any], dies: int | None) -> None:
         late = order["pay_by"] is not None and order["pay_by"] <= self.now
         url = self.do(lambda: self.house.payments.start(self.owner(order), order["number"]), dies=dies)
         assert url is None or not late, f"14: {order['number']} got a payment page when its time was over"
+
+    @rule(buyer=BUYERS, days=st.sampled_from([2, 3]), dies=DIES)
+    def comes_to_pay_days_later(self, buyer: str, days: int, dies: int | None) -> None:
+        """In time, or when nobody has looked yet that it is too late."""
+        known = {row["id"] for row in self.orders()}
+        self.orders_something(buyer, "1")
+        self.pass_time(timedelta(days=days))
+        for order in self.orders("payable"):
+            if order["id"] not in known:
+                self._open_page(order, dies)
 
     @rule(which=ANY, card=CARDS, answer=st.sampled_from(["pass", "pass", "fail", "wait"]))
     @precondition(lambda self: self.open_pages())
@@ -491,10 +525,12 @@ class Hearing(Base):
         )
 
     @rule(amount=st.sampled_from([500, 25761]), which=st.one_of(st.none(), ANY))
-    @precondition(lambda self: self.by_hand < 2)
+    @precondition(lambda self: self.by_hand < HELPS_MOST)
     def money_comes_for_nothing_we_know(self, amount: int, which: int | None) -> None:
         """Somebody made a payment page in Stripe's dashboard, and may have written an attempt's id on it."""
-        attempts = self.truth.rows("select id from payment_attempt order by created_at desc, id desc")
+        attempts = self.truth.rows(
+            "select id from payment_attempt order by session_id is null desc, created_at desc, id desc"
+        )
         attempt = None if which is None else self.pick(which, attempts)
         self.by_hand += 1
         request = {
@@ -622,6 +658,36 @@ class Disputing(Base):
         ]
 
 
+class Losing(Hearing, Refunding):
+    """Answers of Stripe's that never arrive: what was asked is done, or is not, and nobody here knows."""
+
+    @rule(buyer=BUYERS, how=LOST, later=LATER, by_hand=st.booleans())
+    def a_page_is_made_and_nobody_hears_of_it(self, buyer: str, how: str, later: timedelta, by_hand: bool) -> None:
+        """Somebody helps in Stripe's dashboard meanwhile, over an amount of their own."""
+        known = {row["id"] for row in self.orders()}
+        self.orders_something(buyer, "2")
+        self.stripe.add_fault(_fault(how, "POST", path="/v1/checkout/sessions"))
+        for order in self.orders("payable"):
+            if order["id"] not in known:
+                self.do(functools.partial(self.house.payments.start, self.owner(order), order["number"]))
+        if by_hand and self.by_hand < HELPS_MOST:
+            self.money_comes_for_nothing_we_know(500, 0)
+            self.all_webhooks_arrive_the_last_one_first()
+        self.pass_time(later)
+        self.do(self.house.payments.sweep)
+
+    @rule(buyer=BUYERS, how=LOST, percent=PARTS, later=LATER)
+    def a_refund_is_made_and_nobody_hears_of_it(
+        self, buyer: str, how: str, percent: int | None, later: timedelta
+    ) -> None:
+        self.buys_something(buyer, "visa", returns=True)
+        self.stripe.add_fault(_fault(how, "POST", path="/v1/refunds"))
+        self.the_clerk_refunds(-1, percent, None)
+        self.pass_time(later)
+        for _ in range(2):  # a look, then what it came to
+            self.do(self.house.payments.sweep)
+
+
 class Time(Base):
     """The clock, the house's own jobs, its deaths, and Stripe's bad days."""
 
@@ -654,18 +720,18 @@ class Time(Base):
             self.stripe.add_fault(_fault(kind, method))
 
 
-class Life(Paying, Hearing, Refunding, Disputing, Time):
+class Life(Paying, Losing, Disputing, Time):
     """Everything that happens."""
 
 
-def _fault(kind: str, method: str | None) -> Fault:
+def _fault(kind: str, method: str | None, *, path: str = "/v1/") -> Fault:
     if kind[:3].isdigit():
-        return Fault("error", method=method, status=int(kind[:3]), after=kind.endswith("after"))
+        return Fault("error", method=method, path=path, status=int(kind[:3]), after=kind.endswith("after"))
     if kind == "timeout":
-        return Fault("timeout", method=method, seconds=PATIENCE_SECONDS + 0.1)
+        return Fault("timeout", method=method, path=path, seconds=PATIENCE_SECONDS + 0.1)
     if kind == "slow":
-        return Fault("slow", method=method, seconds=PATIENCE_SECONDS / 10)
-    return Fault(kind, method=method)  # type: ignore[arg-type] # one of the kinds above
+        return Fault("slow", method=method, path=path, seconds=PATIENCE_SECONDS / 10)
+    return Fault(kind, method=method, path=path)  # type: ignore[arg-type] # one of the kinds above
 
 
 assert {card.name for card in TEST_CARDS} >= {"visa", "declined", "3ds", "refund_fails"}

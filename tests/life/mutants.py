@@ -23,7 +23,7 @@ COPIED = ("kernel", "accounts", "catalog", "pricing", "agreements", "checkout", 
 TESTS = ("__init__.py", "conftest.py", "checkout", "life")
 LIVES = 60
 STEPS = 40
-SECONDS_MOST = 600
+SECONDS_MOST = 1800
 BEGIN, END = "<!-- mutants -->", "<!-- end of mutants -->"
 
 

@@ -12,10 +12,10 @@ def test_each_mutant_still_fits_the_source() -> None:
     assert [line for mutant in MUTANTS for line in unfit(mutant)] == []
 
 
-def test_the_table_is_of_these_mutants_and_none_survived() -> None:
+def test_the_table_names_each_mutant_and_none_survived() -> None:
     page = PAGE.read_text(encoding="utf-8")
     rows = page.split(BEGIN)[1].split(END)[0].splitlines()[3:]
-    assert {row.split(" | ")[0].removeprefix("| ") for row in rows} <= {mutant.name for mutant in MUTANTS}
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [mutant.name for mutant in MUTANTS]
     assert "**survived**" not in page
 
 
