@@ -63,6 +63,7 @@ class Invariants:
         self._check_bases(orders)
         self._check_stock(orders)
         self._check_postings()
+        self._check_invoices(orders)
         self._check_refunds(orders)
         self._check_letters(orders)
         self._check_edges(orders)
@@ -98,7 +99,7 @@ class Invariants:
         sales = {row["order_id"]: row["sales"] for row in entries}
         for order in orders.values():
             number, total = order["number"], order["total_minor"]
-            if order["paid_at"] is not None and total:
+            if order["paid_at"] is not None and total and order["net_days"] is None:
                 assert paid_here[order["id"]], f"1, 5: {number} is paid here and not at Stripe"
                 assert sales.get(order["id"]) == 1, f"1: {number} was sold {sales.get(order['id'], 0)} times"
             else:
@@ -115,6 +116,49 @@ class Invariants:
                 assert row["state"] != "dead", "1: an attempt is dead here, and its page can be paid"
             if orders[row["order_id"]]["state"] in {"lapsed", "cancelled"}:
                 assert row["state"] in {"dead", "succeeded"}, "1: an order is closed, and can be paid"
+
+    # --- 1: an order on terms is billed once, and its invoice paid with money that came ---
+
+    def _check_invoices(self, orders: dict[Any, Row]) -> None:
+        billed = Counter(seen["metadata"].get("invoice_id") for seen in self._twin.objects("invoice"))
+        assert all(many == 1 for many in billed.values()), f"1: an order was billed twice: {billed}"
+        theirs = {seen["id"]: seen for seen in self._twin.objects("invoice")}
+        came = {
+            row["invoice_id"]: row["came"]
+            for row in self.rows("select invoice_id, sum(amount_minor) as came from invoice_receipt group by 1")
+        }
+        invoices = {row["order_id"]: row for row in self.rows("select * from invoice")}
+        for order in orders.values():
+            if order["net_days"] is None:
+                continue
+            number, invoice = order["number"], invoices.get(order["id"])
+            if invoice is None:
+                assert order["state"] in {"on_terms", "cancelled"}, f"1: {number} is {order['state']} without a bill"
+                continue
+            seen = theirs.get(invoice["stripe_invoice_id"])
+            assert came.get(invoice["id"], 0) == invoice["paid_minor"], f"1: {number} was paid otherwise than it says"
+            if order["state"] == "paid":
+                assert invoice["paid_minor"] == order["total_minor"], f"1: {number} is paid and something is due"
+                assert seen is not None, f"1, 5: {number} is paid and Stripe has no Invoice of it"
+                assert seen["status"] == "paid", f"1, 5: {number} is paid here and {seen['status']} at Stripe"
+            if seen is not None and seen["status"] != "draft":
+                assert seen["total"] == order["total_minor"], f"2: {number} is billed over another total"
+        self._check_credit(orders, invoices)
+        sales = self.rows(
+            "select order_id, count(*) as many from ledger_posting p where account = 'sales' and amount_minor < 0 and "
+            "exists (select 1 from ledger_posting c where c.entry_id = p.entry_id and c.account = "
+            "'accounts_receivable') group by order_id"
+        )
+        assert {row["order_id"]: row["many"] for row in sales} == dict.fromkeys(invoices, 1), "1: bills are not sales"
+
+    def _check_credit(self, orders: dict[Any, Row], invoices: dict[Any, Row]) -> None:
+        owed: Counter[Any] = Counter()
+        for order in orders.values():
+            if order["state"] == "on_terms":
+                invoice = invoices.get(order["id"])
+                owed[order["company_id"]] += order["total_minor"] - (0 if invoice is None else invoice["paid_minor"])
+        for terms in self.rows("select company_id, limit_minor from credit_terms"):
+            assert owed[terms["company_id"]] <= terms["limit_minor"], "1: a company owes more than its limit"
 
     # --- 3: no order without its basis ---
 
@@ -225,14 +269,23 @@ class Invariants:
 
     def _check_letters(self, orders: dict[Any, Row]) -> None:
         kinds = Counter(row["kind"] for row in self.rows("select kind from outgoing_mail where kind like 'order_%'"))
-        expected: Counter[str] = Counter({"order_received": len(orders)})
+        expected: Counter[str] = Counter()
         for order in orders.values():
-            if order["paid_at"] is not None:
+            at_once = order["net_days"] is None
+            expected["order_received" if at_once else "order_received_on_terms"] += 1
+            if order["paid_at"] is not None and at_once:
                 expected["order_paid"] += 1
             if order["state"] in LETTERS_OF_END:
                 whole = order["paid_at"] is not None
                 expected["order_refunded_whole" if whole else LETTERS_OF_END[order["state"]]] += 1
-        for kind in ("order_received", "order_paid", "order_lapsed", "order_cancelled", "order_refunded_whole"):
+        for kind in (
+            "order_received",
+            "order_received_on_terms",
+            "order_paid",
+            "order_lapsed",
+            "order_cancelled",
+            "order_refunded_whole",
+        ):
             assert kinds[kind] == expected[kind], f"8: {kinds[kind]} letters {kind}, {expected[kind]} wanted"
 
     # --- 10: states move along declared edges ---
@@ -284,8 +337,15 @@ class Invariants:
             order = orders[attempt["order_id"]]
             assert order["paid_at"] is not None, f"5: {order['number']} is paid at Stripe and {order['state']} here"
             assert attempt["state"] == "succeeded"
-        net = sum(charge["amount_captured"] for charge in self._twin.objects("charge") if charge["paid"]) - sum(
-            refund["amount"] for refund in self._twin.objects("refund") if refund["status"] == "succeeded"
+        net = sum(
+            charge["amount_captured"]
+            for charge in self._twin.objects("charge")
+            if charge["paid"] and charge["payment_method_details"]["type"] != "customer_balance"
+        ) - sum(refund["amount"] for refund in self._twin.objects("refund") if refund["status"] == "succeeded")
+        net += sum(  # transfers; an Invoice that they pay has a charge as well
+            moved["net_amount"]
+            for moved in self._twin.objects("customer_cash_balance_transaction")
+            if moved["type"] == "funded"
         )
         net += sum(
             moved["amount"] - moved["fee"]
@@ -317,6 +377,8 @@ class Invariants:
             assert waits, f"15: {number} is {state.value} and waits for nobody"
         stuck = self.rows("select state from payment_attempt where state in ('new', 'uncertain')")
         assert stuck == [], f"15: attempts are {stuck}"
+        stuck = self.rows("select detail from invoice where state = 'making'")
+        assert stuck == [], f"15: invoices are being made: {stuck}"
         stuck = self.rows("select state, detail from refund where state in ('new', 'uncertain', 'pending')")
         assert stuck == [], f"15: refunds are {stuck}"
         assert self.rows("select id from stripe_event where handled_at is null") == [], "15: events were not handled"

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from accounts.principal import Principal
 from checkout.model import Order, RefundReason
+from checkout.model import Paying as WhenPaid
 from checkout.refunds import Wish
 from checkout.repricing import price_again
 from checkout.stripe_gateway import WebhookRefused
@@ -57,6 +58,10 @@ LOST = st.sampled_from(["lose_answer", "500 after", "reset"])
 LATER = st.sampled_from([timedelta(0), timedelta(minutes=3), timedelta(days=1, minutes=1)])
 """Until somebody asks again: Stripe forgets a key after a day."""
 HELPS_MOST = 2
+TOLD_ONLY = {
+    "dispute", "invoice", "invoice_payment", "cash_balance", "customer_cash_balance_transaction",
+}  # fmt: skip
+"""What the house is told of by webhooks and does not ask about by itself."""
 NOWHERE = "https://shop.example/orders/none"
 
 
@@ -168,7 +173,8 @@ class Base(RuleBasedStateMachine):
         found = {"lives": 1, "deaths": self.world.deaths}
         for what, column in (
             ("order_event", "event"), ("payment_attempt", "state"), ("refund", "state"), ("liability", "reason"),
-            ("stripe_event", "outcome"), ("dispute", "state"), ("stripe_call", "outcome"),
+            ("stripe_event", "outcome"), ("dispute", "state"), ("stripe_call", "outcome"), ("invoice", "state"),
+            ("invoice_receipt", "kind"),
         ):  # fmt: skip
             for row in self.truth.rows(f"select {column} as word, count(*) as many from {what} group by 1"):
                 found[f"{what} {row['word']}"] = row["many"]
@@ -559,7 +565,7 @@ class Hearing(Base):
         thing: dict[str, Any] = event["data"]["object"]
         if thing["object"] == "refund":
             return bool(event["type"] != "refund.failed" and thing["status"] != "failed")
-        if thing["object"] == "dispute":
+        if thing["object"] in TOLD_ONLY:
             return False
         known = {row["session_id"] for row in self.truth.rows("select session_id from payment_attempt")}
         return bool(thing["object"] != "checkout.session" or thing["id"] in known)
@@ -693,6 +699,83 @@ class Losing(Hearing, Refunding):
             self.do(self.house.payments.sweep)
 
 
+class Billing(Losing):
+    """Orders on terms: released, billed, and paid by transfer, by card, elsewhere, too much, or never."""
+
+    @rule(quantity=st.sampled_from(["1", "2", "10"]), dies=DIES, released=st.booleans())
+    def orders_on_terms(self, quantity: str, dies: int | None, released: bool) -> None:
+        known = {row["id"] for row in self.orders()}
+        acme, looked = self.person("acme"), len(self.shown)
+        self.do(lambda: self.house.carts.add(acme, sku="CRUNCHY-ARMCHAIR", quantity=quantity))
+        self.do(lambda: self.house.checkouts.choose_paying(acme, WhenPaid.ON_TERMS, locale="en"))
+        self.looks_at_the_order("acme", None)
+        if len(self.shown) > looked:
+            self.accepts(0, dies)
+        for order in self.orders("on_terms"):
+            if released and order["id"] not in known:
+                self._release(order, None)
+
+    @rule(which=ANY, dies=DIES)
+    @precondition(lambda self: self.orders("on_terms"))
+    def the_clerk_releases(self, which: int, dies: int | None) -> None:
+        self._release(self._on_terms(which), dies)
+
+    @rule(which=ANY, dies=DIES)
+    @precondition(lambda self: self.orders("on_terms"))
+    def an_unreleased_order_is_cancelled(self, which: int, dies: int | None) -> None:
+        order = self._on_terms(which)
+        self.do(lambda: self.house.payments.invoices.cancel_unreleased(self.owner(order), order["number"]), dies=dies)
+
+    @rule(how=LOST, step=st.sampled_from(["/v1/invoices", "/v1/invoiceitems", "/v1/invoices/in_"]), later=LATER)
+    def an_invoice_is_made_and_nobody_hears_of_it(self, how: str, step: str, later: timedelta) -> None:
+        self.stripe.add_fault(_fault(how, "POST", path=step))
+        self.orders_on_terms("1", None, released=True)
+        self.pass_time(later)
+        for _ in range(2):  # a look, then what it came to
+            self.do(self.house.payments.sweep)
+
+    @rule(which=ANY, percent=st.sampled_from([40, 100, 130]), heard=st.booleans())
+    @precondition(lambda self: self._bills())
+    def the_buyer_transfers(self, which: int, percent: int, heard: bool) -> None:
+        """Some or all of what is due, or too much."""
+        bill = self.pick(which, self._bills())
+        assert bill is not None
+        amount = bill["amount_remaining"] * percent // 100
+        self.stripe.transfer(bill["customer"], amount, bill["currency"], bill["number"])
+        if heard:
+            self.all_webhooks_arrive_the_last_one_first()
+
+    @rule(which=ANY, card=st.sampled_from(["visa", "declined"]))
+    @precondition(lambda self: self._bills())
+    def the_buyer_pays_an_invoice_by_card(self, which: int, card: str) -> None:
+        bill = self.pick(which, self._bills())
+        assert bill is not None
+        if not bill["amount_paid"]:
+            self.stripe.pay_invoice(bill["id"], card)
+
+    @rule(which=ANY, elsewhere=st.booleans(), dies=DIES)
+    @precondition(lambda self: self.orders("on_terms"))
+    def the_clerk_closes_an_invoice(self, which: int, elsewhere: bool, dies: int | None) -> None:
+        """The money came past Stripe, or never will."""
+        number, staff, invoices = self._on_terms(which)["number"], self.person("staff"), self.house.payments.invoices
+        if elsewhere:
+            self.do(lambda: invoices.note_paid_elsewhere(staff, number), dies=dies)
+        else:
+            self.do(lambda: invoices.write_off(staff, number, reason="Insolvent"), dies=dies)
+
+    def _release(self, order: dict[str, Any], dies: int | None) -> None:
+        self.do(lambda: self.house.payments.invoices.release(self.person("staff"), order["number"]), dies=dies)
+
+    def _on_terms(self, which: int) -> dict[str, Any]:
+        order = self.pick(which, self.orders("on_terms"))
+        assert order is not None
+        return order
+
+    def _bills(self) -> list[dict[str, Any]]:
+        """Invoices that can be paid at Stripe."""
+        return [each for each in self.stripe.objects("invoice") if each["status"] in {"open", "uncollectible"}]
+
+
 class Time(Base):
     """The clock, the house's own jobs, its deaths, and Stripe's bad days."""
 
@@ -725,7 +808,7 @@ class Time(Base):
             self.stripe.add_fault(_fault(kind, method))
 
 
-class Life(Paying, Losing, Disputing, Time):
+class Life(Paying, Billing, Disputing, Time):
     """Everything that happens."""
 
 

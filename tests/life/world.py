@@ -22,11 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from accounts.model import Person, StaffRole
 from accounts.principal import Principal, PrincipalKind
 from agreements.service import Agreements
+from checkout.credit import CreditControl, Terms
 from kernel.clock import FixedClock
 from kernel.db import APP_ROLE, OWNER_ROLE, Database, Scope, for_accounts
 from kernel.embedded import EmbeddedServer
 from kernel.failpoints import Failpoint
 from kernel.ids import new_id
+from kernel.money import Money
 from kernel.signing import Keyring
 from sandbox.stripe_twin import RunningTwin
 from sandbox.stripe_twin.server import Server
@@ -38,6 +40,8 @@ Result = TypeVar("Result")
 PATIENCE_SECONDS = 0.4
 """How long the house waits for Stripe here; a lying Stripe keeps it waiting a little longer."""
 PATIENCE_AT_REST = 5.0
+CREDIT = Money(150_000, "EUR")
+"""What Acme may owe on terms; the others pay at once."""
 _numbers = itertools.count()
 
 
@@ -97,6 +101,9 @@ class Stage:
         database = Database.connect(self._server.url(self._name, APP_ROLE))
         clock = FixedClock(NOW)
         _, acme, globex = await furnish(database, clock, self._folder)
+        await CreditControl(database, clock).change(
+            "acme", Terms(net_days=30, limit=CREDIT), shown=None, reason="Known for years", by=None
+        )
         initech = await make_member(database, clock, name="Initech Inc.", country="US", currency="USD")
         clerk = Person(
             id=new_id(), email="clerk@shop.example", name="The clerk", locale="en", password_hash="-",
