@@ -784,7 +784,7 @@ class Payments:
             return EventOutcome.PARKED, f"Stripe has no Session {str(session_id)[:80]!r}"
         async with self.db.reading(for_staff()) as session:
             attempt = await store.find_attempt_of_session(session, found.id, found.reference)
-        if attempt is not None:
+        if attempt is not None and attempt.kind is AttemptKind.CARD_SESSION:
             await self.settle(attempt.order_id, [found.id])
             return EventOutcome.SETTLED, ""
         if found.paid and found.total is not None:

@@ -237,6 +237,27 @@ async def test_invoice_paid_out_of_band_and_by_card_is_double_payment_alarm(hous
     assert await breaks(house) == []
 
 
+async def test_a_payment_page_made_by_hand_that_names_an_invoices_attempt_is_money_of_no_order(house: House) -> None:
+    _, invoice = await released(house)
+    line = {"currency": "eur", "unit_amount": 500, "product_data": {"name": "By hand"}}
+    request = {
+        "mode": "payment",
+        "ui_mode": "hosted_page",
+        "client_reference_id": str(invoice.attempt_id),
+        "line_items": [{"quantity": 1, "price_data": line}],
+        "success_url": "https://shop.example/orders/none",
+    }
+    made = await house.gateway.create_session(request, key="by-hand")
+    assert made.body is not None
+    assert house.twin.control.pay_at_once(made.body["id"]).outcome == "paid"
+
+    await deliver_all(house, "checkout.session")
+
+    (case,) = await house.rows(Liability)
+    assert (case.reason, case.owed, case.order_id) == (LiabilityReason.UNKNOWN_ORDER, euros("5.00"), None)
+    assert (await only_invoice(house)).state is InvoiceState.OPEN
+
+
 async def test_an_invoice_of_another_total_never_settles(house: House) -> None:
     """As if somebody had put another line on the draft in Stripe's dashboard."""
     order = await on_terms(house)
