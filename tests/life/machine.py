@@ -655,12 +655,16 @@ class Disputing(Base):
         self.stripe.decide_dispute(dispute["id"], won=won)
 
     def _disputable(self) -> list[dict[str, Any]]:
-        """Of our own payments: a dispute of any other is parked for a person, and posted nowhere."""
+        """Of our own payments by card: a dispute of any other is parked for a person, and posted nowhere."""
         ours = {each["id"] for each in self.stripe.objects("payment_intent") if each["metadata"].get("attempt_id")}
         return [
             each
             for each in self.stripe.objects("charge")
-            if each["paid"] and each["payment_intent"] in ours and not each["disputed"] and not each["amount_refunded"]
+            if each["paid"]
+            and each["payment_intent"] in ours
+            and each["payment_method_details"]["type"] == "card"
+            and not each["disputed"]
+            and not each["amount_refunded"]
         ]
 
     def _undecided(self) -> list[dict[str, Any]]:
