@@ -574,19 +574,32 @@ class Hearing(Base):
 class Refunding(Buying):
     """Money given back, and what banks make of it."""
 
-    @rule(which=ANY, percent=PARTS, dies=DIES)
+    @rule(which=ANY, percent=PARTS, again=st.booleans(), dies=DIES)
     @precondition(lambda self: self.orders("paid", "cancelling", "cancelled"))
-    def the_clerk_refunds(self, which: int, percent: int | None, dies: int | None) -> None:
-        """Of the order's total, whatever is left; None takes the order back as a whole."""
+    def the_clerk_refunds(self, which: int, percent: int | None, dies: int | None, *, again: bool = False) -> None:
+        """Of the order's total, whatever is left; None takes it back as a whole. *again*: the form is sent twice."""
         order = self.pick(which, self.orders("paid", "cancelling", "cancelled"))
         assert order is not None
         wish = self._wish(order, percent)
-        self.do(lambda: self.house.payments.refunds.refund(self.person("staff"), order["number"], wish), dies=dies)
+        ask = functools.partial(self.house.payments.refunds.refund, self.person("staff"), order["number"], wish)
+        made = self.do(ask, dies=dies)
+        if again and made is not None:
+            second = self.do(ask)
+            assert second is not None, "7: a form sent twice was refused"
+            assert second.id == made.id, "7: a form sent twice was two refunds"
 
-    @rule(buyer=BUYERS, card=st.sampled_from(["visa", "refund_pending", "refund_fails"]), percent=PARTS, dies=DIES)
-    def something_is_bought_and_given_back(self, buyer: str, card: str, percent: int | None, dies: int | None) -> None:
+    @rule(
+        buyer=BUYERS,
+        card=st.sampled_from(["visa", "refund_pending", "refund_fails"]),
+        percent=PARTS,
+        again=st.booleans(),
+        dies=DIES,
+    )
+    def something_is_bought_and_given_back(
+        self, buyer: str, card: str, percent: int | None, dies: int | None, *, again: bool
+    ) -> None:
         self.buys_something(buyer, card, returns=True)
-        self.the_clerk_refunds(-1, percent, dies)
+        self.the_clerk_refunds(-1, percent, dies, again=again)
 
     @rule(which=ANY, percent=st.sampled_from([40, 60, 100]), one_form=st.booleans())
     @precondition(lambda self: self.orders("paid"))
