@@ -598,14 +598,13 @@ class Payments:
         self._take(session, order, attempt, made, now)
 
     def _take(self, session: AsyncSession, order: Order, attempt: PaymentAttempt, made: Session, now: datetime) -> None:
-        attempt.session_id, attempt.url = made.id, made.url
-        attempt.payment_intent_id = made.payment_intent_id
+        attempt.session_id, attempt.payment_intent_id = made.id, made.payment_intent_id
         if made.total != Money(attempt.amount_minor, attempt.currency) or made.url is None:
-            # Nobody got its address, so nobody can pay there
+            # Nobody gets its address, so nobody can pay there
             bury(session, order, attempt, f"the Session asks for {made.total} at {made.url}", now)
             log.error("stripe session does not fit its order", order=order.number, total=str(made.total))
             return
-        attempt.state = AttemptState.LIVE
+        attempt.url, attempt.state = made.url, AttemptState.LIVE
 
     async def _search(self, attempt: PaymentAttempt, call: StripeCall) -> str | None:
         """Where the key can't tell any more, look for the Session that carries the attempt's id.

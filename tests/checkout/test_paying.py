@@ -686,6 +686,22 @@ async def owed_instead(house: House, amount: int, currency: str, reason: Liabili
     assert len(await house.rows(Liability)) == 1
 
 
+async def test_a_page_over_another_amount_that_is_found_instead_of_ours_is_no_address_to_pay_at(house: House) -> None:
+    order = await house.place()
+    house.twin.control.add_fault(Fault("error", method="POST", path=SESSIONS, status=500))
+    with pytest.raises(PaymentUnavailable):
+        await house.payments.start(house.acme, order.number)
+    (attempt,) = await house.attempts()
+    await house.gateway.create_session(_foreign_request(amount=500, reference=str(attempt.id)), key="otherwise")
+    house.clock.advance(seconds=1)
+
+    session_id = await house.start(order)
+
+    first, second = await house.attempts()
+    assert (first.id, first.state, first.url) == (attempt.id, AttemptState.DEAD, None)
+    assert second.session_id == session_id
+
+
 async def test_money_for_a_lapsed_order_is_a_liability_once_however_often_it_is_told(house: House) -> None:
     order, session_id = await house.paid_order()
     async with house.database.begin(for_staff()) as session:
