@@ -52,7 +52,6 @@ class Outcome(NamedTuple):
 
 
 PAYMENTS, REFUNDS, CHECKOUTS = "checkout/payments.py", "checkout/refunds.py", "checkout/checkouts.py"
-INVOICING = "checkout/invoicing.py"
 SETTLEMENT, GATEWAY, CALLS = "checkout/settlement.py", "checkout/stripe_gateway.py", "checkout/stripe_calls.py"
 
 MUTANTS = (
@@ -239,28 +238,6 @@ MUTANTS = (
                 SETTLEMENT,
                 '    await queue_mail(session, order_mail("order_paid", order, base_url=base_url), now=now)\n',
                 '    await queue_mail(session, order_mail("order_paid", order, base_url=base_url), now=now)\n' * 2,
-            ),
-        ),
-    ),
-    Mutant(
-        "transfer-counted-twice",
-        "a transfer pays an invoice, and so does Stripe's word that it was paid",
-        (
-            Edit(
-                INVOICING,
-                'amount = payment.amount - by_transfer.get(intent or "", Money.zero(payment.amount.currency))',
-                "amount = payment.amount",
-            ),
-        ),
-    ),
-    Mutant(
-        "invoice-looked-up-nowhere",
-        "an invoice whose key is forgotten is made anew, without a look at what Stripe has",
-        (
-            Edit(
-                INVOICING,
-                "listed = await self.gateway.list_invoices_of(invoice.stripe_customer_id)",
-                "listed: list[InvoiceSeen] = []",
             ),
         ),
     ),

@@ -25,7 +25,8 @@ REACHED = {
         "accept", "attempt_dead", "cancel", "closed_as_cancelled", "closed_as_lapsed", "paid", "pay_by_passed",
         "refund", "refunded",
     )),
-    "liability refund_failed", "liability unknown_order",
+    "invoice paid", "liability refund_failed", "liability unknown_order",
+    "order_event accept_on_terms", "order_event release",
     "refund failed", "refund succeeded",
     "stripe_call done", "stripe_call uncertain", "stripe_event parked", "stripe_event settled",
 }  # fmt: skip
