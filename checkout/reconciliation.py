@@ -12,6 +12,7 @@ from checkout.invoice_gateway import InvoiceGateway
 from checkout.model import OPEN_ATTEMPT, AttemptKind, AttemptState, PaymentAttempt, Refund
 from checkout.refunds import AT_STRIPE
 from checkout.stripe_gateway import DisputeSeen, IntentSeen, RefundSeen, Session, StripeGateway
+from checkout.terms_model import Invoice, InvoiceState
 from kernel.clock import Clock
 from kernel.db import Database, for_staff
 
@@ -19,6 +20,8 @@ UNHANDLED_AFTER: Final = timedelta(hours=1)
 SKEW: Final = timedelta(minutes=5)
 SENT_LATE: Final = timedelta(days=3)
 """What we wrote down so much earlier may still have been sent to Stripe within the period."""
+PAYABLE: Final = frozenset({InvoiceState.MAKING, InvoiceState.OPEN, InvoiceState.UNCOLLECTIBLE})
+"""Stripe takes money for these Invoices."""
 
 
 class Break(msgspec.Struct, frozen=True, order=True):
@@ -57,14 +60,8 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
     breaks += _dispute_breaks(disputes, disputed, since)
     breaks += _charge_breaks(charges, intents, since)
     of_sessions = {found.intent.id for found in theirs.values() if found.intent is not None}
-    stray = [seen for seen in intents if _money_came(seen) and seen.id not in of_sessions]
-    async with db.reading(for_staff()) as session:  # once they are listed: what was known by then is ours
-        known = await store.list_known_intents(session, {seen.id: seen.reference for seen in stray})
-    breaks += [
-        Break("payment_not_ours", seen.id, str(seen.amount))
-        for seen in stray
-        if seen.id not in known and not _of_before(seen, since)
-    ]
+    came = [seen for seen in intents if _money_came(seen) and seen.id not in of_sessions]
+    breaks += await _stray_breaks(db, gateway, came, [invoice for invoice, _ in invoices], since)
     breaks += _refund_breaks(refunds, given, since)
     for attempt, number in attempts:
         found = theirs.pop(attempt.session_id or "", None)
@@ -91,6 +88,23 @@ async def reconcile(db: Database, clock: Clock, gateway: StripeGateway, *, since
         if found.paid and found.id not in liable and not _of_before(found, since)
     ]
     return tuple(sorted(breaks))
+
+
+async def _stray_breaks(
+    db: Database, gateway: StripeGateway, came: list[IntentSeen], invoices: list[Invoice], since: datetime
+) -> list[Break]:
+    """Money of no Session must be of a payment, a case, an invoice or a balance of ours. What came for an invoice whose
+    webhook has not is its invoice's break, not a second one.
+    """
+    async with db.reading(for_staff()) as session:  # once they are listed: what was known by then is ours
+        known = await store.list_known_intents(session, {seen.id: seen.reference for seen in came})
+    stray = [seen for seen in came if seen.id not in known and not _of_before(seen, since)]
+    if not stray:
+        return []
+    due = [each.stripe_invoice_id for each in invoices if each.state in PAYABLE]
+    paid = [await InvoiceGateway(gateway).list_payments(each) for each in due if each is not None]
+    of_invoices = frozenset().union(*(intents for _, intents in paid))
+    return [Break("payment_not_ours", seen.id, str(seen.amount)) for seen in stray if seen.id not in of_invoices]
 
 
 def _dispute_breaks(
