@@ -47,12 +47,12 @@ class _Words(msgspec.Struct, frozen=True, kw_only=True):
 
 _SIGNING: Final = {
     "en": _Words(
-        buyer="By ticking this box and selecting “{button}” I sign the order shown here and the {documents} for "
-        "{company}. With the last of the signatures named here, {company} is bound and obliged to pay.",
-        approver="By ticking this box and selecting “{button}” I approve and sign the order shown here and the "
-        "{documents} for {company}. With the last of the signatures named here, {company} is bound and obliged to pay.",
-        seller="By ticking this box and selecting “{button}” I counter-sign the order shown here and the {documents} "
-        "for {seller}. With the last of the signatures named here, {seller} is bound to deliver.",
+        buyer="By ticking this box and selecting “{button}” I sign, for {company}, the order shown here and the "
+        "{documents}. With the last of the signatures named here, {company} is bound and obliged to pay.",
+        approver="By ticking this box and selecting “{button}” I approve and sign, for {company}, the order shown here "
+        "and the {documents}. With the last of the signatures named here, {company} is bound and obliged to pay.",
+        seller="By ticking this box and selecting “{button}” I counter-sign, for {seller}, the order shown here and "
+        "the {documents}. With the last of the signatures named here, {seller} is bound to deliver.",
         authority="I am authorised to sign this for {party}, and the name that I type is my own.",
         sign="Sign",
         and_=" and the ",
