@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -39,6 +40,16 @@ def stage(server: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPa
     kept = Stage(server, template, tmp_path_factory.mktemp("life"))
     yield kept
     kept.close()
+
+
+@pytest.fixture(autouse=True)
+def _plain_tracebacks() -> Iterator[None]:
+    """One with the values of variables reads rows whose session has ended: the log would fail, not what it is told."""
+    before = structlog.get_config()
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before["processors"][:-1], console])
+    yield
+    structlog.configure(**before)
 
 
 @pytest.mark.slow
