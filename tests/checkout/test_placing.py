@@ -278,7 +278,9 @@ async def test_a_sku_withdrawn_from_the_book_is_refused_by_line(house: House) ->
     with pytest.raises(CartNotOrderable) as refusal:
         await house.review(house.acme)
 
-    assert refusal.value.extra["lines"] == [{"position": 2, "sku": "UNPRICED", "reason": "no_price_in_currency"}]
+    [line] = refusal.value.extra["lines"]
+    assert (line["position"], line["sku"], line["reason"]) == (2, "UNPRICED", "no_price_in_currency")
+    assert line["text"] == "UNPRICED has no price in EUR."
 
 
 async def test_review_needs_an_account_a_confirmed_address_a_cart_and_a_place(house: House) -> None:
