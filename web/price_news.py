@@ -119,26 +119,31 @@ class PriceNews:
         """Tell every company that listens what it has not been told. Done at each instant at which something changes,
         and every minute.
         """
-        now = self._clock.now()
         async with self._db.reading(for_staff()) as session:
             listeners = await store.list_listeners(session, PRICE_EVENTS)
         for row, since in listeners:
             try:
-                await self._tell(buyer_company(row), since, now)
+                while not await self._tell(buyer_company(row), since):
+                    log.info("another worker told prices meanwhile, looking again", company=str(row.id))
             except NoBookPublished:
                 return
             except Unavailable as error:
                 log.warning("prices not told yet", company=str(row.id), problem=error.problem)
 
-    async def _tell(self, company: BuyerCompany, since: datetime, now: datetime) -> None:
-        """*since*: the company listens since then, and is told of nothing before."""
+    async def _tell(self, company: BuyerCompany, since: datetime) -> bool:
+        """*since*: the company listens since then, and is told of nothing before. False when another worker was faster:
+        it may have looked at the prices earlier than this one.
+        """
+        now = self._clock.now()
         async with self._db.reading(for_staff()) as session:
             told = await store.find_told(session, company.id)
+        if told is not None and told.at > now:
+            return True  # the one who told it has a faster clock; never tell of prices that went back
         before = told if told is not None and told.at >= since else await self._told_at(company, since)
         context = self._context(company, now)
         nothing_new = before.publication == self._books.in_force(now).number and before.reader == reader_of(context)
         if before is told and nothing_new and (told.next_at is None or told.next_at > now):
-            return
+            return True
         state = await self._state(context)
         change = await self._change(before, state, context)
         after = WebhookTold(
@@ -151,7 +156,7 @@ class PriceNews:
         )
         async with self._db.begin(for_staff(), TELL) as session:
             if not await store.tell(session, after, after=told):
-                return  # another worker was faster
+                return False
             for entry in self._came_between(before.publication, now):
                 at, published = entry.effective_at, self._publication(entry)
                 await announce(session, company.id, EventType.PRICE_BOOK_PUBLISHED, published, at=at, now=now)
@@ -160,6 +165,7 @@ class PriceNews:
                 await announce(session, company.id, EventType.PRICE_CHANGED, changed, at=after.at, now=now)
             if state.next_at is not None:
                 await enqueue(session, TELL_PRICES_TASK, {}, run_at=state.next_at, queue=QUEUE)
+        return True
 
     async def _told_at(self, company: BuyerCompany, since: datetime) -> WebhookTold:
         """What a company that begins to listen is taken to know; before the first book, of none."""

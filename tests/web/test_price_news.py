@@ -85,6 +85,39 @@ async def test_a_publication_is_told_when_it_takes_effect_and_not_before(shop: S
     assert types(await told(shop, endpoint)) == types(messages), "told once"
 
 
+async def test_a_worker_that_looked_earlier_and_wrote_first_does_not_hide_the_news(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = await listen(shop, ACME)
+    earlier = shop.clock.now()
+    await publish(shop, ("row", ARMCHAIR, flat("260")))
+    later = shop.clock.now()
+    state_of, before_it_writes = shop.services.price_news._state, [earlier]
+
+    async def overtaken(context: Any) -> Any:
+        if before_it_writes:
+            shop.clock.set(before_it_writes.pop())
+            await shop.services.price_news.sweep()
+            shop.clock.set(later)
+        return await state_of(context)
+
+    monkeypatch.setattr(shop.services.price_news, "_state", overtaken)
+
+    assert types(await told(shop, endpoint)) == ["price_book.published", "price.changed"]
+    assert not before_it_writes
+
+
+async def test_a_worker_whose_clock_is_behind_tells_of_no_prices_that_went_back(shop: Shop) -> None:
+    endpoint = await listen(shop, ACME)
+    earlier = shop.clock.now()
+    await publish(shop, ("row", ARMCHAIR, flat("260")))
+    messages = await told(shop, endpoint)
+
+    shop.clock.set(earlier)
+
+    assert await told(shop, endpoint) == messages
+
+
 async def test_a_change_of_prices_names_its_skus_and_the_delta_that_tells_more(shop: Shop) -> None:
     endpoint = await listen(shop, ACME)
     program = Program(shop, await key_of(shop, ACME))
