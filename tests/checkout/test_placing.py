@@ -278,7 +278,8 @@ async def test_a_sku_withdrawn_from_the_book_is_refused_by_line(house: House) ->
     with pytest.raises(CartNotOrderable) as refusal:
         await house.review(house.acme)
 
-    [line] = refusal.value.extra["lines"]
+    lines: Any = refusal.value.extra["lines"]
+    [line] = lines
     assert (line["position"], line["sku"], line["reason"]) == (2, "UNPRICED", "no_price_in_currency")
     assert line["text"] == "UNPRICED has no price in EUR."
 
