@@ -56,7 +56,7 @@ class Journey:
         self.app.arm(self.failpoint)
 
     def log_in(self, email: str = BUYER) -> None:
-        self.token = self.app.call("log_in", token=self.token, email=email)
+        self.token = self.ask("log_in", token=self.token, email=email)
 
     def forget(self) -> None:
         """What happened so far was before this journey."""
