@@ -15,8 +15,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from accounts.principal import Principal
 from agreements import order_receipts, receipt_pdf, store
 from agreements.checkpoints import Consistency, between
+from agreements.frameworks import Frameworks
 from agreements.keys import published
 from agreements.model import LedgerStamp
 from agreements.receipt_words import COMMAND, Said
@@ -45,12 +47,11 @@ PROOFS_MOST: Final = 16
 README: Final = """\
 What this is
 ============
-Evidence of one order: who agreed to what, for which company, and when by the seller's clock.
+{subject}: who agreed to what, for which company, and when by the seller's clock.
 
   receipt.pdf       for people, with the seller's electronic seal (PAdES)
   receipt.json      for programs: everything below in one document, signed
   signature.json    the signature over receipt.json
-  order.json        the order as it was accepted; personal values are salted commitments
 {files}
   page.html         the same to read; the page's own template and style sheet are named by their digests
   documents/        each document that was agreed to or acknowledged, source and page
@@ -69,6 +70,12 @@ from where you trust them: this bundle cannot vouch for its own keys.
   {command} --against an-older-checkpoint-receipt-or-bundle
 
 Exit code 0: all held. 1: something was changed. 2: nothing failed, but the key was not given.
+"""
+_ORDER: Final = """\
+  order.json        the order as it was accepted; personal values are salted commitments
+"""
+_FRAMEWORK: Final = """\
+  order.json        what the framework agreement covers: channels, and orders up to which amount
 """
 _FILES: Final = {
     RECEIPT_TYPE: """\
@@ -123,6 +130,19 @@ async def gather(session: AsyncSession, receipt: dict[str, Any]) -> Evidence:
     )
 
 
+async def of_framework(db: Database, principal: Principal, frameworks: Frameworks, framework_id: uuid.UUID) -> Bundle:
+    """The bundle of a framework agreement's acceptance, built now.
+
+    :raises agreements.service.ReceiptNotFound: when there is none, or it is another company's
+    """
+    receipt = await frameworks.receipt(principal, framework_id)
+    async with db.begin(principal.db_scope()) as session:
+        evidence = await gather(session, receipt)
+    return await asyncio.to_thread(
+        build, evidence, frameworks.agreements.keyring, number=None, now=frameworks.clock.now()
+    )
+
+
 async def of_order(
     db: Database, scope: Scope, agreements: Agreements, order_id: uuid.UUID, *, number: str | None
 ) -> Bundle:
@@ -141,11 +161,14 @@ def build(evidence: Evidence, keyring: Keyring, *, number: str | None, now: date
     """The zip of *evidence*. It takes a tenth of a second: call it in a thread."""
     receipt = evidence.receipt
     pdf = receipt_pdf.sealed(order_receipts.about(receipt, number=number), keyring, now=now)
+    of_framework = order_receipts.of_a_framework(receipt)
+    files = (_FRAMEWORK if of_framework else _ORDER) + _FILES[receipt["type"]]
+    subject = "Evidence of a framework agreement" if of_framework else "Evidence of one order"
     keys = [published(key) for key in keyring.public_keys() if key.purpose in SHOWN_KEYS]
     members: dict[str, bytes] = {
         **parts_of(receipt),
         PDF: pdf,
-        "README.txt": README.format(files=_FILES[receipt["type"]], command=COMMAND).encode(),
+        "README.txt": README.format(subject=subject, files=files, command=COMMAND).encode(),
         "receipt.json": canonical_json(receipt),
         "keys.json": canonical_json(keys),
         "page.html": page_html(order_receipts.about_what_was_shown(receipt)),

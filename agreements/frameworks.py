@@ -49,7 +49,6 @@ from kernel.money import Money
 from kernel.signing import Purpose, Signature
 
 SCHEMA: Final = "tarifa/framework/1"
-ACCEPTANCE_TYPE: Final = "tarifa.framework-acceptance.v1"
 ORDER_TYPE: Final = "tarifa.framework-order.v2"
 """Version 1 named the acceptance by its row alone."""
 CHANNELS: Final = ("api", "punchout")
@@ -482,7 +481,7 @@ class Frameworks:
 
         def leaf(seq: int) -> dict[str, Any]:
             return {
-                "type": ACCEPTANCE_TYPE,
+                "type": receipts.FRAMEWORK_ACCEPTANCE,
                 "seq": seq,
                 "recorded_at": timestamp(now),
                 "framework_id": str(found.checkout_id),

@@ -1,4 +1,6 @@
-"""The receipt of an order: of one person's acceptance, of several signatures, or of a framework agreement it cites."""
+"""The receipt of an order: of one person's acceptance, of several signatures, or of a framework agreement it cites; and
+what receipts say, that of a framework agreement alone too.
+"""
 
 import uuid
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ from agreements.legal_model import FrameworkOrder
 from agreements.model import PresentedDocument
 from agreements.package_model import Package
 from agreements.package_words import about_package, about_signing
-from agreements.program_words import about_program_order, about_program_page
+from agreements.program_words import about_framework, about_framework_page, about_program_order, about_program_page
 from agreements.receipt_words import Said, about_page, about_receipt
 from agreements.verify import PACKAGE_TYPE, PROGRAM_TYPE, RECEIPT_TYPE
 from kernel.signing import Keyring
@@ -45,12 +47,22 @@ def about(receipt: Mapping[str, Any], *, number: str | None = None, locale: str 
     :param number: of the order, as the buyer knows it
     :param locale: of its headings; None: that of what was accepted
     """
+    if of_a_framework(receipt):
+        return about_framework(receipt, locale=locale)
     return _ABOUT[receipt["type"]](receipt, number=number, locale=locale)
 
 
 def about_what_was_shown(receipt: Mapping[str, Any]) -> Said:
     """What the pages of the acts said."""
+    if of_a_framework(receipt):
+        return about_framework_page(receipt, receipt["issuer"])
     return _SHOWN[receipt["type"]](receipt)
+
+
+def of_a_framework(receipt: Mapping[str, Any]) -> bool:
+    """Whether it is that of a framework agreement, without any order."""
+    found: bool = receipt["type"] == RECEIPT_TYPE and receipt["acceptance"]["type"] == receipts.FRAMEWORK_ACCEPTANCE
+    return found
 
 
 def last_row(receipt: Mapping[str, Any]) -> Mapping[str, Any]:

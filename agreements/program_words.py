@@ -1,4 +1,6 @@
-"""What the receipt of a program's order says to people: the framework agreement it rests on, and the order."""
+"""What receipts say to people of a framework agreement: that of its acceptance, and that of a program's order that
+rests on it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,26 +19,64 @@ from agreements.receipt_words import (
 )
 
 
+def about_framework(receipt: Mapping[str, Any], *, locale: str | None = None) -> Said:
+    """The receipt of the acceptance itself as a document: parties, what was accepted, documents, evidence."""
+    content, acceptance, agreement = receipt["presentation"]["content"], receipt["acceptance"], receipt["order"]
+    said = Words(locale or content["locale"])
+    parties = (
+        ("seller", receipt["issuer"]),
+        ("buyer", content["company_name"]),
+        *_accepted(receipt, agreement, said),
+        ("covers", said("covers_programs")),
+    )
+    evidence = (
+        ("framework_id", agreement["framework"]),
+        ("framework_digest", acceptance["order_digest"]),
+        ("presentation_digest", acceptance["presentation_digest"]),
+        ("template", f"{content['template_digest']} {content['stylesheet_digest']}"),
+        ("row", str(acceptance["seq"])),
+        ("checkpoint", head_of(receipt)),
+        ("key", receipt["seal"]["key_id"]),
+    )
+    return Said(
+        language=said.language,
+        title=said("framework_title"),
+        issuer=receipt["issuer"],
+        recorded_at=acceptance["recorded_at"],
+        sections=(
+            Section(heading="", facts=tuple((said(name), value, False) for name, value in parties)),
+            Section(heading=said("accepted"), points=_ticked(receipt)),
+            documents_section(content["documents"], said),
+            Section(heading=said("evidence"), facts=tuple((said(name), value, True) for name, value in evidence)),
+            *closing_sections(receipt, said),
+        ),
+    )
+
+
+def about_framework_page(act: Mapping[str, Any], issuer: str) -> Said:
+    """What the page of the framework agreement said."""
+    said = Words(act["presentation"]["content"]["locale"])
+    return Said(
+        language=said.language,
+        title=said("page_title"),
+        issuer=issuer,
+        recorded_at=act["acceptance"]["recorded_at"],
+        sections=shown_sections(act, said),
+    )
+
+
 def about_program_order(receipt: Mapping[str, Any], *, number: str | None = None, locale: str | None = None) -> Said:
     """The receipt as a document: parties, the agreement and who accepted it, documents, order, evidence."""
     framework, citation = receipt["framework"], receipt["citation"]
     content, acceptance = framework["presentation"]["content"], framework["acceptance"]
     said = Words(locale or content["locale"])
-    limit = framework["agreement"]["limit"]
     parties = (
         ("seller", receipt["issuer"]),
         ("buyer", content["company_name"]),
         ("channel", said(f"channel_{citation['channel']}")),
         ("placed", citation["recorded_at"]),
     )
-    agreed = (
-        ("by", named_person(framework["openings"], ACTOR, said)),
-        ("authority", said("appointed" if content["authority"] == "appointed" else "self_declared")),
-        ("framework_accepted", acceptance["recorded_at"]),
-        ("limit", said("no_limit") if limit is None else f"{limit['amount']} {limit['currency']}"),
-        ("button", content["button_label"]),
-        ("level", said("level_is")),
-    )
+    agreed = _accepted(framework, framework["agreement"], said)
     evidence = (
         ("order_digest", citation["order_digest"]),
         ("cites", citation.get("framework_digest", str(citation["framework_seq"]))),
@@ -55,7 +95,7 @@ def about_program_order(receipt: Mapping[str, Any], *, number: str | None = None
             Section(heading="", facts=tuple((said(name), value, False) for name, value in parties)),
             Section(
                 heading=said("framework"),
-                points=tuple(each["text"] for each in content["statements"] if each["id"] in acceptance["ticked"]),
+                points=_ticked(framework),
                 facts=tuple((said(name), value, False) for name, value in agreed),
             ),
             documents_section(content["documents"], said),
@@ -68,12 +108,22 @@ def about_program_order(receipt: Mapping[str, Any], *, number: str | None = None
 
 def about_program_page(receipt: Mapping[str, Any]) -> Said:
     """What the page of the framework agreement said; nobody was shown the order."""
-    framework = receipt["framework"]
-    said = Words(framework["presentation"]["content"]["locale"])
-    return Said(
-        language=said.language,
-        title=said("page_title"),
-        issuer=receipt["issuer"],
-        recorded_at=framework["acceptance"]["recorded_at"],
-        sections=shown_sections(framework, said),
+    return about_framework_page(receipt["framework"], receipt["issuer"])
+
+
+def _accepted(act: Mapping[str, Any], agreement: Mapping[str, Any], said: Words) -> tuple[tuple[str, str], ...]:
+    """Who accepted the *agreement*, when, how, and up to what."""
+    content, limit = act["presentation"]["content"], agreement["limit"]
+    return (
+        ("by", named_person(act["openings"], ACTOR, said)),
+        ("authority", said("appointed" if content["authority"] == "appointed" else "self_declared")),
+        ("framework_accepted", act["acceptance"]["recorded_at"]),
+        ("limit", said("no_limit") if limit is None else f"{limit['amount']} {limit['currency']}"),
+        ("button", content["button_label"]),
+        ("level", said("level_is")),
     )
+
+
+def _ticked(act: Mapping[str, Any]) -> tuple[str, ...]:
+    statements, ticked = act["presentation"]["content"]["statements"], act["acceptance"]["ticked"]
+    return tuple(each["text"] for each in statements if each["id"] in ticked)

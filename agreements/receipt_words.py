@@ -78,6 +78,14 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "package_digest": ("Digest that all signed", "Resumen que todos firmaron"),
     "rows": ("Rows of the ledger", "Filas del libro"),
     "framework": ("The framework agreement", "El acuerdo marco"),
+    "framework_title": ("Receipt of a framework agreement", "Justificante de un acuerdo marco"),
+    "framework_id": ("Id of the agreement", "Identificador del acuerdo"),
+    "framework_digest": ("Digest of the agreement", "Resumen del acuerdo"),
+    "covers": ("Covers orders", "Cubre pedidos"),
+    "covers_programs": (
+        "of the buyer's programs, by API or punch-out",
+        "de los programas del comprador, por API o punch-out",
+    ),
     "framework_accepted": ("The framework agreement accepted", "Acuerdo marco aceptado"),
     "channel": ("Placed by", "Realizado por"),
     "channel_api": ("the buyer's program, by API", "el programa del comprador, por API"),
@@ -86,7 +94,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "limit": ("Covers orders up to", "Cubre pedidos de hasta"),
     "no_limit": ("any amount", "cualquier importe"),
     "cites": ("The order cites the acceptance by", "El pedido cita la aceptación por"),
-    "seal_reason": ("Receipt of an accepted order", "Justificante de un pedido aceptado"),
+    "seal_reason": ("Receipt of an acceptance", "Justificante de una aceptación"),
 }
 ACTOR: Final = ("actor_name", "job_title", "actor_email")
 COMMAND: Final = "python verify.py bundle.zip --key tarifa-keys.json"

@@ -7,7 +7,7 @@ which one an order has.
 import base64
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +19,9 @@ from agreements.model import Acceptance, DocumentVersion, LedgerCheckpoint, Pres
 from agreements.verify import RECEIPT_TYPE
 from kernel.canonical import canonical_json
 from kernel.signing import Keyring, PublicKey, Purpose
+
+FRAMEWORK_ACCEPTANCE: Final = "tarifa.framework-acceptance.v1"
+"""The ledger's row of a framework agreement's acceptance."""
 
 
 async def build(
@@ -37,7 +40,9 @@ async def build(
     )
     act = await act_of(session, acceptance, checkpoint)
     content = act["presentation"]["content"]
-    proves, does_not_prove = wording.what_a_receipt_proves(content["locale"])
+    of_framework = isinstance(acceptance, FrameworkAgreement)
+    say = wording.what_a_framework_receipt_proves if of_framework else wording.what_a_receipt_proves
+    proves, does_not_prove = say(content["locale"])
     return sealed(
         {
             "type": RECEIPT_TYPE,

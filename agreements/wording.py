@@ -48,6 +48,7 @@ class _Wording(msgspec.Struct, frozen=True, kw_only=True):
     languages: dict[str, str]
     proves: tuple[str, ...]
     does_not_prove: tuple[str, ...]
+    framework_proves: tuple[str, ...]
     cited: tuple[str, ...]
     cited_by: str
 
@@ -68,7 +69,7 @@ _WORDINGS: Final = {
             ": ",
             ".",
         ),
-        authority="I am authorised to enter into this contract for {company}.",
+        authority="I act for {company} and am authorised to enter into this contract.",
         self_declared=" {seller} has not checked this and relies on my word.",
         business="{company} buys for its trade or business and not as a consumer.",
         business_under="{company} buys for its trade or business and not as a consumer ({reference}).",
@@ -97,6 +98,14 @@ _WORDINGS: Final = {
             "Who sat at the keyboard: the person was recognised by e-mail address and password.",
             "The time by any clock but the issuer's own.",
         ),
+        framework_proves=(
+            (
+                "That these statements, documents and the framework agreement were presented to a logged-in person "
+                "acting for the company."
+            ),
+            "That this person ticked the boxes named here and accepted them for the orders of the company's programs.",
+            "That the record has not been changed since, and stands in the issuer's ledger at the place it says.",
+        ),
         cited=(
             (
                 "That these statements, documents and the framework agreement were presented to a logged-in person "
@@ -122,7 +131,7 @@ _WORDINGS: Final = {
             ": ",
             ".",
         ),
-        authority="Tengo facultades para celebrar este contrato en nombre de {company}.",
+        authority="Actúo en nombre de {company} y tengo facultades para celebrar este contrato.",
         self_declared=" {seller} no lo ha comprobado y confía en mi palabra.",
         business="{company} compra para su actividad empresarial o profesional y no como consumidora.",
         business_under=(
@@ -155,6 +164,14 @@ _WORDINGS: Final = {
         does_not_prove=(
             "Quién estaba ante el teclado: la persona se identificó con su correo electrónico y contraseña.",
             "La hora según un reloj distinto del reloj del emisor.",
+        ),
+        framework_proves=(
+            (
+                "Que estas declaraciones y documentos y el acuerdo marco se presentaron a una persona que actuaba por "
+                "la empresa."
+            ),
+            "Que esa persona marcó las casillas aquí nombradas y los aceptó para los pedidos de los programas de esta.",
+            "Que el registro no se ha modificado desde entonces y ocupa en el libro del emisor el lugar que dice.",
         ),
         cited=(
             (
@@ -294,6 +311,12 @@ def what_a_receipt_proves(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]
     """What it proves, and what not."""
     words = _wording(locale)
     return words.proves, words.does_not_prove
+
+
+def what_a_framework_receipt_proves(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the receipt of a framework agreement proves, and what not."""
+    words = _wording(locale)
+    return words.framework_proves, words.does_not_prove
 
 
 def what_a_citation_proves(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """A framework agreement covers what programs order: accepted once, cited by each order, ended, overtaken."""
 
 import json
+import random
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.principal import BuyerCompany, Principal
-from agreements import annexes, legal_store
+from agreements import annexes, bundles, legal_store, order_receipts
 from agreements.commitments import commit
 from agreements.frameworks import (
     EndingUnusable,
@@ -28,9 +29,10 @@ from agreements.service import (
     PresentationConsumed,
     PresentationNotFound,
     PresentationStale,
+    ReceiptNotFound,
     SignatoryRequired,
 )
-from agreements.verify import verify_receipt
+from agreements.verify import canonical_zip, exit_code, read_zip, verify_bundle, verify_receipt
 from kernel.canonical import digest
 from kernel.clock import FixedClock
 from kernel.db import Database, for_company, for_staff
@@ -39,6 +41,8 @@ from kernel.money import Money
 from kernel.signing import Purpose
 from tests.agreements.conftest import BOXES, PERSONAL, TERMS, Step, make_member
 from tests.agreements.test_asking import publish
+from tests.agreements.test_bundle import CLASSES, SEED, flipped
+from tests.agreements.test_receipt import outcomes
 
 TOTAL = Money(100_00, "EUR")
 
@@ -100,6 +104,44 @@ async def test_its_receipt_verifies_offline(frameworks: Frameworks, step: Step) 
 
     assert {check.outcome for check in verify_receipt(receipt)} == {"passed", "skipped"}
     assert receipt["order"]["channels"] == ["api", "punchout"]
+
+
+@pytest.mark.parametrize("limit", [None, TOTAL])
+async def test_its_bundle_verifies_says_what_it_covers_and_each_flipped_byte_is_found(
+    frameworks: Frameworks, database: Database, step: Step, clock: FixedClock, limit: Money | None
+) -> None:
+    buyer, _ = await make_member(database, clock, name="Initech", limit=limit)
+    made = await accept(frameworks, buyer)
+    key = step.agreements.keyring.active_key(Purpose.LEDGER).public_key
+
+    bundle = await bundles.of_framework(database, buyer, frameworks, made.id)
+
+    assert exit_code(verify_bundle(bundle.content, key)) == 0
+    parts, chance = read_zip(bundle.content), random.Random(SEED)
+    receipt = json.loads(parts["receipt.json"])
+    assert receipt["proves"][1].endswith("accepted them for the orders of the company's programs.")
+    said = order_receipts.about(receipt)
+    assert said.title == "Receipt of a framework agreement"
+    facts = {label: value for section in said.sections for label, value, _ in section.facts}
+    assert facts["Covers orders up to"] == ("any amount" if limit is None else "100.00 EUR")
+    assert facts["Id of the agreement"] == str(made.id)
+    assert "Accept for orders by our programs" in parts["page.html"].decode()
+    assert order_receipts.about(receipt, locale="es").title == "Justificante de un acuerdo marco"
+    for name, member in parts.items():
+        found = [[at for at, byte in enumerate(member) if belongs(byte)] for belongs in CLASSES.values()]
+        for at in sorted(chance.choice(each) for each in found if each):
+            changed = {**parts, name: flipped(member, at, chance.randrange(8))}
+            assert "manifest" in outcomes(verify_bundle(canonical_zip(changed), key), "failed"), (name, at)
+
+
+async def test_the_bundle_is_its_companys_alone(
+    frameworks: Frameworks, database: Database, step: Step, clock: FixedClock
+) -> None:
+    made = await accept(frameworks, step.principal)
+    stranger, _ = await make_member(database, clock, name="Globex")
+
+    with pytest.raises(ReceiptNotFound):
+        await bundles.of_framework(database, stranger, frameworks, made.id)
 
 
 async def test_each_order_cites_it_in_the_ledger(frameworks: Frameworks, step: Step) -> None:

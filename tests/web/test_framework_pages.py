@@ -1,7 +1,9 @@
 """The framework agreement by its pages: a signatory accepts and ends it, a clerk looks, the legal desk sees it."""
 
+import base64
 import re
 
+from agreements.verify import exit_code, read_zip, verify_bundle
 from tests.web.conftest import Browser, Shop
 
 PAGE = "/account/agreements"
@@ -41,6 +43,16 @@ async def test_a_signatory_accepts_it_once_and_ends_it(shop: Shop) -> None:
     stranger = shop.client()
     await stranger.log_in("buyer@globex.example")
     assert (await stranger.get(link[0])).status_code == 404
+    bundle = f"{PAGE}/{link[1]}/bundle.zip"
+    assert (await stranger.get(bundle)).status_code == 404
+    assert (await clerk.get(f"{PAGE}/no-id/bundle.zip")).status_code == 404
+    keys = (await clerk.get("/.well-known/tarifa-keys.json")).json()["keys"]
+    trusted = [base64.b64decode(key["public_key"]) for key in keys if key["purpose"] == "ledger"]
+    for reader, path in ((clerk, bundle), (legal, f"/desk/agreements/frameworks/{link[1]}/bundle.zip")):
+        answer = await reader.get(path)
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert exit_code(verify_bundle(answer.content, trusted)) == 0
+        assert "Evidence of a framework agreement" in read_zip(answer.content)["README.txt"].decode()
     refused = await browser.submit(f"{PAGE}/{link[1]}/end", {"note": ""}, page=PAGE)
     assert refused.status_code == 422
     assert (await browser.submit(f"{PAGE}/{link[1]}/end", {"note": "Enough"}, page=PAGE)).status_code == 303

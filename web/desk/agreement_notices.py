@@ -2,7 +2,7 @@
 
 import uuid
 
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
@@ -10,6 +10,7 @@ from agreements.frameworks import EndingUnusable, FrameworkEnded, FrameworkNotFo
 from web.http import AnyRequest, Html, locale_of, principal_of, read_form, services_of
 from web.pages import page, redirect
 from web.sentences import sentence
+from web.shop.framework import bundle_of
 
 
 @get("/desk/agreements/notices", include_in_schema=False, summary="Letters about material versions")
@@ -46,7 +47,12 @@ async def end_framework(request: AnyRequest, framework: FromPath[str]) -> Html:
     return redirect("/desk/agreements/frameworks")
 
 
-HANDLERS: list[ControllerRouterHandler] = [notices, frameworks, end_framework]
+@get("/desk/agreements/frameworks/{framework:str}/bundle.zip", include_in_schema=False, summary="A buyer's evidence")
+async def framework_bundle(request: AnyRequest, framework: FromPath[str]) -> Response[bytes]:
+    return await bundle_of(request, framework)
+
+
+HANDLERS: list[ControllerRouterHandler] = [notices, frameworks, end_framework, framework_bundle]
 
 
 async def _frameworks(request: AnyRequest, refused: str | None) -> Html:

@@ -8,6 +8,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
+from agreements import bundles
 from agreements.frameworks import EndingUnusable, FrameworkEnded, FrameworkNotFound
 from agreements.service import (
     BoxNotTicked,
@@ -95,7 +96,32 @@ async def framework_receipt(request: AnyRequest, framework: FromPath[str]) -> Re
     return Response(canonical_json(receipt), media_type="application/json", headers=headers)
 
 
-HANDLERS: list[ControllerRouterHandler] = [framework_page, accept_framework, end_framework, framework_receipt]
+@get("/account/agreements/{framework:str}/bundle.zip", include_in_schema=False, summary="Evidence of the acceptance")
+async def framework_bundle(request: AnyRequest, framework: FromPath[str]) -> Response[bytes]:
+    return await bundle_of(request, framework)
+
+
+HANDLERS: list[ControllerRouterHandler] = [
+    framework_page,
+    accept_framework,
+    end_framework,
+    framework_receipt,
+    framework_bundle,
+]
+
+
+async def bundle_of(request: AnyRequest, framework: str) -> Response[bytes]:
+    """Built now, and kept nowhere: what was erased since is not in it.
+
+    :raises agreements.service.ReceiptNotFound: when there is none, or it is another company's
+    """
+    services, framework_id = services_of(request), _id(framework)
+    headers = {
+        "content-disposition": f'attachment; filename="framework-{framework_id}.zip"',
+        "cache-control": "private, no-store",
+    }
+    made = await bundles.of_framework(services.db, principal_of(request), services.frameworks, framework_id)
+    return Response(made.content, media_type="application/zip", headers=headers)
 
 
 def _id(text: str) -> uuid.UUID:
