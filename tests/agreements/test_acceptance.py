@@ -399,7 +399,7 @@ async def test_self_declared_authority_is_said_on_the_page_and_recorded(step: St
     acceptance = await mine.accept(presentation)
 
     assert presentation.statements[1].text == (
-        "I am authorised to enter into this contract for Initech Ltd. "
+        "I act for Initech Ltd and am authorised to enter into this contract. "
         "Meridian Industrial Supply S.L. has not checked this and relies on my word."
     )
     assert (await mine.receipt(acceptance.order_id))["acceptance"]["authority"] == "self_declared"
