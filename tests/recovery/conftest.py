@@ -24,7 +24,7 @@ from tests.recovery.truth import Row, Truth
 from tests.web.conftest import demo_template as demo_template  # noqa: PLC0414 - pytest finds it here by this name
 
 SECRET = "whsec_of_the_recovery_tests"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 ALSO_WHILE_RECOVERING = "checkout.payment.settle:before_commit"
 _numbers = itertools.count()
 

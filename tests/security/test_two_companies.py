@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.security.house import House, present
+from tests.security.house import House, one_person_buys, present
 from tests.security.routes import Parameter, Route
 from tests.security.test_hostile_input import asker, forms_for
 from tests.security.wire import Answer
@@ -148,6 +148,7 @@ async def test_accepting_what_was_presented_to_globex_orders_nothing(house: Hous
     caller = await house.caller("admin")
     assert caller.principal is not None
     before = [order.number for order in await house.services.orders.list_orders(caller.principal)]
+    await one_person_buys(house.services, caller.principal)
     await present(house.services, caller.principal, word="acme-7n3v")
     boxes = [("agree", "yes"), ("authority", "yes"), ("business", "yes"), ("job_title", "Boss")]
     for path in ("/checkout/orders", "/checkout/decline", "/checkout/legal-review"):
