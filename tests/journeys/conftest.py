@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Playwright, sync_playwright
 
 from tests.conftest import TEST_VAR
 
@@ -25,6 +25,8 @@ AXE: Final = ROOT / "tests" / "web" / "vendor" / "axe.min.js"
 AXE_TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WIDTHS: Final = (1280, 360)
 NARROWEST: Final = 320
+REFUSES: Final = "Unable to capture screenshot"
+PAUSE_MS: Final = 500
 START_SECONDS: Final = 180
 EXPECTED_CONSOLE: Final = re.compile(r"the server responded with a status of (402|409|422)")
 """Chromium reports the status of a page that shows a form again; it is what we mean to answer, and the payment page
@@ -102,6 +104,17 @@ def launched(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
 
+def picture(page: Page, **how: Any) -> bytes:
+    """A screenshot. On a busy machine Chromium refuses one now and then just after the page was resized, not twice."""
+    try:
+        return page.screenshot(**how)
+    except Error as refused:
+        if REFUSES not in refused.message:
+            raise
+        page.wait_for_timeout(PAUSE_MS)
+        return page.screenshot(**how)
+
+
 class Visit:
     """A buyer's browser. It notes every console error, and looks at pages: sizes, screenshots, accessibility."""
 
@@ -122,7 +135,7 @@ class Visit:
         """Take pictures of the page, and see that it fits narrow screens and has no accessibility error."""
         for width in WIDTHS:
             self.page.set_viewport_size({"width": width, "height": 900})
-            self.page.screenshot(path=self._pictures / f"{name}-{width}.png", full_page=True)
+            picture(self.page, path=self._pictures / f"{name}-{width}.png", full_page=True)
         if self.scripted:
             for width in (NARROWEST, *WIDTHS[1:]):
                 self.page.set_viewport_size({"width": width, "height": 900})
@@ -138,7 +151,8 @@ class Visit:
         self.page.set_viewport_size({"width": 900, "height": 640})
         box = self.page.locator(part).first.bounding_box()
         assert box is not None, f"{part} is not on the page"
-        self.page.screenshot(
+        picture(
+            self.page,
             path=self._pictures / f"small-{name}.png",
             clip={"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 640)},
             full_page=True,

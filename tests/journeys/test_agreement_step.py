@@ -21,7 +21,7 @@ from kernel.clock import SystemClock
 from kernel.db import APP_ROLE, for_staff
 from kernel.embedded import start_server
 from kernel.settings import Settings
-from tests.journeys.conftest import Shop, Visit, launched
+from tests.journeys.conftest import Shop, Visit, launched, picture
 from web.assets import assets
 from web.desk.agreement_renderings import STEPS
 from web.evidence import STYLESHEETS, stylesheet_digest, template_digest
@@ -167,7 +167,7 @@ def capture(visit: Visit, template: str, *, locale: str) -> None:
         html = re.sub(r"<link[^>]*>|<script.*?</script>", "", page.content(), flags=re.DOTALL)
         html = re.sub(r'(name="(?:form_token|presentation)" value=")[^"]*', r"\1", html)
         html = html.replace("</head>", f"<style>{style}</style></head>", 1)
-        for form, content in (("png", page.screenshot(full_page=True)), ("html", html.encode())):
+        for form, content in (("png", picture(page, full_page=True)), ("html", html.encode())):
             for kept in kept_at(visit.shop):
                 kept.keep(
                     template_digest(template),

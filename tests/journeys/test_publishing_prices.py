@@ -18,12 +18,12 @@ import openpyxl
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect
 
 from accounts.model import StaffRole
 from pricing import verify_quote
 from tests.conftest import TEST_VAR
-from tests.journeys.conftest import AXE, AXE_TAGS, EXPECTED_CONSOLE, NARROWEST, WIDTHS
+from tests.journeys.conftest import AXE, AXE_TAGS, EXPECTED_CONSOLE, NARROWEST, PAUSE_MS, REFUSES, WIDTHS
 from tests.web.api.partners import Program, key_of, order_of
 from tests.web.conftest import PASSWORD, Shop
 from tests.web.conftest import demo_database_url as demo_database_url  # noqa: PLC0414 - pytest finds it here by its name
@@ -84,11 +84,21 @@ class Seat:
     async def press(self, name: str) -> None:
         await self.page.get_by_role("main").get_by_role("button", name=name, exact=True).click()
 
+    async def _picture(self, path: Path) -> None:
+        """As `tests.journeys.conftest.picture`."""
+        try:
+            await self.page.screenshot(path=path, full_page=True)
+        except Error as refused:
+            if REFUSES not in refused.message:
+                raise
+            await self.page.wait_for_timeout(PAUSE_MS)
+            await self.page.screenshot(path=path, full_page=True)
+
     async def look(self, name: str) -> None:
         """Take pictures of the page, and see that it fits narrow screens and has no accessibility error."""
         for width in (*WIDTHS, NARROWEST):
             await self.page.set_viewport_size({"width": width, "height": 900})
-            await self.page.screenshot(path=self._pictures / f"publishing-{name}-{width}.png", full_page=True)
+            await self._picture(self._pictures / f"publishing-{name}-{width}.png")
             wide = await self.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} wide on a screen of {width}"
         await self.page.set_viewport_size({"width": WIDTHS[0], "height": 900})

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.conftest import Visit
+from tests.journeys.conftest import Visit, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -18,7 +18,7 @@ def test_a_developer_reads_an_operation_and_tries_it_with_nothing_but_this_serve
     page.get_by_placeholder("sku").fill("CRUNCHY-ARMCHAIR")
     page.get_by_role("button", name="Execute").click()
     expect(page.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
-    page.screenshot(path=visit._pictures / "api-reference.png")
+    picture(page, path=visit._pictures / "api-reference.png")
 
     assert elsewhere == []
     assert visit.errors == []
