@@ -224,18 +224,21 @@ async def stream_book_facts(session: AsyncSession) -> AsyncIterator[BookFacts]:
         .order_by(sa.collate(Sku.code, "C")),
         execution_options={"yield_per": BATCH},
     )
-    async for code, path, brand, base_unit, units, factors, break_group, tax_category, fractional, active in rows:
-        yield BookFacts(
-            sku=code,
-            categories=tuple(path),
-            brand=brand,
-            base_unit=base_unit,
-            units=_units(base_unit, units, factors),
-            break_group=break_group,
-            tax_category=tax_category,
-            fractional=fractional,
-            active=active,
-        )
+    try:
+        async for code, path, brand, base_unit, units, factors, break_group, tax_category, fractional, active in rows:
+            yield BookFacts(
+                sku=code,
+                categories=tuple(path),
+                brand=brand,
+                base_unit=base_unit,
+                units=_units(base_unit, units, factors),
+                break_group=break_group,
+                tax_category=tax_category,
+                fractional=fractional,
+                active=active,
+            )
+    finally:
+        await rows.close()  # also when the reader is cancelled, which leaves a cursor open
 
 
 async def stream_book_costs(session: AsyncSession) -> AsyncIterator[BookCost]:
@@ -246,8 +249,11 @@ async def stream_book_costs(session: AsyncSession) -> AsyncIterator[BookCost]:
         .order_by(sa.collate(Sku.code, "C"), SkuCost.currency),
         execution_options={"yield_per": BATCH},
     )
-    async for code, currency, cost in rows:
-        yield BookCost(sku=code, currency=currency, cost=cost)
+    try:
+        async for code, currency, cost in rows:
+            yield BookCost(sku=code, currency=currency, cost=cost)
+    finally:
+        await rows.close()  # also when the reader is cancelled, which leaves a cursor open
 
 
 # --- stock ---

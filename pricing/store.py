@@ -131,8 +131,12 @@ async def stream_row_changes(session: AsyncSession, draft_id: uuid.UUID) -> Asyn
         .order_by(sku.collate("C"), PriceDraftChange.key)
         .execution_options(yield_per=_BATCH)
     )
-    async for rows in (await session.stream(query)).partitions():
-        yield [(row.key, row.content) for row in rows]
+    found = await session.stream(query)
+    try:
+        async for rows in found.partitions():
+            yield [(row.key, row.content) for row in rows]
+    finally:
+        await found.close()  # also when the reader is cancelled, which leaves a cursor open
 
 
 async def put_changes(

@@ -1,4 +1,7 @@
 import asyncio
+import gc
+import warnings
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -6,7 +9,9 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from catalog import store
 from catalog.import_csv import FILE_NAMES, ImportRunning
 from catalog.model import Sku, SkuCost
 from catalog.service import Catalog
@@ -319,6 +324,32 @@ async def test_known_codes_are_those_there_and_those_of_the_files_being_imported
     assert during.units == {**before.units, "WRONG": frozenset({"each", "box"})}
     assert during.categories["NUTS"] == ("FASTENERS", "NUTS")
     assert during.brands == {"NORDKAMM", "FLUX", "NEW"}
+
+
+@pytest.mark.parametrize("of", [store.stream_book_facts, store.stream_book_costs])
+async def test_who_gives_up_reading_every_sku_leaves_no_cursor_open(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, of: Callable[[AsyncSession], AsyncIterator[object]]
+) -> None:
+    monkeypatch.setattr(store, "BATCH", 1)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async with catalog.db.begin(for_staff()) as session:
+            while True:
+                async for _ in of(session):
+                    begun.set()
+
+    reading = asyncio.create_task(read())
+    await begun.wait()
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert reading.cancelled()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ResourceWarning)
+        del reading
+        gc.collect()
+
+    assert [str(each.message) for each in said] == []
 
 
 async def test_the_price_book_gets_the_facts_of_every_sku_by_code_and_costs_apart(catalog: Catalog) -> None:
