@@ -136,7 +136,7 @@ async def of_framework(db: Database, principal: Principal, frameworks: Framework
     :raises agreements.service.ReceiptNotFound: when there is none, or it is another company's
     """
     receipt = await frameworks.receipt(principal, framework_id)
-    async with db.begin(principal.db_scope()) as session:
+    async with db.reading(principal.db_scope()) as session:
         evidence = await gather(session, receipt)
     return await asyncio.to_thread(
         build, evidence, frameworks.agreements.keyring, number=None, now=frameworks.clock.now()
