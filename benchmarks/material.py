@@ -126,6 +126,9 @@ async def _load(settings: Settings) -> None:
     try:
         await services.books.refresh()
         await load(services, PASSWORD)
+        await services.books.refresh()
+        takes_effect = services.books.published()[-1].effective_at  # who measures next asks for prices at once
+        await asyncio.sleep(max(0.0, (takes_effect - services.clock.now()).total_seconds()))
     finally:
         await services.gateway.close()
         await services.db.close()
