@@ -141,6 +141,17 @@ def demo_settings(url: str, **more: str) -> Settings:
     )
 
 
+def own_folder(var: Path) -> dict[str, str]:
+    """Settings of a test shop that keeps its letters in a folder of its own, and shares the rest as all do."""
+    for name in ("books", "feeds", "imports", "renderings"):
+        shared = TEST_VAR / "demo" / name
+        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (var / name).exists():
+            var.mkdir(parents=True, exist_ok=True)
+            (var / name).symlink_to(shared)
+    return {"VAR": str(var), "SIGNING_KEYRING": str(TEST_VAR / "demo" / "keyring.json")}
+
+
 @pytest.fixture
 def demo_database_url(server: EmbeddedServer, demo_template: str) -> Iterator[str]:
     with _cloned(server, demo_template, f"shop_{os.getpid()}_{next(_numbers)}") as url:
@@ -181,7 +192,7 @@ async def paying_shop(demo_database_url: str, tmp_path: Path) -> AsyncIterator[P
     clock = _a_minute_after()
     with running_twin(file=tmp_path / "twin.sqlite", clock=clock.now) as twin:
         settings = {"STRIPE_API_KEY": "sk_test_twin", "STRIPE_API_BASE": twin.base_url}
-        async with _open(demo_database_url, clock, **settings) as opened:
+        async with _open(demo_database_url, clock, **settings, **own_folder(tmp_path / "shop")) as opened:
             yield PayingShop(opened.app, opened.services, opened.clock, twin)
 
 

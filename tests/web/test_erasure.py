@@ -49,9 +49,6 @@ NO_ROOM_OF_PEOPLE = frozenset({"brand", "category", "product", "sku", "sku_cost"
 @pytest.fixture
 async def person(paying_shop: PayingShop) -> Browser:
     """The browser of somebody who signed up, ordered, paid, declined, asked lawyers and consented."""
-    for path in (paying_shop.services.settings.var / "mail").glob("*.eml"):  # of runs that ended badly
-        if EMAIL in path.read_text() or NAME in path.read_text():
-            path.unlink()
     browser = paying_shop.client(ADDRESS_OF_IP)
     browser.headers["user-agent"] = AGENT
     signed_up = await browser.submit(
@@ -72,6 +69,7 @@ async def person(paying_shop: PayingShop) -> Browser:
     code = re.search(r"\b(\d{3}) ?(\d{3})\b", letters_to(paying_shop, EMAIL)[-1])
     assert code
     await browser.submit("/verify-email", {"code": code[1] + code[2]}, page="/verify-email")
+    await paying_shop.services.journey.flush()
     return browser
 
 
@@ -88,6 +86,7 @@ async def order(browser: Browser, shop: PayingShop, **ticked: str) -> str:
     shop.twin.control.pay_at_once(session["id"])
     number = str((await orders(shop.services))[-1].number)
     await browser.get(f"/orders/{number}/payment/return?session_id={session['id']}")
+    await shop.services.journey.flush()  # else some seconds later, while a plan is read
     return number
 
 
@@ -169,6 +168,7 @@ async def colleagues(services: Services) -> tuple[Principal, Principal]:
 async def erase(shop: PayingShop, **whom: str) -> uuid.UUID:
     """Plan, approve, send the letter and apply, as two people and the worker do it."""
     services = shop.services
+    await services.journey.flush()
     maker, approver = await colleagues(services)
     plan = await services.erasures.plan(maker, asked_on=TODAY, reason="Asked by letter", **(whom or {"email": EMAIL}))
     _, items, _, _ = await services.erasures.look(plan.id)
@@ -368,12 +368,14 @@ async def test_everybody_of_a_company_goes_by_one_plan(person: Browser, paying_s
 PROGRAM = """
 import asyncio, os, sys
 from datetime import datetime
+from pathlib import Path
 from kernel.clock import FixedClock
-from tests.web.conftest import FAST_PASSWORDS, demo_settings
+from tests.web.conftest import FAST_PASSWORDS, demo_settings, own_folder
 from web.services import build
 
-async def main(url, now, act, subject):
-    services = build(demo_settings(url), clock=FixedClock(datetime.fromisoformat(now)), passwords=FAST_PASSWORDS)
+async def main(url, var, now, act, subject):
+    settings = demo_settings(url, **own_folder(Path(var)))
+    services = build(settings, clock=FixedClock(datetime.fromisoformat(now)), passwords=FAST_PASSWORDS)
     await {"apply": services.erasures.apply, "make": services.data_exports.make}[act](subject)
 
 deaths, again = 0, os.environ.get("AGAIN") == "yes"
@@ -394,9 +396,18 @@ print(deaths)
 
 def killed(shop: PayingShop, failpoint: str, act: str, subject: str, *, again: bool = False) -> int:
     """Do *act* in processes of its own that die at *failpoint*: once, or *again* and again; how often they died."""
-    url = shop.services.settings.database_url
+    settings = shop.services.settings
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(url), shop.clock.now().isoformat(), act, subject],
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            str(settings.database_url),
+            str(settings.var),
+            shop.clock.now().isoformat(),
+            act,
+            subject,
+        ],
         cwd=ROOT,
         env=os.environ | {"TARIFA_FAILPOINT": failpoint, "AGAIN": "yes" if again else "no"},
         capture_output=True,
@@ -416,7 +427,6 @@ async def test_killed_anywhere_an_erasure_goes_on_and_leaves_nothing(
 ) -> None:
     services = paying_shop.services
     await order(person, paying_shop)
-    await services.journey.flush()
     maker, approver = await colleagues(services)
     plan = await services.erasures.plan(maker, email=EMAIL, asked_on=TODAY, reason="Asked")
     _, items, _, _ = await services.erasures.look(plan.id)
