@@ -25,6 +25,7 @@ from sandbox.stripe_twin import tally
 
 ROOT = Path(__file__).parent.parent
 TEST_VAR = Path(os.environ.get("TEST_VAR") or ROOT / "var" / "test")
+SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "400"}
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 hypothesis_settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
@@ -73,16 +74,26 @@ def server() -> Iterator[EmbeddedServer]:
     """The one PostgreSQL of all workers.
 
     It need not survive a power cut, so it does not wait for the disk: a clone for each test would cost seconds. Tests
-    of durability start servers of their own.
+    of durability start servers of their own. It has room for the pools of all the shops that workers keep open.
     """
     TEST_VAR.mkdir(parents=True, exist_ok=True)
-    running = start_server(TEST_VAR)
-    with psycopg.connect(running.superuser_url, autocommit=True) as connection:
-        for setting, value in (("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")):
-            connection.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
-        connection.execute("select pg_reload_conf()")
+    with fasteners.InterProcessLock(TEST_VAR / "server.lock"):
+        running = start_server(TEST_VAR)
+        if _has_to_start_again(running):
+            running.stop()
+            running = start_server(TEST_VAR)
     yield running
     running.stop()
+
+
+def _has_to_start_again(running: EmbeddedServer) -> bool:
+    """Whether a setting that this changes holds from the next start on only."""
+    with psycopg.connect(running.superuser_url, autocommit=True) as connection:
+        for setting, value in SERVER_SETTINGS.items():
+            connection.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
+        connection.execute("select pg_reload_conf()")
+        found = connection.execute("show max_connections").fetchone()
+    return found != (SERVER_SETTINGS["max_connections"],)
 
 
 @pytest.fixture(scope="session")
