@@ -11,12 +11,17 @@ from typing import Any
 
 import msgspec
 
-from kernel.canonical import canonical_json, digest, digest_of
+from kernel.canonical import canonical_json, canonical_struct, digest_of
 
 PERSONAL = "personal"
 """Member of the canonical order that holds its commitments."""
 ORDER_FIELD = "order."
 """What the order's personal fields are called among the acceptance's openings: `order.ship_to.name`."""
+
+
+class _Opening(msgspec.Struct, frozen=True):
+    salt: str
+    value: str
 
 
 def new_salts(fields: Iterable[str]) -> dict[str, str]:
@@ -25,7 +30,7 @@ def new_salts(fields: Iterable[str]) -> dict[str, str]:
 
 def commit(value: str, salt: str) -> str:
     """`sha256:<hex>` over the canonical JSON of value and salt."""
-    return digest({"salt": salt, "value": value})
+    return digest_of(canonical_struct(_Opening(salt, value)))
 
 
 def commit_all(values: Mapping[str, str], salts: Mapping[str, str]) -> dict[str, str]:

@@ -64,7 +64,10 @@ async def next_leaf(
     leaf_content = content(tail.size)
     hashed = canonical_json(leaf_content)
     leaf = leaf_hash(hashed)
-    nodes = await store.list_nodes(session, tree.siblings_needed_by(tail.size))
+    needed = tree.siblings_needed_by(tail.size)
+    nodes = {place: value for place, value in zip(needed, tail.siblings, strict=True) if value is not None}
+    if len(nodes) < len(needed):
+        nodes = await store.list_nodes(session, needed)
     entry = LedgerEntry(
         seq=tail.size,
         company_id=company_id,

@@ -373,25 +373,23 @@ class Agreements:
         await session.flush()
         return presentation
 
-    async def order_placed(
+    async def lock_to_accept(
         self, session: AsyncSession, principal: Principal, presentation_id: uuid.UUID
-    ) -> uuid.UUID | None:
-        """The order this presentation made, or another of its checkout (a second tab); None while there is none, and
-        for a presentation that is not this person's.
-        """
-        return await store.find_order_made(session, presentation_id, principal.company_id, principal.person_id)
-
-    async def issued_at(self, session: AsyncSession, presentation_id: uuid.UUID) -> datetime | None:
-        """When a presentation was shown; None when there is none to see."""
-        found = await store.find_presentation(session, presentation_id)
-        return None if found is None else found.issued_at
+    ) -> "ToAccept":
+        """Lock a presentation until the transaction ends, for `accept`; what it finds may be nothing."""
+        found = await store.lock_presentation_to_accept(session, presentation_id)
+        if found is None:
+            return ToAccept()
+        presentation, membership, order_id = found
+        own = (presentation.company_id, presentation.actor_id) == (principal.company_id, principal.person_id)
+        return ToAccept(presentation=presentation, membership=membership, order_id=order_id if own else None)
 
     async def accept(
         self,
         session: AsyncSession,
         principal: Principal,
+        to_accept: "ToAccept",
         *,
-        presentation_id: uuid.UUID,
         checkout_id: uuid.UUID,
         terms: Mapping[str, Any],
         personal: Mapping[str, str],
@@ -401,7 +399,7 @@ class Agreements:
         ip: str,
         user_agent: str,
     ) -> Acceptance:
-        """Record the act, in the transaction that makes the order *order_id*. Locks the presentation, then the ledger.
+        """Record the act, in the transaction that locked *to_accept* and makes the order *order_id*. Locks the ledger.
 
         *terms* and *personal* are the order as it is now, to be equal to what was presented. The result's
         `order_content` and `order_digest` are what the order itself keeps.
@@ -415,18 +413,17 @@ class Agreements:
         :raises JobTitleMissing: when it is blank or too long
         """
         actor = _actor(principal)
-        found = await store.lock_presentation_to_accept(session, presentation_id)
-        if found is None or found[0].company_id != actor.company.id:
+        presentation = to_accept.presentation
+        if presentation is None or presentation.company_id != actor.company.id:
             raise PresentationNotFound("There is no such agreement to accept; open the review page again.")
-        presentation, membership = found
         if (presentation.actor_id, presentation.checkout_id) != (actor.person_id, checkout_id):
             raise PresentationForeign("Open the review page of this cart yourself, then accept what it shows.")
-        if presentation.order_id is not None:
-            raise PresentationConsumed(presentation.order_id)
+        if to_accept.order_id is not None:
+            raise PresentationConsumed(to_accept.order_id)
         now = self.clock.now()
         await self._refuse_what_changed(session, presentation, actor, terms, personal, now)
         total = presentation.content["total"]
-        _authority(membership, actor, Money.parse(total["amount"], total["currency"]))
+        _authority(to_accept.membership, actor, Money.parse(total["amount"], total["currency"]))
         boxes = [statement for statement in presentation.statements if statement.box]
         _refuse_open_boxes(boxes, ticked, job_title)
         return await self._record(
@@ -685,6 +682,18 @@ class Agreements:
         if found.order_id is not None:
             raise PresentationConsumed(found.order_id)
         return found
+
+
+class ToAccept(msgspec.Struct, frozen=True, kw_only=True):
+    """A locked presentation, None when there is none to see, and what its person may do for its company.
+
+    *order_id*: the order that it made, or another of its checkout (a second tab); None while there is none, and for
+    whom it was not issued to.
+    """
+
+    presentation: Presentation | None = None
+    membership: Membership | None = None
+    order_id: uuid.UUID | None = None
 
 
 class _Actor(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,20 +31,30 @@ from agreements.tree import Place
 
 # Asked while a buyer waits: a statement that is built anew for each takes twice as long
 _LOCK_TO_ACCEPT: Final = (
-    sa.select(Presentation, Membership)
+    sa.select(Presentation, Membership, sa.func.coalesce(Presentation.order_id, Acceptance.order_id))
     .outerjoin(
         Membership,
         sa.and_(Membership.company_id == Presentation.company_id, Membership.person_id == Presentation.actor_id),
     )
+    .outerjoin(Acceptance, Acceptance.checkout_id == Presentation.checkout_id)
     .where(Presentation.id == sa.bindparam("id"))
     .with_for_update(of=Presentation)
     .execution_options(populate_existing=True)
 )
-_ORDER_MADE: Final = sa.text(
-    "SELECT a.order_id FROM agreement_presentation p JOIN acceptance a ON a.checkout_id = p.checkout_id"
-    " WHERE p.id = :id AND p.company_id = :company_id AND p.actor_id = :actor_id"
+# Of the subtrees that the next leaf completes, the left halves are looked up by key, one by one: there are few
+_LOCK_TAIL: Final = sa.text(
+    """
+    SELECT t.size, t.chain_hash, ARRAY(
+        SELECT (
+            SELECT n.hash FROM acceptance_ledger_node n WHERE n.level = g.level AND n.position = (t.size >> g.level) - 1
+        )
+        FROM generate_series(0, 61) AS g (level)
+        WHERE (t.size + 1) & ((cast(2 AS bigint) << g.level) - 1) = 0
+        ORDER BY g.level
+    ) AS siblings
+    FROM acceptance_ledger_tail t FOR UPDATE
+    """
 )
-_LOCK_TAIL: Final = sa.text("SELECT size, chain_hash FROM acceptance_ledger_tail FOR UPDATE")
 _NODES: Final = sa.text(
     "SELECT n.level, n.position, n.hash FROM acceptance_ledger_node n"
     " JOIN unnest(cast(:levels AS bigint[]), cast(:positions AS bigint[])) AS wanted (level, position)"
@@ -97,26 +107,17 @@ async def lock_presentation(session: AsyncSession, presentation_id: uuid.UUID) -
 
 async def lock_presentation_to_accept(
     session: AsyncSession, presentation_id: uuid.UUID
-) -> tuple[Presentation, Membership | None] | None:
-    """With what its person may do for its company now."""
+) -> tuple[Presentation, Membership | None, uuid.UUID | None] | None:
+    """With what its person may do for its company now, and the order that was accepted of its checkout."""
     found = (await session.execute(_LOCK_TO_ACCEPT, {"id": presentation_id})).one_or_none()
     if found is None:
         return None
-    presentation, membership = found
-    return presentation, membership
+    presentation, membership, order_id = found
+    return presentation, membership, order_id
 
 
 async def find_acceptance(session: AsyncSession, order_id: uuid.UUID) -> Acceptance | None:
     return await session.scalar(sa.select(Acceptance).where(Acceptance.order_id == order_id))
-
-
-async def find_order_made(
-    session: AsyncSession, presentation_id: uuid.UUID, company_id: uuid.UUID | None, person_id: uuid.UUID | None
-) -> uuid.UUID | None:
-    """The order that was accepted of the checkout of a presentation that was issued to this person."""
-    named = {"id": presentation_id, "company_id": company_id, "actor_id": person_id}
-    found: uuid.UUID | None = await session.scalar(_ORDER_MADE, named)
-    return found
 
 
 async def find_order_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) -> uuid.UUID | None:
@@ -124,8 +125,10 @@ async def find_order_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) 
     return await session.scalar(sa.select(Acceptance.order_id).where(Acceptance.checkout_id == checkout_id))
 
 
-async def lock_tail(session: AsyncSession) -> sa.Row[int, bytes]:
-    """Size of the ledger and the hash of its chain: whoever holds them appends next."""
+async def lock_tail(session: AsyncSession) -> sa.Row[int, bytes, list[bytes | None]]:
+    """Size of the ledger, the hash of its chain, and the hashes of `tree.siblings_needed_by` its size: whoever holds
+    them appends next. A sibling that was written while this waited for the lock is None.
+    """
     return (await session.execute(_LOCK_TAIL)).one()
 
 

@@ -5,10 +5,11 @@
 The demo shop's database is cloned and its ledger filled with rows of the house's own, hashes and all, by COPY. Then
 orders are placed by the services as the shop does.
 
-What accepting adds to placing is all that `Checkouts.place` calls of `Agreements` (whether the order is there already,
-and `accept`: locks, what has changed, what is written), and what commits take longer, in the median, than those of the
-same orders without evidence. Those are placed afterwards, with the trigger off that refuses them. Left out is what an
-order needs either way: pricing, stock, mail, the round trips of transaction and commit.
+What accepting adds to placing is all that `Checkouts.place` calls of `Agreements` (`lock_to_accept`, which also tells
+whether the order is there already, and `accept`: what has changed, the ledger's lock, what is written), and what
+commits take longer, in the median, than those of the same orders without evidence. Those are placed afterwards, with
+the trigger off that refuses them. Left out is what an order needs either way: pricing, stock, mail, the round trips of
+transaction and commit.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ import random
 import statistics
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -36,7 +36,7 @@ from sqlalchemy.engine import make_url
 from agreements import bundles, ledger, tree
 from agreements.commitments import canonical_order
 from agreements.model import Acceptance
-from agreements.service import Agreements
+from agreements.service import Agreements, ToAccept
 from agreements.verify import exit_code, leaf_hash, verify_bundle, verify_receipt
 from benchmarks.aims import Aim
 from benchmarks.aims import table as table_of_aims
@@ -71,9 +71,9 @@ class Counted(Agreements):
         with self._counted():
             return await super().accept(*arguments, **named)
 
-    async def order_placed(self, *arguments: Any, **named: Any) -> uuid.UUID | None:
+    async def lock_to_accept(self, *arguments: Any) -> ToAccept:
         with self._counted():
-            return await super().order_placed(*arguments, **named)
+            return await super().lock_to_accept(*arguments)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -98,8 +98,8 @@ class WithoutEvidence(Counted):
             ledger_seq=0,
         )
 
-    async def order_placed(self, *_arguments: Any, **_named: Any) -> uuid.UUID | None:
-        return None
+    async def lock_to_accept(self, *_arguments: Any) -> ToAccept:
+        return ToAccept()
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):

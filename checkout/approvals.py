@@ -370,8 +370,8 @@ class Approvals:
                 assert made is not None, "an approved request has its order"
                 return made
             await self._refuse_approver(session, principal, company, request, now)
-            shown_at = await self.agreements.issued_at(session, presentation_id)
-            if shown_at is not None and shown_at < request.requested_at:
+            to_accept = await self.agreements.lock_to_accept(session, principal, presentation_id)
+            if to_accept.presentation is not None and to_accept.presentation.issued_at < request.requested_at:
                 raise PresentationStale(
                     "Nothing was ordered: the order was sent to you anew. Look at it and approve it again.",
                     changed=["order"],
@@ -381,7 +381,7 @@ class Approvals:
                 session,
                 principal,
                 checkout,
-                presentation_id=presentation_id,
+                to_accept,
                 ticked=ticked,
                 job_title=job_title,
                 ip=ip,

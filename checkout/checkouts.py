@@ -15,7 +15,7 @@ from accounts.principal import BuyerCompany, Principal
 from accounts.tax import check_country, check_tax_id
 from agreements.asking import Asked, Quoted, choose
 from agreements.model import DeclineReason, LegalReview, Presentation
-from agreements.service import Agreements, PresentationStale
+from agreements.service import Agreements, PresentationStale, ToAccept
 from catalog.service import Catalog
 from checkout import canonical, freezing, quoted, store, tax
 from checkout import credit as credit_control
@@ -399,8 +399,10 @@ class Checkouts:
             cart = await store.lock_open_cart(session, principal)
             checkout = None if cart is None else await store.lock_checkout_of_cart(session, cart.id)
             # Not before: another tab may have had the lock, its order is this one's
-            made = await self._made_already(session, principal, presentation_id)
-            if made is not None:
+            to_accept = await self.agreements.lock_to_accept(session, principal, presentation_id)
+            if to_accept.order_id is not None:
+                made = await store.find_order_by_id(session, to_accept.order_id)
+                assert made is not None, "an acceptance stays, and so does its order"
                 return made
             if cart is None or checkout is None or not cart.lines:
                 raise CartEmpty("There is nothing to order: your cart is empty, or it was ordered in another tab.")
@@ -412,7 +414,7 @@ class Checkouts:
                 session,
                 principal,
                 checkout,
-                presentation_id=presentation_id,
+                to_accept,
                 ticked=ticked,
                 job_title=job_title,
                 ip=ip,
@@ -427,8 +429,8 @@ class Checkouts:
         session: AsyncSession,
         principal: Principal,
         checkout: Checkout,
+        to_accept: ToAccept,
         *,
-        presentation_id: uuid.UUID,
         ticked: Collection[str],
         job_title: str,
         ip: str,
@@ -442,7 +444,7 @@ class Checkouts:
             acceptance = await self.agreements.accept(
                 session,
                 principal,
-                presentation_id=presentation_id,
+                to_accept,
                 checkout_id=checkout.id,
                 terms=terms,
                 personal=personal,
@@ -649,12 +651,6 @@ class Checkouts:
             net_days=None if credit is None else credit.net_days,
         )
         return priced, terms, canonical.personal_fields(ship_to=view.ship_to, email=email)
-
-    async def _made_already(
-        self, session: AsyncSession, principal: Principal, presentation_id: uuid.UUID
-    ) -> Order | None:
-        order_id = await self.agreements.order_placed(session, principal, presentation_id)
-        return None if order_id is None else await store.find_order_by_id(session, order_id)
 
     def _order(
         self,

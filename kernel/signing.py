@@ -316,15 +316,16 @@ class Keyring:
 class _Ed25519:
     def __init__(self, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self._public = self._key.public_key()
 
     def sign(self, message: bytes) -> bytes:
         return self._key.sign(message)
 
     def verify(self, signature: bytes, message: bytes) -> bool:
-        return verify_ed25519(self.public_bytes(), signature, message)
+        return _is_of(self._public, signature, message)
 
     def public_bytes(self) -> bytes:
-        return self._key.public_key().public_bytes_raw()
+        return self._public.public_bytes_raw()
 
 
 class _Es256:
@@ -375,7 +376,15 @@ def _derived(secret: bytes, label: str, length: int) -> bytes:
 def verify_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether *signature* over *message* was made by the owner of the 32 raw bytes *public_key*."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+    except ValueError:
+        return False
+    return _is_of(key, signature, message)
+
+
+def _is_of(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    try:
+        key.verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -72,7 +72,7 @@ class Step:
             return await self.agreements.accept(
                 session,
                 self.principal,
-                presentation_id=presentation.id,
+                await self.agreements.lock_to_accept(session, self.principal, presentation.id),
                 checkout_id=self.checkout_id,
                 terms=self.terms,
                 personal=self.personal,

@@ -124,7 +124,7 @@ async def test_accepting_writes_acceptance_ledger_openings_and_annex_at_once(ste
         "Consent": 0,
     }
     async with step.database.begin(step.principal.db_scope()) as session:
-        assert await step.agreements.order_placed(session, step.principal, presentation.id) == order_id
+        assert (await step.agreements.lock_to_accept(session, step.principal, presentation.id)).order_id == order_id
         stored = await session.get_one(Presentation, presentation.id)
         assert (stored.order_id, stored.salts) == (order_id, {})
 
@@ -137,7 +137,7 @@ async def test_the_callers_roll_back_leaves_no_evidence_and_the_presentation_ope
             await step.agreements.accept(
                 session,
                 step.principal,
-                presentation_id=presentation.id,
+                await step.agreements.lock_to_accept(session, step.principal, presentation.id),
                 checkout_id=step.checkout_id,
                 terms=TERMS,
                 personal=PERSONAL,
@@ -214,7 +214,7 @@ async def test_a_consumed_presentation_names_its_order_and_orders_nothing_again(
 async def test_the_second_tabs_presentation_leads_to_the_order_of_the_first(step: Step, globex: Principal) -> None:
     first, second = await step.present(), await step.present()
     async with step.database.begin(step.principal.db_scope()) as session:
-        assert await step.agreements.order_placed(session, step.principal, second.id) is None
+        assert (await step.agreements.lock_to_accept(session, step.principal, second.id)).order_id is None
 
     made = await step.accept(first)
 
@@ -222,8 +222,8 @@ async def test_the_second_tabs_presentation_leads_to_the_order_of_the_first(step
         await step.accept(second)
     assert refused.value.order_id == made.order_id
     async with step.database.begin(step.principal.db_scope()) as session:
-        assert await step.agreements.order_placed(session, step.principal, second.id) == made.order_id
-        assert await step.agreements.order_placed(session, globex, second.id) is None
+        assert (await step.agreements.lock_to_accept(session, step.principal, second.id)).order_id == made.order_id
+        assert (await step.agreements.lock_to_accept(session, globex, second.id)).order_id is None
 
 
 async def test_sixteen_accepts_at_once_from_two_tabs_make_one_acceptance(step: Step) -> None:
@@ -338,7 +338,7 @@ async def test_a_stranger_finds_no_such_presentation(step: Step, globex: Princip
 
     assert (theirs.value.message, theirs.value.extra) == (absent.value.message, absent.value.extra)
     async with step.database.begin(globex.db_scope()) as session:
-        assert await step.agreements.order_placed(session, globex, presentation.id) is None
+        assert (await step.agreements.lock_to_accept(session, globex, presentation.id)).order_id is None
 
 
 async def test_a_colleague_or_another_cart_may_not_use_a_presentation(step: Step, clock: FixedClock) -> None:
