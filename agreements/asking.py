@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import legal_store, wording
-from agreements.in_force import Version, find_in_force
+from agreements.in_force import InForce, Version, find_in_force
 from agreements.model import DocumentKind, PresentedDocument
 from agreements.rules import OrderFacts, asked_for, may_concern
 from kernel.money import Money
@@ -54,7 +54,11 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 async def choose(session: AsyncSession, asked: Asked, locale: str, *, total: Money | None, now: datetime) -> Chosen:
     """What an order is asked for at *now*: in *locale*, else in English, else in the language there is."""
-    in_force = await find_in_force(session, now)
+    return choose_of(await find_in_force(session, now), asked, locale, total=total, now=now)
+
+
+def choose_of(in_force: InForce, asked: Asked, locale: str, *, total: Money | None, now: datetime) -> Chosen:
+    """As `choose`, of what was found in force at *now*."""
     facts = OrderFacts(
         country=asked.country, company=asked.company, categories=frozenset(asked.categories), total=total
     )

@@ -10,9 +10,8 @@ from typing import Any, Final, cast
 import msgspec
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
 
-from agreements.model import Acceptance, Annex, LedgerEntry, Presentation
+from agreements.model import Acceptance, Annex, LedgerEntry
 from agreements.tree import Place
 from kernel.jobs import DEFER
 
@@ -76,7 +75,6 @@ async def write_acceptance(
     session: AsyncSession,
     leaf: NewLeaf,
     acceptance: Acceptance,
-    presentation: Presentation,
     annex: Annex,
     *,
     opened: Mapping[str, str],
@@ -84,7 +82,7 @@ async def write_acceptance(
     job: Mapping[str, Any],
 ) -> bool:
     """Write *acceptance* with its *leaf*, the values behind its commitments, its annex, its receipt and the *job* that
-    sends it (`kernel.jobs.to_defer`); *presentation*, which the transaction holds, is used up by it.
+    sends it (`kernel.jobs.to_defer`). Its presentation, which the transaction holds, is used up by it.
 
     False, and the transaction is to be rolled back, when its checkout has an acceptance already.
     """
@@ -108,11 +106,7 @@ async def write_acceptance(
             **job,
         },
     )
-    if cast("CursorResult[Any]", result).rowcount != 1:
-        return False
-    for name, value in (("consumed_at", acceptance.accepted_at), ("order_id", acceptance.order_id), ("salts", {})):
-        set_committed_value(presentation, name, value)
-    return True
+    return cast("CursorResult[Any]", result).rowcount == 1
 
 
 def _values(leaf: NewLeaf) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agreements.model import DocumentKind
 from agreements.rules import Rule
 
-_FIND: Final = text(
-    """
-    SELECT cast(json_build_object(
+FOUND: Final = """
+    cast(json_build_object(
         'versions', (
             SELECT coalesce(json_agg(json_build_object(
                 'id', v.id, 'label', v.label, 'locale', v.locale, 'title', v.title,
@@ -39,8 +38,9 @@ _FIND: Final = text(
             FROM document_rule r JOIN document d ON d.id = r.document_id
         )
     ) AS text)
-    """
-)
+"""
+"""What is in force at `:at`, for a statement that finds more; `read` takes it."""
+_FIND: Final = text(f"SELECT {FOUND}")
 
 
 class NamedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,5 +78,9 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
 _decoder: Final = msgspec.json.Decoder(InForce)
 
 
+def read(found: str) -> InForce:
+    return _decoder.decode(found)
+
+
 async def find_in_force(session: AsyncSession, at: datetime) -> InForce:
-    return _decoder.decode(await session.scalar(_FIND, {"at": at}))
+    return read(await session.scalar(_FIND, {"at": at}))

@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from accounts.model import Authority, Membership
+from accounts.model import Authority
 from accounts.principal import BuyerCompany, Principal
 from accounts.store import find_membership, find_merchant
 from agreements import annexes, evidence_rows, ledger, legal_store, order_receipts, store, wording
-from agreements.asking import Asked, Quoted, changes_since, choose, last_agreed, still_stands
+from agreements.accepting import Power, Shown, ToAccept, find_to_accept
+from agreements.asking import Asked, Quoted, changes_since, choose, choose_of, last_agreed, still_stands
 from agreements.commitments import ORDER_FIELD, canonical_order, commit_all, new_salts
 from agreements.documents import render, text_sha256
 from agreements.in_force import Version
@@ -297,7 +298,8 @@ class Agreements:
         :raises ActorMissing: for a visitor, staff or an API key
         """
         actor = _actor(principal)
-        authority = _authority(await find_membership(session, actor.company.id, actor.person_id), actor, total)
+        power = Power.of(await find_membership(session, actor.company.id, actor.person_id))
+        authority = _authority(power, actor, total)
         asked = Asked(
             country=actor.company.country,
             company=actor.company.code,
@@ -373,22 +375,15 @@ class Agreements:
         await session.flush()
         return presentation
 
-    async def lock_to_accept(
-        self, session: AsyncSession, principal: Principal, presentation_id: uuid.UUID
-    ) -> "ToAccept":
+    async def lock_to_accept(self, session: AsyncSession, principal: Principal, presentation_id: uuid.UUID) -> ToAccept:
         """Lock a presentation until the transaction ends, for `accept`; what it finds may be nothing."""
-        found = await store.lock_presentation_to_accept(session, presentation_id)
-        if found is None:
-            return ToAccept()
-        presentation, membership, order_id = found
-        own = (presentation.company_id, presentation.actor_id) == (principal.company_id, principal.person_id)
-        return ToAccept(presentation=presentation, membership=membership, order_id=order_id if own else None)
+        return await find_to_accept(session, principal, presentation_id, at=self.clock.now())
 
     async def accept(
         self,
         session: AsyncSession,
         principal: Principal,
-        to_accept: "ToAccept",
+        to_accept: ToAccept,
         *,
         checkout_id: uuid.UUID,
         terms: Mapping[str, Any],
@@ -413,17 +408,15 @@ class Agreements:
         :raises JobTitleMissing: when it is blank or too long
         """
         actor = _actor(principal)
-        presentation = to_accept.presentation
+        presentation, now = to_accept.shown, to_accept.at
         if presentation is None or presentation.company_id != actor.company.id:
             raise PresentationNotFound("There is no such agreement to accept; open the review page again.")
         if (presentation.actor_id, presentation.checkout_id) != (actor.person_id, checkout_id):
             raise PresentationForeign("Open the review page of this cart yourself, then accept what it shows.")
         if to_accept.order_id is not None:
             raise PresentationConsumed(to_accept.order_id)
-        now = self.clock.now()
-        await self._refuse_what_changed(session, presentation, actor, terms, personal, now)
-        total = presentation.content["total"]
-        _authority(to_accept.membership, actor, Money.parse(total["amount"], total["currency"]))
+        self._refuse_what_changed(presentation, actor, terms, personal, now)
+        _authority(presentation.power, actor, presentation.total)
         boxes = [statement for statement in presentation.statements if statement.box]
         _refuse_open_boxes(boxes, ticked, job_title)
         return await self._record(
@@ -543,10 +536,9 @@ class Agreements:
 
     # helpers in call order
 
-    async def _refuse_what_changed(
+    def _refuse_what_changed(
         self,
-        session: AsyncSession,
-        presentation: Presentation,
+        presentation: Shown,
         actor: "_Actor",
         terms: Mapping[str, Any],
         personal: Mapping[str, str],
@@ -555,13 +547,8 @@ class Agreements:
         content = presentation.content
         signature = Signature(presentation.key_id, presentation.signature)
         _, order_digest = canonical_order(terms, personal, presentation.salts)
-        total = content["total"]
-        chosen = await choose(
-            session,
-            Asked.read(content),
-            presentation.locale,
-            total=Money.parse(total["amount"], total["currency"]),
-            now=now,
+        chosen = choose_of(
+            presentation.in_force, Asked.read(content), presentation.locale, total=presentation.total, now=now
         )
         changed = [
             what
@@ -584,7 +571,7 @@ class Agreements:
     async def _record(
         self,
         session: AsyncSession,
-        presentation: Presentation,
+        presentation: Shown,
         actor: "_Actor",
         *,
         boxes: Sequence[Statement],
@@ -647,7 +634,6 @@ class Agreements:
             session,
             new,
             acceptance,
-            presentation,
             sealed,
             opened=opened,
             salts=salts,
@@ -684,18 +670,6 @@ class Agreements:
         return found
 
 
-class ToAccept(msgspec.Struct, frozen=True, kw_only=True):
-    """A locked presentation, None when there is none to see, and what its person may do for its company.
-
-    *order_id*: the order that it made, or another of its checkout (a second tab); None while there is none, and for
-    whom it was not issued to.
-    """
-
-    presentation: Presentation | None = None
-    membership: Membership | None = None
-    order_id: uuid.UUID | None = None
-
-
 class _Actor(msgspec.Struct, frozen=True, kw_only=True):
     company: BuyerCompany
     person_id: uuid.UUID
@@ -716,16 +690,16 @@ def _actor(principal: Principal) -> _Actor:
     return _Actor(company=company, person_id=person_id, personal=dict(zip(ACTOR_FIELDS, identity, strict=True)))
 
 
-def _authority(membership: Membership | None, actor: _Actor, total: Money) -> Authority:
+def _authority(power: Power, actor: _Actor, total: Money) -> Authority:
     """Where this person's power to bind the company at *total* comes from, as the company's list says now."""
     company = actor.company.name
-    if membership is None or not membership.signatory:
+    if not power.signatory:
         raise SignatoryRequired(
             f"You are not on {company}'s list of signatories. Ask one of them to place this order, or ask an "
             "administrator of your company to add you; your cart stays as it is.",
             reason="not_signatory",
         )
-    limit = membership.signing_limit
+    limit = power.limit
     if limit is not None and (limit.currency != total.currency or total > limit):
         raise SignatoryRequired(
             f"You may sign for {company} up to {limit}, and this order comes to {total}. Ask a signatory with a "
@@ -733,7 +707,7 @@ def _authority(membership: Membership | None, actor: _Actor, total: Money) -> Au
             reason="above_limit",
             limit={"amount": limit.decimal, "currency": limit.currency},
         )
-    return membership.authority or Authority.SELF_DECLARED
+    return power.authority or Authority.SELF_DECLARED
 
 
 def presented(version: Version, pdf_sha256: str | None) -> PresentedDocument:

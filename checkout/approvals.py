@@ -371,7 +371,7 @@ class Approvals:
                 return made
             await self._refuse_approver(session, principal, company, request, now)
             to_accept = await self.agreements.lock_to_accept(session, principal, presentation_id)
-            if to_accept.presentation is not None and to_accept.presentation.issued_at < request.requested_at:
+            if to_accept.shown is not None and to_accept.shown.issued_at < request.requested_at:
                 raise PresentationStale(
                     "Nothing was ordered: the order was sent to you anew. Look at it and approve it again.",
                     changed=["order"],

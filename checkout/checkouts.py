@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from accounts.details import Form, check_email
 from accounts.principal import BuyerCompany, Principal
 from accounts.tax import check_country, check_tax_id
+from agreements.accepting import ToAccept
 from agreements.asking import Asked, Quoted, choose
 from agreements.model import DeclineReason, LegalReview, Presentation
-from agreements.service import Agreements, PresentationStale, ToAccept
+from agreements.service import Agreements, PresentationStale
 from catalog.service import Catalog
 from checkout import canonical, freezing, quoted, store, tax
 from checkout import credit as credit_control
