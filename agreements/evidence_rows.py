@@ -1,46 +1,41 @@
 """The rows that an acceptance and a ledger's leaf are made of, written by one statement.
 
-They are written while the buyer waits and while the ledger's tail is held: a statement a table would take three times
-as long.
+They are written while the buyer waits: a statement a table would take three times as long. The function that appends
+the leaf (migration 0037) takes the ledger's tail first, numbers and hashes the leaf, and keeps the subtrees it
+completes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import CursorResult, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agreements.model import Acceptance, Annex, LedgerEntry
-from agreements.tree import Place
+from agreements.model import Acceptance, Annex
+from kernel.canonical import canonical_json
 from kernel.jobs import DEFER
 
-_LEAF: Final = """
-    WITH entry AS (
-        INSERT INTO acceptance_ledger
-            (seq, company_id, kind, content, leaf_digest, previous_hash, chain_hash, recorded_at)
-        VALUES (:seq, :company_id, :kind, cast(:content AS jsonb), :leaf_digest, :previous_hash, :chain_hash,
-            :recorded_at)
-    ), nodes AS (
-        INSERT INTO acceptance_ledger_node (level, position, hash)
-        SELECT * FROM unnest(cast(:levels AS bigint[]), cast(:positions AS bigint[]), cast(:hashes AS bytea[]))
-    ), tail AS (
-        UPDATE acceptance_ledger_tail SET size = cast(:seq AS bigint) + 1, chain_hash = :chain_hash
-    )
-"""
-_APPEND: Final = text(_LEAF + "SELECT")
+_LEAF: Final = "SELECT tarifa_append_to_ledger(:kind, :company_id, :recorded_at, :before, :after)"
+_APPEND: Final = text(_LEAF)
 _RECORD: Final = text(
-    f"""{_LEAF}, accepted AS (
+    f"""
+    WITH entry (seq) AS (
+        {_LEAF}
+    ), accepted AS (
         INSERT INTO acceptance (id, company_id, order_id, checkout_id, presentation_id, actor_id, ticked, accepted_at,
             order_content, order_digest, ledger_seq)
-        VALUES (:id, :company_id, :order_id, :checkout_id, :presentation_id, :actor_id, :ticked, :accepted_at,
-            cast(:order_content AS jsonb), :order_digest, :seq)
+        SELECT :id, :company_id, :order_id, :checkout_id, :presentation_id, :actor_id, :ticked, :accepted_at,
+            cast(:order_content AS jsonb), :order_digest, seq
+        FROM entry
         ON CONFLICT (checkout_id) DO NOTHING
         RETURNING id, company_id, accepted_at
     ), opened AS (
         INSERT INTO acceptance_opening (ledger_seq, field, company_id, value, salt)
-        SELECT :seq, o.field, :company_id, o.value, o.salt
-        FROM jsonb_to_recordset(cast(:openings AS jsonb)) AS o (field text, value text, salt text)
+        SELECT entry.seq, o.field, :company_id, o.value, o.salt
+        FROM entry, jsonb_to_recordset(cast(:openings AS jsonb)) AS o (field text, value text, salt text)
     ), annexed AS (
         INSERT INTO acceptance_annex (acceptance_id, company_id, ciphertext, wrapped_key, recorded_at)
         SELECT id, company_id, :ciphertext, :wrapped_key, accepted_at FROM accepted
@@ -52,23 +47,42 @@ _RECORD: Final = text(
     )
     UPDATE agreement_presentation SET consumed_at = :accepted_at, order_id = :order_id, salts = '{{}}'
     WHERE id = :presentation_id AND EXISTS (SELECT FROM accepted)
+    RETURNING (SELECT seq FROM entry)
     """  # noqa: S608 - of constants
 )
 
 
+NUMBER: Final = "seq"
+NOTHING: Final = b"{}"
+
+
 class NewLeaf(msgspec.Struct, frozen=True, kw_only=True):
-    """A row to append at the tail, which the transaction holds; its content as it was hashed, and the subtrees it
-    completes.
-    """
+    """A row to append at the tail. *before* and *after* are what stands around its number in its canonical JSON."""
 
-    entry: LedgerEntry
-    content: bytes
-    nodes: Sequence[tuple[Place, bytes]]
+    kind: str
+    company_id: uuid.UUID | None
+    recorded_at: datetime
+    before: str
+    after: str
 
 
-async def write_leaf(session: AsyncSession, leaf: NewLeaf) -> None:
-    """Write *leaf* and move the tail."""
-    await session.execute(_APPEND, _values(leaf))
+def new_leaf(*, kind: str, company_id: uuid.UUID | None, recorded_at: datetime, content: Mapping[str, Any]) -> NewLeaf:
+    """A row of *content* and of its number, `seq`, which it gets at the tail."""
+    assert NUMBER not in content, "the ledger numbers its rows"
+    before = canonical_json({name: value for name, value in content.items() if name < NUMBER})
+    after = canonical_json({name: value for name, value in content.items() if name > NUMBER})
+    return NewLeaf(
+        kind=kind,
+        company_id=company_id,
+        recorded_at=recorded_at,
+        before=before.decode().removesuffix("}") + ("" if before == NOTHING else ",") + f'"{NUMBER}":',
+        after=("" if after == NOTHING else ",") + after.decode().removeprefix("{"),
+    )
+
+
+async def write_leaf(session: AsyncSession, leaf: NewLeaf) -> int:
+    """Write *leaf* and move the tail; its number."""
+    return int(await session.scalar(_APPEND, msgspec.structs.asdict(leaf)))
 
 
 async def write_acceptance(
@@ -80,17 +94,17 @@ async def write_acceptance(
     opened: Mapping[str, str],
     salts: Mapping[str, str],
     job: Mapping[str, Any],
-) -> bool:
+) -> int | None:
     """Write *acceptance* with its *leaf*, the values behind its commitments, its annex, its receipt and the *job* that
     sends it (`kernel.jobs.to_defer`). Its presentation, which the transaction holds, is used up by it.
 
-    False, and the transaction is to be rolled back, when its checkout has an acceptance already.
+    The leaf's number; None, and the transaction is to be rolled back, when its checkout has an acceptance already.
     """
     openings = [{"field": field, "value": value, "salt": salts[field]} for field, value in opened.items()]
-    result = await session.execute(
+    number: int | None = await session.scalar(
         _RECORD,
         {
-            **_values(leaf),
+            **msgspec.structs.asdict(leaf),
             "id": acceptance.id,
             "order_id": acceptance.order_id,
             "checkout_id": acceptance.checkout_id,
@@ -106,21 +120,4 @@ async def write_acceptance(
             **job,
         },
     )
-    return cast("CursorResult[Any]", result).rowcount == 1
-
-
-def _values(leaf: NewLeaf) -> dict[str, Any]:
-    entry = leaf.entry
-    return {
-        "seq": entry.seq,
-        "company_id": entry.company_id,
-        "kind": entry.kind,
-        "content": leaf.content.decode(),
-        "leaf_digest": entry.leaf_digest,
-        "previous_hash": entry.previous_hash,
-        "chain_hash": entry.chain_hash,
-        "recorded_at": entry.recorded_at,
-        "levels": [level for (level, _), _ in leaf.nodes],
-        "positions": [position for (_, position), _ in leaf.nodes],
-        "hashes": [value for _, value in leaf.nodes],
-    }
+    return number

@@ -304,23 +304,19 @@ class Frameworks:
         salts = new_salts(ORDER_FIELD + field for field in personal)
         content, order_digest = canonical_order(terms, personal, salts)
 
-        def leaf(seq: int) -> dict[str, Any]:
-            return {
-                "type": ORDER_TYPE,
-                "seq": seq,
-                "recorded_at": timestamp(now),
-                "framework_id": str(found.id),
-                "framework_seq": found.ledger_seq,
-                "framework_digest": digest(accepted.content),
-                "company_id": str(company.id),
-                "order_id": str(order_id),
-                "order_digest": order_digest,
-                "channel": channel,
-            }
+        leaf: dict[str, Any] = {
+            "type": ORDER_TYPE,
+            "recorded_at": timestamp(now),
+            "framework_id": str(found.id),
+            "framework_seq": found.ledger_seq,
+            "framework_digest": digest(accepted.content),
+            "company_id": str(company.id),
+            "order_id": str(order_id),
+            "order_digest": order_digest,
+            "channel": channel,
+        }
 
-        entry = await ledger.append(
-            session, kind="framework-order", company_id=company.id, recorded_at=now, content=leaf
-        )
+        seq = await ledger.append(session, kind="framework-order", company_id=company.id, recorded_at=now, content=leaf)
         session.add(
             FrameworkOrder(
                 order_id=order_id,
@@ -328,13 +324,13 @@ class Frameworks:
                 framework_id=found.id,
                 order_content=content,
                 order_digest=order_digest,
-                ledger_seq=entry.seq,
+                ledger_seq=seq,
                 cited_at=now,
             )
         )
         session.add_all(
             Opening(
-                ledger_seq=entry.seq,
+                ledger_seq=seq,
                 field=ORDER_FIELD + field,
                 company_id=company.id,
                 value=value,
@@ -479,24 +475,22 @@ class Frameworks:
         salts = {**found.salts, **new_salts(["annex"])}
         named = sorted(each.id for each in boxes if each.id in ticked and each.verb is not Verb.CONSENT)
 
-        def leaf(seq: int) -> dict[str, Any]:
-            return {
-                "type": receipts.FRAMEWORK_ACCEPTANCE,
-                "seq": seq,
-                "recorded_at": timestamp(now),
-                "framework_id": str(found.checkout_id),
-                "presentation_id": str(found.id),
-                "presentation_digest": found.content_digest,
-                "checkout_id": str(found.checkout_id),
-                "company_id": str(found.company_id),
-                "order_digest": found.order_digest,
-                "authority": found.content["authority"],
-                "documents": found.content["documents"],
-                "ticked": named,
-                "commitments": commit_all({**opened, "annex": annex}, salts),
-            }
+        leaf: dict[str, Any] = {
+            "type": receipts.FRAMEWORK_ACCEPTANCE,
+            "recorded_at": timestamp(now),
+            "framework_id": str(found.checkout_id),
+            "presentation_id": str(found.id),
+            "presentation_digest": found.content_digest,
+            "checkout_id": str(found.checkout_id),
+            "company_id": str(found.company_id),
+            "order_digest": found.order_digest,
+            "authority": found.content["authority"],
+            "documents": found.content["documents"],
+            "ticked": named,
+            "commitments": commit_all({**opened, "annex": annex}, salts),
+        }
 
-        entry = await ledger.append(
+        seq = await ledger.append(
             session, kind="framework-acceptance", company_id=found.company_id, recorded_at=now, content=leaf
         )
         limit = found.order_content["limit"]
@@ -512,18 +506,18 @@ class Frameworks:
             order_digest=found.order_digest,
             limit_minor=None if money is None else money.minor,
             currency=None if money is None else money.currency,
-            ledger_seq=entry.seq,
+            ledger_seq=seq,
         )
         session.add(made)
         session.add_all(
-            Opening(ledger_seq=entry.seq, field=field, company_id=found.company_id, value=value, salt=salts[field])
+            Opening(ledger_seq=seq, field=field, company_id=found.company_id, value=value, salt=salts[field])
             for field, value in opened.items()
         )
         session.add(
             annexes.of_act(
                 self.agreements.keyring,
                 annexes.opening(annex, salts["annex"]),
-                seq=entry.seq,
+                seq=seq,
                 company_id=found.company_id,
                 actor_id=found.actor_id,
                 now=now,

@@ -81,9 +81,8 @@ async def _exchange(
                 vouched = keyring.sign(purpose, canonical_json(told))
                 follows = {"id": vouched.key_id, "signature": base64.b64encode(vouched.signature).decode()}
 
-            def leaf(seq: int) -> dict[str, Any]:
-                at = timestamp(now)
-                return {"type": KEY_TYPE, "seq": seq, "recorded_at": at, "key": told, "follows": follows}
+            at = timestamp(now)
+            leaf: dict[str, Any] = {"type": KEY_TYPE, "recorded_at": at, "key": told, "follows": follows}
 
             await ledger.append(session, kind=KEY_KIND, company_id=None, recorded_at=now, content=leaf)
         await ledger.sign_head(session, keyring=keyring, origin=origin, now=clock.now())

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agreements import evidence_rows, store, tree
-from agreements.evidence_rows import NewLeaf
 from agreements.model import LedgerCheckpoint, LedgerEntry
 from agreements.tree import Place, Span
 from agreements.verify import note_key_hash
@@ -35,50 +34,11 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def append(
-    session: AsyncSession,
-    *,
-    kind: str,
-    company_id: uuid.UUID | None,
-    recorded_at: datetime,
-    content: Callable[[int], dict[str, Any]],
-) -> LedgerEntry:
-    """Append the leaf whose content *content* gives for its number; holds the tail until the transaction ends.
-
-    The entry that is returned is written already and is no part of the session.
-    """
-    leaf = await next_leaf(session, kind=kind, company_id=company_id, recorded_at=recorded_at, content=content)
-    await evidence_rows.write_leaf(session, leaf)
-    return leaf.entry
-
-
-async def next_leaf(
-    session: AsyncSession,
-    *,
-    kind: str,
-    company_id: uuid.UUID | None,
-    recorded_at: datetime,
-    content: Callable[[int], dict[str, Any]],
-) -> NewLeaf:
-    """As `append`, for the caller to write."""
-    tail = await store.lock_tail(session)
-    leaf_content = content(tail.size)
-    hashed = canonical_json(leaf_content)
-    leaf = leaf_hash(hashed)
-    needed = tree.siblings_needed_by(tail.size)
-    nodes = {place: value for place, value in zip(needed, tail.siblings, strict=True) if value is not None}
-    if len(nodes) < len(needed):
-        nodes = await store.list_nodes(session, needed)
-    entry = LedgerEntry(
-        seq=tail.size,
-        company_id=company_id,
-        kind=kind,
-        content=leaf_content,
-        leaf_digest=leaf,
-        previous_hash=tail.chain_hash,
-        chain_hash=chain_hash(tail.chain_hash, leaf),
-        recorded_at=recorded_at,
-    )
-    return NewLeaf(entry=entry, content=hashed, nodes=tuple(tree.completed_by(entry.seq, leaf, nodes)))
+    session: AsyncSession, *, kind: str, company_id: uuid.UUID | None, recorded_at: datetime, content: dict[str, Any]
+) -> int:
+    """Append a leaf of *content* and its number, which is returned; holds the tail until the transaction ends."""
+    leaf = evidence_rows.new_leaf(kind=kind, company_id=company_id, recorded_at=recorded_at, content=content)
+    return await evidence_rows.write_leaf(session, leaf)
 
 
 def chain_hash(previous: bytes, leaf: bytes) -> bytes:

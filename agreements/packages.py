@@ -337,29 +337,27 @@ async def sign(
     annex, salts = annexes.connection(signer.ip, signer.user_agent), new_salts([*opened, "annex"])
     matches = name.casefold() == " ".join(signer.name.split()).casefold()
 
-    def leaf(seq: int) -> dict[str, Any]:
-        return {
-            "type": SIGNATURE_TYPE,
-            "seq": seq,
-            "recorded_at": timestamp(now),
-            "package_id": str(package.id),
-            "package_digest": package.digest,
-            "company_id": str(package.company_id),
-            "order_digest": package.order_digest,
-            "role": party.role.value,
-            "position": party.position,
-            "level": "simple",
-            "locale": signer.locale,
-            "intent": says.intent,
-            "authority": says.authority,
-            "button_label": says.button,
-            "template_digest": signer.template_digest,
-            "stylesheet_digest": signer.stylesheet_digest,
-            "name_matches": matches,
-            "commitments": commit_all({**opened, "annex": annex}, salts),
-        }
+    leaf: dict[str, Any] = {
+        "type": SIGNATURE_TYPE,
+        "recorded_at": timestamp(now),
+        "package_id": str(package.id),
+        "package_digest": package.digest,
+        "company_id": str(package.company_id),
+        "order_digest": package.order_digest,
+        "role": party.role.value,
+        "position": party.position,
+        "level": "simple",
+        "locale": signer.locale,
+        "intent": says.intent,
+        "authority": says.authority,
+        "button_label": says.button,
+        "template_digest": signer.template_digest,
+        "stylesheet_digest": signer.stylesheet_digest,
+        "name_matches": matches,
+        "commitments": commit_all({**opened, "annex": annex}, salts),
+    }
 
-    entry = await ledger.append(
+    seq = await ledger.append(
         session, kind=SIGNATURE_KIND, company_id=package.company_id, recorded_at=now, content=leaf
     )
     session.add(
@@ -369,18 +367,18 @@ async def sign(
             person_id=signer.person_id,
             name_matches=matches,
             signed_at=now,
-            ledger_seq=entry.seq,
+            ledger_seq=seq,
         )
     )
     session.add_all(
-        Opening(ledger_seq=entry.seq, field=field, company_id=package.company_id, value=value, salt=salts[field])
+        Opening(ledger_seq=seq, field=field, company_id=package.company_id, value=value, salt=salts[field])
         for field, value in opened.items()
     )
     session.add(
         annexes.of_act(
             keyring,
             annexes.opening(annex, salts["annex"]),
-            seq=entry.seq,
+            seq=seq,
             company_id=package.company_id,
             actor_id=signer.person_id,
             now=now,
@@ -398,35 +396,31 @@ async def execute(
     """Record that all have signed, in the transaction that makes the order; the order's canonical form and digest."""
     signatures = await list_signatures(session, package)
 
-    def leaf(seq: int) -> dict[str, Any]:
-        return {
-            "type": EXECUTION_TYPE,
-            "seq": seq,
-            "recorded_at": timestamp(now),
-            "package_id": str(package.id),
-            "package_digest": package.digest,
-            "checkout_id": str(package.checkout_id),
-            "company_id": str(package.company_id),
-            "order_id": str(order_id),
-            "order_digest": package.order_digest,
-            "documents": package.content["documents"],
-            "signatures": [each.ledger_seq for each in signatures],
-            "level": package.content["level"],
-        }
+    leaf: dict[str, Any] = {
+        "type": EXECUTION_TYPE,
+        "recorded_at": timestamp(now),
+        "package_id": str(package.id),
+        "package_digest": package.digest,
+        "checkout_id": str(package.checkout_id),
+        "company_id": str(package.company_id),
+        "order_id": str(order_id),
+        "order_digest": package.order_digest,
+        "documents": package.content["documents"],
+        "signatures": [each.ledger_seq for each in signatures],
+        "level": package.content["level"],
+    }
 
-    entry = await ledger.append(
+    seq = await ledger.append(
         session, kind=EXECUTION_KIND, company_id=package.company_id, recorded_at=now, content=leaf
     )
     opened = {ORDER_FIELD + field: value for field, value in personal.items()}
     opened |= {f"party.{each.position}": _person(each) for each in package.parties}
     session.add_all(
-        Opening(
-            ledger_seq=entry.seq, field=field, company_id=package.company_id, value=value, salt=package.salts[field]
-        )
+        Opening(ledger_seq=seq, field=field, company_id=package.company_id, value=value, salt=package.salts[field])
         for field, value in opened.items()
     )
     package.state = advance(package.state, PackageEvent.SIGN_LAST)
-    package.order_id, package.executed_seq, package.closed_at = order_id, entry.seq, now
+    package.order_id, package.executed_seq, package.closed_at = order_id, seq, now
     package.salts = {}  # the openings have them now
     await session.flush()
     return package.order_content, package.order_digest

@@ -47,6 +47,7 @@ from kernel.signing import Keyring, Purpose, Signature
 
 PRESENTATION_TYPE: Final = "tarifa.presentation.v1"
 ACCEPTANCE_TYPE: Final = "tarifa.acceptance.v1"
+UNNUMBERED: Final = -1
 PRESENTATION_LIFE: Final = timedelta(minutes=60)
 REVIEW_LIFE: Final = timedelta(days=14)
 COMMENT_MAXIMUM: Final = 2000
@@ -588,23 +589,21 @@ class Agreements:
         opened = {**actor.personal, "job_title": job_title}
         commitments = commit_all({**opened, "annex": annex}, salts)
 
-        def leaf(seq: int) -> dict[str, Any]:
-            return {
-                "type": ACCEPTANCE_TYPE,
-                "seq": seq,
-                "recorded_at": timestamp(now),
-                "acceptance_id": str(acceptance_id),
-                "presentation_id": str(presentation.id),
-                "presentation_digest": presentation.content_digest,
-                "checkout_id": str(presentation.checkout_id),
-                "company_id": str(presentation.company_id),
-                "order_id": str(order_id),
-                "order_digest": presentation.order_digest,
-                "authority": presentation.content["authority"],
-                "documents": presentation.content["documents"],
-                "ticked": ticked,
-                "commitments": commitments,
-            }
+        leaf: dict[str, Any] = {
+            "type": ACCEPTANCE_TYPE,
+            "recorded_at": timestamp(now),
+            "acceptance_id": str(acceptance_id),
+            "presentation_id": str(presentation.id),
+            "presentation_digest": presentation.content_digest,
+            "checkout_id": str(presentation.checkout_id),
+            "company_id": str(presentation.company_id),
+            "order_id": str(order_id),
+            "order_digest": presentation.order_digest,
+            "authority": presentation.content["authority"],
+            "documents": presentation.content["documents"],
+            "ticked": ticked,
+            "commitments": commitments,
+        }
 
         opened |= {ORDER_FIELD + field: value for field, value in personal.items()}
         sealed = annexes.annex(
@@ -614,8 +613,8 @@ class Agreements:
             company_id=presentation.company_id,
             now=now,
         )
-        new = await ledger.next_leaf(
-            session, kind="acceptance", company_id=presentation.company_id, recorded_at=now, content=leaf
+        new = evidence_rows.new_leaf(
+            kind="acceptance", company_id=presentation.company_id, recorded_at=now, content=leaf
         )
         acceptance = Acceptance(
             id=acceptance_id,
@@ -628,9 +627,9 @@ class Agreements:
             accepted_at=now,
             order_content=presentation.order_content,
             order_digest=presentation.order_digest,
-            ledger_seq=new.entry.seq,
+            ledger_seq=UNNUMBERED,
         )
-        if not await evidence_rows.write_acceptance(
+        seq = await evidence_rows.write_acceptance(
             session,
             new,
             acceptance,
@@ -638,10 +637,12 @@ class Agreements:
             opened=opened,
             salts=salts,
             job=to_defer(SEND_RECEIPT, {"acceptance_id": str(acceptance_id)}, lock=f"receipt:{acceptance_id}"),
-        ):  # another tab's committed while this one waited for the tail
+        )
+        if seq is None:  # another tab's committed while this one waited for the tail
             made = await store.find_order_of_checkout(session, presentation.checkout_id)
             assert made is not None, "an acceptance stays"
             raise PresentationConsumed(made)
+        acceptance.ledger_seq = seq
         session.add_all(
             Consent(
                 id=new_id(),

@@ -44,20 +44,6 @@ _LOCK_TO_ACCEPT: Final = sa.text(
     FOR UPDATE OF p
     """  # noqa: S608 - of a constant
 )
-# Of the subtrees that the next leaf completes, the left halves are looked up by key, one by one: there are few
-_LOCK_TAIL: Final = sa.text(
-    """
-    SELECT t.size, t.chain_hash, ARRAY(
-        SELECT (
-            SELECT n.hash FROM acceptance_ledger_node n WHERE n.level = g.level AND n.position = (t.size >> g.level) - 1
-        )
-        FROM generate_series(0, 61) AS g (level)
-        WHERE (t.size + 1) & ((cast(2 AS bigint) << g.level) - 1) = 0
-        ORDER BY g.level
-    ) AS siblings
-    FROM acceptance_ledger_tail t FOR UPDATE
-    """
-)
 _NODES: Final = sa.text(
     "SELECT n.level, n.position, n.hash FROM acceptance_ledger_node n"
     " JOIN unnest(cast(:levels AS bigint[]), cast(:positions AS bigint[])) AS wanted (level, position)"
@@ -126,11 +112,9 @@ async def find_order_of_checkout(session: AsyncSession, checkout_id: uuid.UUID) 
     return await session.scalar(sa.select(Acceptance.order_id).where(Acceptance.checkout_id == checkout_id))
 
 
-async def lock_tail(session: AsyncSession) -> sa.Row[int, bytes, list[bytes | None]]:
-    """Size of the ledger, the hash of its chain, and the hashes of `tree.siblings_needed_by` its size: whoever holds
-    them appends next. A sibling that was written while this waited for the lock is None.
-    """
-    return (await session.execute(_LOCK_TAIL)).one()
+async def lock_tail(session: AsyncSession) -> None:
+    """Whoever holds it appends next."""
+    await session.execute(sa.select(LedgerTail.size).with_for_update())
 
 
 async def find_tail(session: AsyncSession) -> LedgerTail:

@@ -1,11 +1,17 @@
 import psycopg
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agreements.model import Acceptance, LedgerStamp
+from agreements.evidence_rows import new_leaf
+from agreements.ledger import append
+from agreements.model import Acceptance, LedgerEntry, LedgerStamp
+from kernel.canonical import canonical_json
 from kernel.db import Database, for_staff
 from kernel.ids import new_id
 from tests.agreements.conftest import Step
+from tests.conftest import NOW
 
 EVIDENCE = {
     "acceptance": "order_digest",
@@ -78,6 +84,34 @@ def test_a_published_version_cannot_be_changed_by_either_role(database_url: str,
             for statement in ("update document_version set title = 'x'", "delete from document_version"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                     connection.execute(statement)
+
+
+WORDS = st.sampled_from(["", "a", "sep", "seq2", "se", "sé", "\uffff", "\U0001f600", '"seq":0', "zz", "}", "{"])
+CONTENTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | WORDS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS | st.just("seq"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(content=st.dictionaries(WORDS, CONTENTS), number=st.integers(0, 2**53 - 1))
+def test_what_stands_around_a_rows_number_makes_its_canonical_json(content: dict[str, object], number: int) -> None:
+    leaf = new_leaf(kind="note", company_id=None, recorded_at=NOW, content=content)
+
+    assert f"{leaf.before}{number}{leaf.after}".encode() == canonical_json({**content, "seq": number})
+
+
+async def test_the_database_numbers_and_hashes_rows_as_we_do(step: Step) -> None:
+    async with step.database.begin(for_staff()) as session:
+        numbers = [
+            await append(session, kind="note", company_id=None, recorded_at=NOW, content={"a": "ñ\n", "z": number})
+            for number in range(33)
+        ]
+        rows = list(await session.scalars(sa.select(LedgerEntry).order_by(LedgerEntry.seq)))
+
+    assert numbers == [row.seq for row in rows] == list(range(33))
+    assert [row.content for row in rows] == [{"a": "ñ\n", "seq": number, "z": number} for number in numbers]
+    assert await broken_at(step) is None
 
 
 async def test_an_untouched_ledger_holds(step: Step) -> None:

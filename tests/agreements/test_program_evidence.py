@@ -137,13 +137,12 @@ async def test_a_citation_from_before_digests_verifies_by_its_row(
     content, order_digest = canonical_order(TERMS, PERSONAL, new_salts(f"order.{field}" for field in PERSONAL))
     now = frameworks.clock.now()
 
-    def leaf(seq: int) -> dict[str, Any]:
-        named = {"framework_id": str(made.id), "framework_seq": made.ledger_seq, "company_id": str(made.company_id)}
-        what = {"order_id": str(order_id), "order_digest": order_digest, "channel": "api"}
-        return {"type": "tarifa.framework-order.v1", "seq": seq, "recorded_at": timestamp(now), **named, **what}
+    named = {"framework_id": str(made.id), "framework_seq": made.ledger_seq, "company_id": str(made.company_id)}
+    what = {"order_id": str(order_id), "order_digest": order_digest, "channel": "api"}
+    leaf: dict[str, Any] = {"type": "tarifa.framework-order.v1", "recorded_at": timestamp(now), **named, **what}
 
     async with step.database.begin(for_staff()) as session:
-        entry = await ledger.append(
+        seq = await ledger.append(
             session, kind="framework-order", company_id=made.company_id, recorded_at=now, content=leaf
         )
         row = FrameworkOrder(
@@ -152,7 +151,7 @@ async def test_a_citation_from_before_digests_verifies_by_its_row(
             framework_id=made.id,
             order_content=content,
             order_digest=order_digest,
-            ledger_seq=entry.seq,
+            ledger_seq=seq,
             cited_at=now,
         )
         session.add(row)

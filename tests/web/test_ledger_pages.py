@@ -23,14 +23,12 @@ async def grow(shop: Shop, rows: int) -> None:
     now = shop.clock.now()
     async with shop.services.db.begin(for_staff()) as session:
         for _ in range(rows):
-            await ledger.append(
-                session, kind="note", company_id=None, recorded_at=now, content=lambda seq: note(seq, now)
-            )
+            await ledger.append(session, kind="note", company_id=None, recorded_at=now, content=note(now))
     await shop.services.checkpoints.sign()
 
 
-def note(seq: int, now: datetime) -> dict[str, Any]:
-    return {"type": "tarifa.note.v1", "seq": seq, "recorded_at": timestamp(now)}
+def note(now: datetime) -> dict[str, Any]:
+    return {"type": "tarifa.note.v1", "recorded_at": timestamp(now)}
 
 
 def parsed(head: str) -> tuple[int, bytes]:
@@ -57,7 +55,7 @@ async def test_a_watcher_polls_the_signed_head_and_proves_that_it_only_grew(shop
         assert (await watcher.get(f"{AT}/consistency?from={first}")).json() == proof
 
         found = (await watcher.get(f"{AT}/inclusion?leaf={first}&size={second}")).json()
-        row = canonical_json(note(first, shop.clock.now()))
+        row = canonical_json({**note(shop.clock.now()), "seq": first})
         path = [bytes.fromhex(node) for node in found["proof"]]
         assert merkle.verify_inclusion(row, first, second, path, new_root)
         assert found["leaf_hash"] == merkle.leaf_hash(row).hex()
