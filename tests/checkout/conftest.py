@@ -57,6 +57,9 @@ from sandbox.stripe_twin import RunningTwin, running_twin
 
 DEMO_DOCUMENTS = Path(__file__).parents[2] / "sandbox" / "demo_documents"
 BOXES = frozenset({"agree", "authority", "business"})
+PATIENCE_SECONDS = 2.0
+"""How long a house waits for Stripe's answer: a busy machine has stood still for half a second."""
+TOO_LONG_SECONDS = PATIENCE_SECONDS + 0.5
 SECRET = "whsec_of_the_tests"
 BASE_URL = "http://shop.example"
 DIGEST = "sha256:" + "0" * 64
@@ -130,7 +133,7 @@ class Books:
         self.published.append((at, new))
 
 
-def make_gateway(clock: FixedClock, api_base: str, *, read_seconds: float = 0.5) -> StripeGateway:
+def make_gateway(clock: FixedClock, api_base: str, *, read_seconds: float = PATIENCE_SECONDS) -> StripeGateway:
     return StripeGateway(
         api_key="sk_test_of_the_tests",
         webhook_secrets=(SECRET,),

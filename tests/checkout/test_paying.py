@@ -30,7 +30,7 @@ from kernel.jobs import Jobs
 from kernel.mail import OutgoingMail
 from kernel.money import Money
 from sandbox.stripe_twin.faults import Fault
-from tests.checkout.conftest import BASE_URL, SECRET, House, make_member, signed, visitor
+from tests.checkout.conftest import BASE_URL, SECRET, TOO_LONG_SECONDS, House, make_member, signed, visitor
 
 SESSIONS = "/v1/checkout/sessions"
 COMPLETED = "checkout.session.completed"
@@ -750,11 +750,11 @@ async def test_a_second_payment_of_a_paid_order_is_a_liability(house: House) -> 
         Fault("error", method="POST", status=500, after=True),
         Fault("error", method="POST", status=502, saved=False),
         Fault("error", method="POST", status=429),
-        Fault("timeout", method="POST", seconds=1.0),
+        Fault("timeout", method="POST", seconds=TOO_LONG_SECONDS),
         Fault("lose_answer", method="POST"),
         Fault("reset", method="POST"),
         Fault("garbage", method="POST"),
-        Fault("slow", method="POST", seconds=1.0),
+        Fault("slow", method="POST", seconds=TOO_LONG_SECONDS),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.after}",
 )

@@ -22,7 +22,7 @@ from checkout.saved_cards import CardUnknown
 from checkout.states import State
 from checkout.stripe_gateway import StripeUnavailable
 from sandbox.stripe_twin.faults import Fault
-from tests.checkout.conftest import House, visitor
+from tests.checkout.conftest import TOO_LONG_SECONDS, House, visitor
 
 CHARGES = "/v1/payment_intents"
 CUSTOMERS = "/v1/customers"
@@ -366,8 +366,8 @@ async def test_an_order_with_an_uncertain_charge_keeps_its_goods_when_its_time_i
         Fault("error", status=500, after=True),
         Fault("error", status=429),
         Fault("garbage"),
-        Fault("timeout", seconds=1.0),
-        Fault("slow", seconds=1.0),
+        Fault("timeout", seconds=TOO_LONG_SECONDS),
+        Fault("slow", seconds=TOO_LONG_SECONDS),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.after}",
 )

@@ -14,7 +14,7 @@ from checkout.tax import TaxNotKnown, TaxTreatment
 from checkout.tax_calculation import TaxCalculation, read
 from kernel.canonical import digest
 from sandbox.stripe_twin.faults import Fault
-from tests.checkout.conftest import ADDRESS, House, make_member
+from tests.checkout.conftest import ADDRESS, TOO_LONG_SECONDS, House, make_member
 
 CALCULATIONS = "/v1/tax/calculations"
 
@@ -77,7 +77,9 @@ async def test_the_replay_uses_what_was_kept(taxed: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("timeout"), Fault("error", status=500), Fault("reset")], ids=lambda each: each.kind
+    "fault",
+    [Fault("timeout", seconds=TOO_LONG_SECONDS), Fault("error", status=500), Fault("reset")],
+    ids=lambda each: each.kind,
 )
 async def test_when_stripe_does_not_answer_nothing_is_lost(taxed: House, fault: Fault) -> None:
     await ready(taxed)
